@@ -1,0 +1,248 @@
+"""Label maps, and instance maps beside them, as what SPADE layers condition on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+
+def instance_edges(instance: tf.Tensor) -> tf.Tensor:
+    """Marks the boundaries between instances.
+
+    A pixel is an edge when its id differs from any of its four neighbours; both sides of a
+    boundary are marked.
+
+    Args:
+        instance: int `[B, H, W]`, instance ids.
+
+    Returns:
+        bool `[B, H, W]`.
+
+    Reference: Wang et al. 2018 (pix2pixHD), section 3.3, https://arxiv.org/abs/1711.11585.
+    """
+    vertical = tf.not_equal(instance[:, 1:, :], instance[:, :-1, :])
+    horizontal = tf.not_equal(instance[:, :, 1:], instance[:, :, :-1])
+    above = tf.pad(vertical, [[0, 0], [1, 0], [0, 0]])
+    below = tf.pad(vertical, [[0, 0], [0, 1], [0, 0]])
+    left = tf.pad(horizontal, [[0, 0], [0, 0], [1, 0]])
+    right = tf.pad(horizontal, [[0, 0], [0, 0], [0, 1]])
+    return above | below | left | right
+
+
+class Semantics:
+    """What the layers of one forward pass condition on, at every resolution.
+
+    Holds either label ids (with instance edges, if there are any) or a continuous map, and
+    gives them at the resolution that a layer works at. Each resolution is made once and shared
+    by all layers that ask for it.
+
+    Args:
+        num_labels: int >= 1, number of label ids, the unknown one included. Ids outside
+            `[0, num_labels)` would silently become an all-zero vector: check them before.
+        label: int `[B, H, W]`, label ids; or None where `dense` is given.
+        edges: bool `[B, H, W]`, instance edges; None for no edge channel.
+        dense: float `[B, H, W, C]`, a continuous or one-hot map, instead of `label` and `edges`.
+        dtype: what the dense map is made in, usually the compute dtype of the network.
+
+    Raises:
+        ValueError: if neither or both of `label` and `dense` are given.
+    """
+
+    def __init__(
+        self,
+        num_labels: int = 0,
+        *,
+        label: tf.Tensor | None = None,
+        edges: tf.Tensor | None = None,
+        dense: tf.Tensor | None = None,
+        dtype: str | tf.DType = "float32",
+    ):
+        if (label is None) == (dense is None):
+            raise ValueError(
+                "Semantics takes either label ids or a dense map: received "
+                f"label={label!r}, dense={dense!r}"
+            )
+        self.num_labels = num_labels
+        self.label = label
+        self.edges = edges
+        self.dtype = tf.as_dtype(dtype)
+        self._dense = None if dense is None else tf.cast(dense, self.dtype)
+        self._resolutions: dict[Any, Semantics] = {}
+        self._derived = False
+
+    @classmethod
+    def from_inputs(
+        cls,
+        inputs: Semantics | Mapping[str, Any] | Any,
+        *,
+        num_labels: int,
+        use_instance_edges: bool,
+        dtype: str | tf.DType = "float32",
+    ) -> Semantics:
+        """Takes whatever a network is called with.
+
+        Args:
+            inputs: a `Semantics` (returned as it is); a mapping with `label` int `[B, H, W]` and,
+                where edges are used, `instance` int `[B, H, W]` (an absent one counts as one
+                instance all over: no edges); or a float `[B, H, W, C]` map.
+            num_labels: int, number of label ids, the unknown one included.
+            use_instance_edges: bool, whether an edge channel follows the labels.
+            dtype: of the dense map.
+
+        Returns:
+            A `Semantics` of `num_labels + use_instance_edges` channels.
+
+        Raises:
+            ValueError: if the inputs are none of these, or of another rank or channel count.
+        """
+        channels = num_labels + int(use_instance_edges)
+        if isinstance(inputs, Semantics):
+            semantics = inputs
+        elif isinstance(inputs, Mapping):
+            label = tf.convert_to_tensor(inputs["label"])
+            if label.shape.rank != 3 or not label.dtype.is_integer:
+                raise ValueError(
+                    "label must be integer ids [B, H, W]: received "
+                    f"{label.dtype.name} {label.shape}"
+                )
+            edges = None
+            if use_instance_edges:
+                instance = inputs.get("instance")
+                if instance is None:
+                    edges = tf.zeros_like(label, tf.bool)
+                else:
+                    edges = instance_edges(tf.convert_to_tensor(instance))
+            semantics = cls(num_labels, label=label, edges=edges, dtype=dtype)
+        else:
+            dense = tf.convert_to_tensor(inputs)
+            if dense.shape.rank != 4 or not dense.dtype.is_floating:
+                raise ValueError(
+                    "semantics must be {'label': int [B, H, W]} or a float map [B, H, W, C]: "
+                    f"received {dense.dtype.name} {dense.shape}"
+                )
+            semantics = cls(num_labels, dense=dense, dtype=dtype)
+        if semantics.channels != channels:
+            raise ValueError(
+                f"semantics must have {channels} channels ({num_labels} labels, "
+                f"{int(use_instance_edges)} edge channel): received {semantics.channels}"
+            )
+        return semantics
+
+    @property
+    def channels(self) -> int:
+        """Channels of the dense map."""
+        if self.label is None:
+            return int(self._dense.shape[-1])
+        return self.num_labels + (self.edges is not None)
+
+    @property
+    def shape(self) -> tuple[int | None, int | None, int | None]:
+        """Static `(B, H, W)`."""
+        source = self._dense if self.label is None else self.label
+        return tuple(source.shape.as_list()[:3])
+
+    @property
+    def dense(self) -> tf.Tensor:
+        """The dense map `[B, H, W, C]`: one-hot labels, then the edge channel."""
+        if self._dense is None:
+            dense = tf.one_hot(self.label, self.num_labels, dtype=self.dtype)
+            if self.edges is not None:
+                dense = tf.concat([dense, tf.cast(self.edges, self.dtype)[..., None]], -1)
+            self._dense = dense
+        return self._dense
+
+    def at(self, height: int | tf.Tensor, width: int | tf.Tensor) -> Semantics:
+        """The same semantics, nearest-resized.
+
+        Output row `i` takes source row `floor(i * H / height)`, as the official release does;
+        TensorFlow's own nearest resize takes another row when it makes a map smaller.
+
+        Args:
+            height: int or scalar tensor, rows wanted.
+            width: int or scalar tensor, columns wanted.
+
+        Returns:
+            A `Semantics` at that resolution; the same object for the same integers.
+        """
+        key = (height, width) if isinstance(height, int) and isinstance(width, int) else None
+        if key is not None and key in self._resolutions:
+            return self._resolutions[key]
+        resized = self._map(lambda source: _nearest(source, height, width))
+        if key is not None:
+            self._resolutions[key] = resized
+        return resized
+
+    def downsample(self, factor: int) -> Semantics:
+        """Every `factor`-th row and column: `at(H / factor, W / factor)` for sizes known or not.
+
+        Args:
+            factor: int >= 1, which must divide H and W.
+
+        Returns:
+            A `Semantics`; the same object for the same factor.
+        """
+        if factor == 1:
+            return self
+        key = ("factor", factor)
+        if key not in self._resolutions:
+            self._resolutions[key] = self._map(lambda source: source[:, ::factor, ::factor])
+        return self._resolutions[key]
+
+    def like(self, x: tf.Tensor) -> Semantics:
+        """These semantics at the resolution of `x` `[B, h, w, ...]`."""
+        _, height, width = self.shape
+        known = None not in (height, width, x.shape[1], x.shape[2])
+        if known and (height, width) == (x.shape[1], x.shape[2]):
+            return self
+        if known:
+            return self.at(x.shape[1], x.shape[2])
+        if self._derived:
+            # A network that works on unknown sizes has chosen the resolution itself.
+            return self
+        return self.at(tf.shape(x)[1], tf.shape(x)[2])
+
+    def with_dense(self, dense: tf.Tensor) -> Semantics:
+        """A continuous map of this resolution in place of these labels.
+
+        Args:
+            dense: `[B, H, W, C]`, such as features computed from these semantics.
+
+        Returns:
+            A `Semantics`, in the dtype of `dense`.
+        """
+        replaced = Semantics(dense=dense, dtype=dense.dtype)
+        replaced._derived = self._derived
+        return replaced
+
+    def repeat(self, times: int) -> Semantics:
+        """The batch `times` times over, as for fake and real pictures in one batch."""
+        return self._map(lambda source: tf.concat([source] * times, 0))
+
+    def _map(self, function: Any) -> Semantics:
+        if self.label is None:
+            mapped = Semantics(self.num_labels, dense=function(self._dense), dtype=self.dtype)
+        else:
+            edges = None if self.edges is None else function(self.edges)
+            mapped = Semantics(
+                self.num_labels, label=function(self.label), edges=edges, dtype=self.dtype
+            )
+        mapped._derived = True
+        return mapped
+
+
+def _nearest(source: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
+    for axis, size in ((1, height), (2, width)):
+        known = source.shape[axis]
+        if isinstance(size, int) and known is not None:
+            if known == size:
+                continue
+            if known % size == 0:
+                # A strided slice, which edge GPUs run and a gather not.
+                step = known // size
+                source = source[:, ::step] if axis == 1 else source[:, :, ::step]
+                continue
+        rows = tf.range(size) * tf.shape(source)[axis] // size
+        source = tf.gather(source, rows, axis=axis)
+    return source

@@ -1,0 +1,86 @@
+"""The layer that gives the project its name."""
+
+from __future__ import annotations
+
+import keras
+
+from spade_tf.layers.modulation import SpatialModulation
+from spade_tf.layers.normalization import get_normalization
+from spade_tf.layers.semantics import Semantics
+
+
+@keras.saving.register_keras_serializable("spade_tf")
+class SPADE(keras.layers.Layer):
+    """Spatially-adaptive (de)normalization.
+
+    Computes `norm(x) * (1 + gamma) + beta`, with gamma and beta per pixel from the semantics.
+
+    Args:
+        semantic_channels: int >= 1, channels of the semantics: labels, and one for edges if used.
+        hidden_filters: int >= 1, width of the shared convolution. Default 128.
+        kernel_size: odd int, of the convolutions over the semantics. Default 3.
+        norm: "batch" (synchronised), "local_batch", "instance", "layer" or "group": the
+            parameter-free normalisation. Default "batch".
+
+    Call arguments:
+        x: `[B, H, W, C]` activations.
+        semantics: a `Semantics`, at any resolution.
+        embedding: ignored; other conditional normalisations take one.
+        training: bool, whether to normalise by the batch's statistics.
+
+    Returns:
+        `[B, H, W, C]`, in the compute dtype.
+
+    Raises:
+        ValueError: if `C` is unknown.
+
+    Reference: Park et al. 2019, Eq. 1-3, https://arxiv.org/abs/1903.07291;
+        differs: `1 + gamma`, as in the official release.
+    """
+
+    def __init__(
+        self,
+        semantic_channels: int,
+        hidden_filters: int = 128,
+        kernel_size: int = 3,
+        norm: str = "batch",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.semantic_channels = semantic_channels
+        self.hidden_filters = hidden_filters
+        self.kernel_size = kernel_size
+        self.norm = norm
+        self.normalization = get_normalization(norm, dtype=self.dtype_policy, name="normalization")
+
+    def build(self, x_shape):
+        channels = x_shape[-1]
+        if channels is None:
+            raise ValueError(f"SPADE needs a known number of channels: received {x_shape}")
+        self.normalization.build(x_shape)
+        self.modulation = SpatialModulation(
+            channels,
+            self.semantic_channels,
+            hidden_filters=self.hidden_filters,
+            kernel_size=self.kernel_size,
+            dtype=self.dtype_policy,
+            name="modulation",
+        )
+        self.modulation.build()
+
+    def call(self, x, *, semantics: Semantics, embedding=None, training=False):
+        normalized = self.normalization(x, training=training)
+        gamma, beta = self.modulation(semantics=semantics.like(x))
+        return normalized * (1.0 + gamma) + beta
+
+    def compute_output_shape(self, x_shape, embedding_shape=None):
+        return x_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "semantic_channels": self.semantic_channels,
+            "hidden_filters": self.hidden_filters,
+            "kernel_size": self.kernel_size,
+            "norm": self.norm,
+        }

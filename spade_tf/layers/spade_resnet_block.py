@@ -1,0 +1,173 @@
+"""The residual block of the SPADE generator."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from spade_tf.layers.conditioning import check_conditioning, get_conditional_norm
+from spade_tf.layers.initialization import xavier_normal
+from spade_tf.layers.semantics import Semantics
+from spade_tf.layers.spectral_norm import SpectralConv2D
+
+
+@keras.saving.register_keras_serializable("spade_tf")
+class SPADEResnetBlock(keras.layers.Layer):
+    """Residual block in which SPADE takes the place of normalisation.
+
+    `shortcut(x) + conv_1(lrelu(spade_1(conv_0(lrelu(spade_0(x))))))`, with `min(in, out)` filters
+    in the middle. Where input and output differ in channels, the shortcut is
+    `conv_s(spade_s(x))`, 1x1, without bias and without activation; else it is x.
+
+    Args:
+        filters: int >= 1, output channels.
+        semantic_channels: int >= 1, channels of the semantics.
+        hidden_filters: int >= 1, width of the shared convolutions of SPADE. Default 128.
+        kernel_size: odd int, of SPADE's convolutions. Default 3.
+        norm: "batch", "local_batch", "instance", "layer" or "group". Default "batch".
+        spectral_norm: bool, whether the block's convolutions are spectrally normalised; those
+            inside SPADE never are. Default True.
+        conditioning: "spade", "shared_spade", "clade", "conditional_batch", "adain", "affine" or
+            "none": what takes the place of normalisation; see `get_conditional_norm`.
+            Default "spade".
+        embedding_dim: int >= 1, length of the embedding; needed by "adain". Default None.
+        concat: whether the dense map of the semantics is concatenated to the input of "convs"
+            (every convolution) or of the "blocks" (the first one and that of the shortcut); None
+            for neither. Default None.
+
+    Call arguments:
+        x: `[B, H, W, C]`.
+        semantics: a `Semantics`, at any resolution.
+        embedding: `[B, embedding_dim]`; used by "adain".
+        training: bool.
+
+    Returns:
+        `[B, H, W, filters]`, in the compute dtype.
+
+    Raises:
+        ValueError: if `C` is unknown, or an argument is none of its values.
+
+    Reference: Park et al. 2019, figure 4 and appendix A; for `concat`, section 4.4.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        semantic_channels: int,
+        hidden_filters: int = 128,
+        kernel_size: int = 3,
+        norm: str = "batch",
+        spectral_norm: bool = True,
+        conditioning: str = "spade",
+        embedding_dim: int | None = None,
+        concat: str | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_conditioning(conditioning, embedding_dim)
+        check_concat(concat)
+        self.filters = filters
+        self.semantic_channels = semantic_channels
+        self.hidden_filters = hidden_filters
+        self.kernel_size = kernel_size
+        self.norm = norm
+        self.spectral_norm = spectral_norm
+        self.conditioning = conditioning
+        self.embedding_dim = embedding_dim
+        self.concat = concat
+
+    def _spade(self, x_shape, name):
+        spade = get_conditional_norm(
+            self.conditioning,
+            semantic_channels=self.semantic_channels,
+            embedding_dim=self.embedding_dim,
+            hidden_filters=self.hidden_filters,
+            kernel_size=self.kernel_size,
+            norm=self.norm,
+            dtype=self.dtype_policy,
+            layer_name=name,
+        )
+        spade.build(x_shape)
+        return spade
+
+    def _conv(self, x_shape, filters, kernel_size, name, use_bias=True, concat=False):
+        if concat:
+            x_shape = (*x_shape[:-1], x_shape[-1] + self.semantic_channels)
+        if self.spectral_norm:
+            conv = SpectralConv2D(
+                filters, kernel_size, use_bias=use_bias, dtype=self.dtype_policy, name=name
+            )
+        else:
+            conv = keras.layers.Conv2D(
+                filters,
+                kernel_size,
+                padding="same",
+                use_bias=use_bias,
+                kernel_initializer=xavier_normal(),
+                dtype=self.dtype_policy,
+                name=name,
+            )
+        conv.build(x_shape)
+        return conv
+
+    def build(self, x_shape):
+        channels = x_shape[-1]
+        if channels is None:
+            raise ValueError(
+                f"SPADEResnetBlock needs a known number of channels: received {x_shape}"
+            )
+        middle = min(channels, self.filters)
+        middle_shape = (*x_shape[:-1], middle)
+        first, second = self.concat is not None, self.concat == "convs"
+        self.spade_0 = self._spade(x_shape, "spade_0")
+        self.conv_0 = self._conv(x_shape, middle, 3, "conv_0", concat=first)
+        self.spade_1 = self._spade(middle_shape, "spade_1")
+        self.conv_1 = self._conv(middle_shape, self.filters, 3, "conv_1", concat=second)
+        self.learned_shortcut = channels != self.filters
+        if self.learned_shortcut:
+            self.spade_s = self._spade(x_shape, "spade_s")
+            self.conv_s = self._conv(
+                x_shape, self.filters, 1, "conv_s", use_bias=False, concat=first
+            )
+
+    def call(self, x, *, semantics: Semantics, embedding=None, training=False):
+        semantics = semantics.like(x)
+        condition = {"semantics": semantics, "embedding": embedding, "training": training}
+
+        def convolve(conv, x, concat):
+            if concat:
+                x = tf.concat([x, tf.cast(semantics.dense, x.dtype)], -1)
+            return conv(x, training=training) if self.spectral_norm else conv(x)
+
+        first, second = self.concat is not None, self.concat == "convs"
+        shortcut = x
+        if self.learned_shortcut:
+            shortcut = convolve(self.conv_s, self.spade_s(x, **condition), first)
+        x = tf.nn.leaky_relu(self.spade_0(x, **condition), 0.2)
+        x = convolve(self.conv_0, x, first)
+        x = tf.nn.leaky_relu(self.spade_1(x, **condition), 0.2)
+        x = convolve(self.conv_1, x, second)
+        return shortcut + x
+
+    def compute_output_shape(self, x_shape, embedding_shape=None):
+        return (*x_shape[:-1], self.filters)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "semantic_channels": self.semantic_channels,
+            "hidden_filters": self.hidden_filters,
+            "kernel_size": self.kernel_size,
+            "norm": self.norm,
+            "spectral_norm": self.spectral_norm,
+            "conditioning": self.conditioning,
+            "embedding_dim": self.embedding_dim,
+            "concat": self.concat,
+        }
+
+
+def check_concat(concat: str | None) -> None:
+    """Raises a ValueError unless `concat` is "convs", "blocks" or None."""
+    if concat not in (None, "convs", "blocks"):
+        raise ValueError(f"concat must be 'convs', 'blocks' or None: received {concat!r}")

@@ -1,0 +1,181 @@
+"""Convolution and dense layers under spectral normalisation."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from spade_tf.layers.initialization import xavier_normal
+
+
+class _SpectralLayer(keras.layers.Layer):
+    """Keeps the raw kernel, and divides it by an estimate of its largest singular value.
+
+    With the kernel as a matrix W of `[inputs, filters]`, each training call makes one power
+    iteration, `v = W u / |W u|`, `u = W' v / |W' v|`, and `sigma = v' W u`. No gradient flows
+    through u and v.
+    """
+
+    def __init__(self, filters: int, use_bias: bool = True, epsilon: float = 1e-12, **kwargs):
+        super().__init__(**kwargs)
+        if filters < 1:
+            raise ValueError(f"filters must be >= 1: received {filters}")
+        self.filters = filters
+        self.use_bias = use_bias
+        self.epsilon = epsilon
+
+    def _build_weights(self, kernel_shape):
+        # The kernel stays float32 under mixed precision: sigma is computed from it.
+        self.kernel = self.add_weight(
+            shape=kernel_shape, initializer=xavier_normal(), autocast=False, name="kernel"
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
+        inputs = 1
+        for size in kernel_shape[:-1]:
+            inputs *= size
+        self.u = self._singular_vector(self.filters, "u")
+        self.v = self._singular_vector(inputs, "v")
+
+    def _singular_vector(self, size, name):
+        return self.add_weight(
+            shape=(size,),
+            # Of unit length on average. The first iteration makes it so exactly.
+            initializer=keras.initializers.RandomNormal(stddev=size**-0.5),
+            trainable=False,
+            dtype="float32",
+            autocast=False,
+            # All replicas iterate on the same kernel, and so to the same vector.
+            aggregation="only_first_replica",
+            name=name,
+        )
+
+    def normalized_kernel(self, training=False):
+        """The kernel divided by sigma, in the compute dtype; moves u and v when training."""
+        kernel = tf.convert_to_tensor(self.kernel)
+        matrix = tf.reshape(kernel, [-1, self.filters])
+        u, v = tf.convert_to_tensor(self.u), tf.convert_to_tensor(self.v)
+        if training:
+            v = self._normalize(tf.linalg.matvec(tf.stop_gradient(matrix), u))
+        # The longer of the two sums first: the other order loses a digit on large kernels.
+        projected = tf.linalg.matvec(matrix, v, transpose_a=True)
+        if training:
+            u = self._normalize(tf.stop_gradient(projected))
+            self.u.assign(u)
+            self.v.assign(v)
+        return tf.cast(kernel / tf.tensordot(u, projected, 1), self.compute_dtype)
+
+    def _normalize(self, vector):
+        return vector / tf.maximum(tf.norm(vector), self.epsilon)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "use_bias": self.use_bias,
+            "epsilon": self.epsilon,
+        }
+
+
+@keras.saving.register_keras_serializable("spade_tf")
+class SpectralConv2D(_SpectralLayer):
+    """2-D convolution whose kernel is divided by its spectral norm.
+
+    Args:
+        filters: int >= 1, output channels.
+        kernel_size: int >= 1, of a square kernel.
+        strides: int >= 1. Default 1.
+        padding: "same" or "valid". Default "same". On even kernels or strides "same" is
+            one-sided in TensorFlow: pad by hand and use "valid" to match PyTorch.
+        use_bias: bool. Default True.
+        epsilon: float > 0, smallest norm of a singular vector. Default 1e-12.
+
+    Call arguments:
+        x: `[B, H, W, C]`.
+        training: bool, whether to make a power iteration.
+
+    Returns:
+        `[B, H', W', filters]`, in the compute dtype.
+
+    Raises:
+        ValueError: if `C` is unknown.
+
+    Reference: Miyato et al. 2018, https://arxiv.org/abs/1802.05957. Differs from
+        `keras.layers.SpectralNormalization`: the raw kernel is what is trained and stored, and u
+        and v are both kept, so that inference repeats the last sigma of training.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        strides: int = 1,
+        padding: str = "same",
+        use_bias: bool = True,
+        epsilon: float = 1e-12,
+        **kwargs,
+    ):
+        super().__init__(filters, use_bias=use_bias, epsilon=epsilon, **kwargs)
+        if padding not in ("same", "valid"):
+            raise ValueError(f"padding must be 'same' or 'valid': received {padding!r}")
+        self.kernel_size = kernel_size
+        self.strides = strides
+        self.padding = padding
+
+    def build(self, x_shape):
+        if x_shape[-1] is None:
+            raise ValueError(f"SpectralConv2D needs a known number of channels: received {x_shape}")
+        self._build_weights((self.kernel_size, self.kernel_size, x_shape[-1], self.filters))
+
+    def call(self, x, training=False):
+        kernel = self.normalized_kernel(training=training)
+        x = tf.nn.conv2d(x, kernel, self.strides, self.padding.upper())
+        return tf.nn.bias_add(x, self.bias) if self.use_bias else x
+
+    def compute_output_shape(self, x_shape):
+        lost = 0 if self.padding == "same" else self.kernel_size - 1
+        sizes = (n if n is None else -((lost - n) // self.strides) for n in x_shape[1:3])
+        return (x_shape[0], *sizes, self.filters)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "padding": self.padding,
+        }
+
+
+@keras.saving.register_keras_serializable("spade_tf")
+class SpectralDense(_SpectralLayer):
+    """Dense layer whose kernel is divided by its spectral norm.
+
+    Args:
+        filters: int >= 1, output features.
+        use_bias: bool. Default True.
+        epsilon: float > 0, smallest norm of a singular vector. Default 1e-12.
+
+    Call arguments:
+        x: `[B, C]`.
+        training: bool, whether to make a power iteration.
+
+    Returns:
+        `[B, filters]`, in the compute dtype.
+
+    Raises:
+        ValueError: if `C` is unknown.
+
+    Reference: Miyato et al. 2018, https://arxiv.org/abs/1802.05957.
+    """
+
+    def build(self, x_shape):
+        if x_shape[-1] is None:
+            raise ValueError(f"SpectralDense needs a known number of features: received {x_shape}")
+        self._build_weights((x_shape[-1], self.filters))
+
+    def call(self, x, training=False):
+        x = tf.matmul(x, self.normalized_kernel(training=training))
+        return tf.nn.bias_add(x, self.bias) if self.use_bias else x
+
+    def compute_output_shape(self, x_shape):
+        return (*x_shape[:-1], self.filters)

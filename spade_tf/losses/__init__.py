@@ -1,0 +1,1 @@
+"""The losses of SPADE: adversarial, feature matching, perceptual and KL."""

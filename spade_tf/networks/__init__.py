@@ -1,0 +1,1 @@
+"""The networks of SPADE, and those that it is compared with."""

@@ -1,0 +1,1 @@
+"""Training: the model, the loop over any `tf.distribute` strategy, checkpoints, callbacks."""
