@@ -1,0 +1,294 @@
+"""The SPADE generator."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from spade_tf.layers.conditioning import check_conditioning, conditions_by_scale
+from spade_tf.layers.initialization import xavier_normal
+from spade_tf.layers.semantics import Semantics
+from spade_tf.layers.shared_predictor import SharedPredictor
+from spade_tf.layers.spade_resnet_block import SPADEResnetBlock
+
+# How many times the picture is larger than the first feature map, as a power of two.
+UPSAMPLINGS = {"normal": 5, "more": 6, "most": 7}
+
+
+@keras.saving.register_keras_serializable("spade_tf")
+class SPADEGenerator(keras.Model):
+    """From a label map, and optionally a style z, to a picture.
+
+    A first feature map, from z by a dense layer or from the semantics by a convolution, goes
+    through SPADE residual blocks with nearest upsampling between them; then leaky ReLU, a 3x3
+    convolution to three channels, and tanh.
+
+    Args:
+        num_labels: int >= 1, label ids, the unknown one included.
+        image_size: `(height, width)` in pixels, multiples of 32 (64 for "more", 128 for "most").
+            With a `z_dim` it is the size that is made; without, any such size can be.
+        use_instance_edges: bool, whether instance edges follow the labels. Default False.
+        filters: int >= 1 (even for "most"), base width (`nf`). Default 64.
+        hidden_filters: int >= 1, width of SPADE's shared convolutions. Default 128.
+        kernel_size: odd int, of SPADE's convolutions. Default 3.
+        norm: "batch" (synchronised), "local_batch", "instance", "layer" or "group". Default
+            "batch".
+        num_upsampling_layers: "normal" (5), "more" (6) or "most" (7). Default "normal".
+        z_dim: int, length of the style vector that the generator starts from; None to start from
+            the semantics. With conditioning "adain", z is what the blocks are conditioned on, and
+            the start is the semantics. Default None.
+        spectral_norm: bool, whether the blocks' convolutions are spectrally normalised.
+            Default True.
+        conditioning: "spade", "shared_spade" (one `SharedPredictor` for all blocks), "clade",
+            "conditional_batch", "adain" (needs a `z_dim`), "affine" or "none": what takes the
+            place of normalisation in the blocks; see `get_conditional_norm`. Default "spade".
+        concat: whether the label map (or the features of the shared predictor) is concatenated
+            to the input of "convs", every convolution but the first, or of the "blocks" alone;
+            None for neither. Default None. The paper's "decoder with Concat" is "convs" with
+            conditioning "affine".
+
+    Call arguments:
+        inputs: a `Semantics`; or a mapping with `label` int `[B, H, W]` and, with edges,
+            `instance` int `[B, H, W]`; or a dense float map `[B, H, W, C]`.
+        z: `[B, z_dim]`, drawn from a standard normal when None; ignored without a `z_dim`.
+        training: bool.
+
+    Returns:
+        float32 `[B, H, W, 3]` in [-1, 1].
+
+    Raises:
+        ValueError: for a size that cannot be made, inputs that do not fit, or arguments by which
+            nothing would see the label map.
+
+    Reference: Park et al. 2019, figure 4 and appendix A, and table 5 for the decoder with Concat
+        and the compact ones (48 filters). Differs from the official release in
+        layout alone: channels are last, z's dense layer included.
+    """
+
+    def __init__(
+        self,
+        num_labels: int,
+        image_size: tuple[int, int] = (256, 256),
+        use_instance_edges: bool = False,
+        filters: int = 64,
+        hidden_filters: int = 128,
+        kernel_size: int = 3,
+        norm: str = "batch",
+        num_upsampling_layers: str = "normal",
+        z_dim: int | None = None,
+        spectral_norm: bool = True,
+        conditioning: str = "spade",
+        concat: str | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if num_upsampling_layers not in UPSAMPLINGS:
+            raise ValueError(
+                f"num_upsampling_layers must be one of {', '.join(UPSAMPLINGS)}: "
+                f"received {num_upsampling_layers!r}"
+            )
+        if filters < 1 or (num_upsampling_layers == "most" and filters % 2):
+            raise ValueError(f"filters must be >= 1, and even for 'most': received {filters}")
+        check_conditioning(conditioning, z_dim)
+        self.starts_from_z = z_dim is not None and conditioning != "adain"
+        if self.starts_from_z and conditioning in ("affine", "none") and concat is None:
+            raise ValueError(
+                f"a generator that starts from z with conditioning {conditioning!r} would not see "
+                "the label map: give concat='convs', or no z_dim"
+            )
+        self.num_labels = num_labels
+        self.image_size = tuple(image_size)
+        self.use_instance_edges = use_instance_edges
+        self.filters = filters
+        self.hidden_filters = hidden_filters
+        self.kernel_size = kernel_size
+        self.norm = norm
+        self.num_upsampling_layers = num_upsampling_layers
+        self.z_dim = z_dim
+        self.spectral_norm = spectral_norm
+        self.conditioning = conditioning
+        self.concat = concat
+
+        self.semantic_channels = num_labels + int(use_instance_edges)
+        self.scale = 2 ** UPSAMPLINGS[num_upsampling_layers]
+        check_image_size(self.image_size, self.scale)
+
+        widths = [16, 16, 16, 8, 4, 2, 1]
+        names = ["head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3"]
+        if num_upsampling_layers == "most":
+            widths.append(0.5)
+            names.append("up_4")
+        self.widths = [int(width * filters) for width in widths]
+        if not self.starts_from_z:
+            self.fc = keras.layers.Conv2D(
+                self.widths[0],
+                3,
+                padding="same",
+                kernel_initializer=xavier_normal(),
+                dtype=self.dtype_policy,
+                name="fc",
+            )
+        else:
+            height, width = (size // self.scale for size in self.image_size)
+            self.fc = keras.layers.Dense(
+                self.widths[0] * height * width,
+                kernel_initializer=xavier_normal(),
+                dtype=self.dtype_policy,
+                name="fc",
+            )
+        self.predictor = None
+        condition_channels = self.semantic_channels
+        if conditioning == "shared_spade":
+            self.predictor = SharedPredictor(
+                self.semantic_channels,
+                hidden_filters=hidden_filters,
+                kernel_size=kernel_size,
+                dtype=self.dtype_policy,
+                name="predictor",
+            )
+            condition_channels = hidden_filters
+        self.blocks = [
+            SPADEResnetBlock(
+                width,
+                condition_channels,
+                hidden_filters=hidden_filters,
+                kernel_size=kernel_size,
+                norm=norm,
+                spectral_norm=spectral_norm,
+                conditioning=conditioning,
+                embedding_dim=z_dim,
+                concat=concat,
+                dtype=self.dtype_policy,
+                name=name,
+            )
+            for width, name in zip(self.widths, names, strict=True)
+        ]
+        # The last convolution is float32: half precision would quantise the picture.
+        self.conv_img = keras.layers.Conv2D(
+            3,
+            3,
+            padding="same",
+            kernel_initializer=xavier_normal(),
+            dtype="float32",
+            name="conv_img",
+        )
+        # All shapes are known, so that weights exist (to be restored) before the first call.
+        self.build()
+
+    def build(self, _=None):
+        if self.built:
+            return
+        if self.starts_from_z:
+            self.fc.build((None, self.z_dim))
+        else:
+            self.fc.build((None, None, None, self.semantic_channels))
+        if self.predictor is not None:
+            self.predictor.build()
+        channels = self.widths[0]
+        for block in self.blocks:
+            block.build((None, None, None, channels))
+            channels = block.filters
+        if self.concat == "convs":
+            channels += self.blocks[-1].semantic_channels
+        self.conv_img.build((None, None, None, channels))
+
+    def call(self, inputs, z=None, training=False):
+        semantics = Semantics.from_inputs(
+            inputs,
+            num_labels=self.num_labels,
+            use_instance_edges=self.use_instance_edges,
+            dtype=self.compute_dtype,
+        )
+        self._check_size(semantics)
+        scale = self.scale
+        z = self._style(semantics, z)
+        x = self._start(semantics, z)
+        condition = conditions_by_scale(semantics, self.predictor)
+        for index, block in enumerate(self.blocks):
+            if self._upsamples_before(index):
+                x = upsample(x)
+                scale //= 2
+            x = block(x, semantics=condition(scale), embedding=z, training=training)
+        x = tf.nn.leaky_relu(tf.cast(x, tf.float32), 0.2)
+        if self.concat == "convs":
+            x = tf.concat([x, tf.cast(condition(1).dense, tf.float32)], -1)
+        return tf.tanh(self.conv_img(x))
+
+    def _style(self, semantics, z):
+        if self.z_dim is None:
+            return None
+        return draw_style(semantics, self.z_dim) if z is None else z
+
+    def _start(self, semantics, z):
+        if not self.starts_from_z:
+            return self.fc(semantics.downsample(self.scale).dense)
+        height, width = (size // self.scale for size in self.image_size)
+        return tf.reshape(self.fc(z), [-1, height, width, self.widths[0]])
+
+    def _upsamples_before(self, index):
+        # head, up, middle, (up), middle, then up before every block.
+        if index == 2:
+            return self.num_upsampling_layers != "normal"
+        return index == 1 or index > 2
+
+    def _check_size(self, semantics):
+        _, height, width = semantics.shape
+        if height is None or width is None:
+            return
+        if self.starts_from_z and (height, width) != self.image_size:
+            raise ValueError(
+                f"a generator that starts from z makes {self.image_size[0]}x{self.image_size[1]} "
+                f"pictures only: received a label map of {height}x{width}"
+            )
+        check_image_size((height, width), self.scale)
+
+    def compute_output_shape(self, input_shape=None, z_shape=None):
+        return (None, *self.image_size, 3)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_labels": self.num_labels,
+            "image_size": self.image_size,
+            "use_instance_edges": self.use_instance_edges,
+            "filters": self.filters,
+            "hidden_filters": self.hidden_filters,
+            "kernel_size": self.kernel_size,
+            "norm": self.norm,
+            "num_upsampling_layers": self.num_upsampling_layers,
+            "z_dim": self.z_dim,
+            "spectral_norm": self.spectral_norm,
+            "conditioning": self.conditioning,
+            "concat": self.concat,
+        }
+
+
+def draw_style(semantics: Semantics, z_dim: int) -> tf.Tensor:
+    """Standard normal styles `[B, z_dim]`, as many as there are label maps."""
+    batch = semantics.shape[0]
+    if batch is None:
+        batch = tf.shape(semantics.dense if semantics.label is None else semantics.label)[0]
+    return tf.random.normal([batch, z_dim])
+
+
+def check_image_size(image_size: tuple[int, int], multiple: int) -> None:
+    """Raises a ValueError that names the nearest sizes, unless both are multiples.
+
+    Args:
+        image_size: `(height, width)` in pixels.
+        multiple: int, what both must be positive multiples of.
+    """
+    if any(size < multiple or size % multiple for size in image_size):
+        nearest = [max(round(size / multiple), 1) * multiple for size in image_size]
+        raise ValueError(
+            f"height and width must be multiples of {multiple}: received "
+            f"{image_size[0]}x{image_size[1]}; the nearest is {nearest[0]}x{nearest[1]}"
+        )
+
+
+def upsample(x: tf.Tensor) -> tf.Tensor:
+    """Twice as high and wide, each pixel repeated: `[B, H, W, C]` to `[B, 2H, 2W, C]`."""
+    height, width = x.shape[1:3]
+    if height is None or width is None:
+        height, width = tf.shape(x)[1], tf.shape(x)[2]
+    return tf.image.resize(x, [2 * height, 2 * width], "nearest")
