@@ -1,0 +1,132 @@
+"""Adversarial losses on the logits of a multi-scale discriminator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import tensorflow as tf
+
+
+class AdversarialLoss(Protocol):
+    """What the discriminator and the generator minimise.
+
+    Both take the logits of each scale, `[B, h, w, 1]` each, and return a float32 scalar: the mean
+    over a scale's logits, then over scales.
+    """
+
+    def discriminator_fake(self, logits: Sequence[tf.Tensor]) -> tf.Tensor:
+        """The discriminator's loss on generated pictures."""
+
+    def discriminator_real(self, logits: Sequence[tf.Tensor]) -> tf.Tensor:
+        """The discriminator's loss on real pictures."""
+
+    def generator(self, logits: Sequence[tf.Tensor]) -> tf.Tensor:
+        """The generator's loss on its pictures."""
+
+
+def _mean_over_scales(
+    function: Callable[[tf.Tensor], tf.Tensor], logits: Sequence[tf.Tensor]
+) -> tf.Tensor:
+    means = [tf.reduce_mean(function(tf.cast(scale, tf.float32))) for scale in logits]
+    return tf.add_n(means) / len(means)
+
+
+class HingeLoss:
+    """`max(0, 1 + D(fake)) + max(0, 1 - D(real))`, and `-D(fake)` for the generator.
+
+    Reference: Lim & Ye 2017; Miyato et al. 2018, Eq. 16-17; Park et al. 2019, appendix A.
+    """
+
+    def discriminator_fake(self, logits):
+        """`max(0, 1 + logits)`."""
+        return _mean_over_scales(lambda x: tf.nn.relu(1.0 + x), logits)
+
+    def discriminator_real(self, logits):
+        """`max(0, 1 - logits)`."""
+        return _mean_over_scales(lambda x: tf.nn.relu(1.0 - x), logits)
+
+    def generator(self, logits):
+        """`-logits`."""
+        return _mean_over_scales(tf.negative, logits)
+
+
+class LeastSquaresLoss:
+    """`D(fake)^2 + (D(real) - 1)^2`, and `(D(fake) - 1)^2` for the generator.
+
+    Reference: Mao et al. 2017, Eq. 9, https://arxiv.org/abs/1611.04076.
+    """
+
+    def discriminator_fake(self, logits):
+        """`logits^2`."""
+        return _mean_over_scales(tf.square, logits)
+
+    def discriminator_real(self, logits):
+        """`(logits - 1)^2`."""
+        return _mean_over_scales(lambda x: tf.square(x - 1.0), logits)
+
+    def generator(self, logits):
+        """`(logits - 1)^2`."""
+        return self.discriminator_real(logits)
+
+
+class OriginalLoss:
+    """Cross-entropy of logits: the original, non-saturating one.
+
+    Reference: Goodfellow et al. 2014, section 3.
+    """
+
+    def discriminator_fake(self, logits):
+        """`-log(1 - sigmoid(logits)) = softplus(logits)`."""
+        return _mean_over_scales(tf.nn.softplus, logits)
+
+    def discriminator_real(self, logits):
+        """`-log(sigmoid(logits)) = softplus(-logits)`."""
+        return _mean_over_scales(lambda x: tf.nn.softplus(-x), logits)
+
+    def generator(self, logits):
+        """`-log(sigmoid(logits))`."""
+        return self.discriminator_real(logits)
+
+
+class WassersteinLoss:
+    """`D(fake) - D(real)`, and `-D(fake)` for the generator.
+
+    Reference: Arjovsky et al. 2017, Eq. 2-3. The discriminator's Lipschitz bound is left to
+        spectral normalisation.
+    """
+
+    def discriminator_fake(self, logits):
+        """`logits`."""
+        return _mean_over_scales(tf.identity, logits)
+
+    def discriminator_real(self, logits):
+        """`-logits`."""
+        return _mean_over_scales(tf.negative, logits)
+
+    def generator(self, logits):
+        """`-logits`."""
+        return self.discriminator_real(logits)
+
+
+def get_adversarial_loss(name: str) -> AdversarialLoss:
+    """An adversarial loss by its name.
+
+    Args:
+        name: "hinge", "least_squares", "original" or "wasserstein".
+
+    Returns:
+        The loss.
+
+    Raises:
+        ValueError: if there is no such loss.
+    """
+    losses: dict[str, Callable[[], AdversarialLoss]] = {
+        "hinge": HingeLoss,
+        "least_squares": LeastSquaresLoss,
+        "original": OriginalLoss,
+        "wasserstein": WassersteinLoss,
+    }
+    if name not in losses:
+        raise ValueError(f"adversarial loss must be one of {', '.join(losses)}: received {name!r}")
+    return losses[name]()

@@ -1,0 +1,19 @@
+"""The KL divergence of the encoder's Gaussian from the standard normal."""
+
+import tensorflow as tf
+
+
+def kl_divergence(mu: tf.Tensor, logvar: tf.Tensor) -> tf.Tensor:
+    """`-1/2 * sum(1 + logvar - mu^2 - exp(logvar))`, summed over batch and dimensions.
+
+    Args:
+        mu: `[B, z_dim]`.
+        logvar: `[B, z_dim]`, logarithm of the variance.
+
+    Returns:
+        A float32 scalar, in nats.
+
+    Reference: Kingma & Welling 2013, appendix B; Park et al. 2019, section 3.3.
+    """
+    mu, logvar = tf.cast(mu, tf.float32), tf.cast(logvar, tf.float32)
+    return -0.5 * tf.reduce_sum(1.0 + logvar - tf.square(mu) - tf.exp(logvar))
