@@ -1,0 +1,1 @@
+"""The data: files in, records and batches out. Knows nothing of networks."""

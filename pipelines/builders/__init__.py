@@ -1,0 +1,1 @@
+"""TFDS builders, one per data set."""

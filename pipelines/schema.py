@@ -1,0 +1,148 @@
+"""What a prepared data set holds: its label set and the features of its records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+Color = tuple[int, int, int]
+
+MAX_IDS = 65536
+
+
+class DataError(ValueError):
+    """Bad data; the message is one line: the file or argument, the value, the remedy."""
+
+
+class LabelSet(NamedTuple):
+    """The ids that a label map may hold, and what they are called.
+
+    Attributes:
+        class_names: names of the ids `0..N-1`.
+        palette: one RGB colour, 0 to 255 each, per id; that of unknown comes last, if there is one.
+        has_unknown: whether id `N` stands for unknown.
+        has_instance: whether every record carries an instance map.
+    """
+
+    class_names: tuple[str, ...]
+    palette: tuple[Color, ...]
+    has_unknown: bool
+    has_instance: bool
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes `N`, unknown not counted."""
+        return len(self.class_names)
+
+    @property
+    def num_ids(self) -> int:
+        """Number of distinct ids: `N`, and one more where unknown is allowed."""
+        return self.num_classes + self.has_unknown
+
+    def to_metadata(self) -> dict[str, Any]:
+        """Returns the label set as a dictionary that JSON can hold."""
+        return {
+            "class_names": list(self.class_names),
+            "palette": [list(color) for color in self.palette],
+            "has_unknown": self.has_unknown,
+            "has_instance": self.has_instance,
+        }
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, Any]) -> LabelSet:
+        """Returns the label set that `to_metadata` wrote; other keys are left alone.
+
+        Args:
+            metadata: mapping with the keys of `to_metadata`.
+
+        Raises:
+            DataError: if a key is missing, or the palette's length is not the number of ids.
+        """
+        missing = [field for field in cls._fields if field not in metadata]
+        if missing:
+            raise DataError(
+                f"metadata of the data set: no {', '.join(missing)} in it; prepare it again"
+            )
+        label_set = cls(
+            class_names=tuple(str(name) for name in metadata["class_names"]),
+            palette=tuple((int(r), int(g), int(b)) for r, g, b in metadata["palette"]),
+            has_unknown=bool(metadata["has_unknown"]),
+            has_instance=bool(metadata["has_instance"]),
+        )
+        if len(label_set.palette) != label_set.num_ids:
+            raise DataError(
+                f"metadata of the data set: palette has {len(label_set.palette)} colours for "
+                f"{label_set.num_ids} ids; prepare the data set again"
+            )
+        return label_set
+
+
+def default_palette(num_classes: int, has_unknown: bool) -> tuple[Color, ...]:
+    """Returns a distinct colour for each class, and black for unknown.
+
+    Class `i` takes entry `i + 1` of the PASCAL VOC colour map: the bits of the entry go to red,
+    green and blue in turn, most significant bit of the colour first. Any two of the first 255
+    classes therefore differ by at least 32 of 255 in some channel, and no class is black.
+
+    Args:
+        num_classes: int, 1 to 65536.
+        has_unknown: whether black is appended for the unknown id.
+
+    Returns:
+        `num_classes + has_unknown` colours (red, green, blue), 0 to 255 each.
+
+    Raises:
+        DataError: if `num_classes` is out of range.
+
+    Reference: Everingham et al. 2010, "The PASCAL Visual Object Classes (VOC) Challenge".
+    """
+    if not 1 <= num_classes <= MAX_IDS:
+        raise DataError(f"num_classes: {num_classes} received; give 1 to {MAX_IDS}")
+    colors = [_interleaved_color(index) for index in range(1, num_classes + 1)]
+    return tuple(colors + [(0, 0, 0)] * has_unknown)
+
+
+def _interleaved_color(index: int) -> Color:
+    channels = [0, 0, 0]
+    for bit in range(index.bit_length()):
+        channels[bit % 3] |= (index >> bit & 1) << (7 - bit // 3)
+    return channels[0], channels[1], channels[2]
+
+
+def features(has_instance: bool, num_ids: int = 256) -> tfds.features.FeaturesDict:
+    """Returns the features of one record.
+
+    Images stay as they were encoded, so a JPEG source is stored byte for byte.
+
+    Args:
+        has_instance: whether records carry an instance map.
+        num_ids: number of distinct label ids, 1 to 65536; labels are stored in 8 bits up to 256
+            ids and in 16 bits above.
+
+    Returns:
+        `image` uint8 `[H, W, 3]`; `label` uint8 or uint16 `[H, W, 1]`; `instance` uint16
+        `[H, W, 1]`, if there is one; `name` text.
+
+    Raises:
+        DataError: if `num_ids` is out of range.
+    """
+    import numpy as np
+    import tensorflow_datasets as tfds
+
+    if not 1 <= num_ids <= MAX_IDS:
+        raise DataError(f"num_ids: {num_ids} received; give 1 to {MAX_IDS}")
+
+    def ids(dtype: type[np.unsignedinteger]) -> tfds.features.Image:
+        return tfds.features.Image(shape=(None, None, 1), dtype=dtype, encoding_format="png")
+
+    record = {
+        "image": tfds.features.Image(shape=(None, None, 3), dtype=np.uint8),
+        "label": ids(np.uint8 if num_ids <= 256 else np.uint16),
+        "name": tfds.features.Text(),
+    }
+    if has_instance:
+        record["instance"] = ids(np.uint16)
+    return tfds.features.FeaturesDict(record)

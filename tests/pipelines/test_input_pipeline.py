@@ -1,0 +1,258 @@
+import itertools
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from pipelines import transforms
+from pipelines.input_pipeline import make_dataset
+from pipelines.prepare import open_dataset, prepare
+from pipelines.schema import DataError
+
+# 13 examples in batches of 3: the first epoch ends inside the 5th batch, the second in the 9th.
+NUM_TRAIN, NUM_VAL, BATCH_SIZE = 13, 5, 3
+SIZE = (12, 16)
+
+
+@pytest.fixture(scope="module")
+def make_builder(tmp_path_factory, make_source):
+    def make(**kwargs):
+        root = tmp_path_factory.mktemp("prepared")
+        source = make_source(root / "source", size=SIZE, **kwargs)
+        prepare("paired_folder", source_dir=source, data_dir=root / "data", num_classes=7)
+        return open_dataset("paired_folder", root / "data")
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def builder(make_builder):
+    return make_builder(num_train=NUM_TRAIN, num_val=NUM_VAL)
+
+
+def batches(builder, count=None, split="train", **kwargs):
+    options = {
+        "batch_size": BATCH_SIZE,
+        "load_size": (11, 14),
+        "crop_size": (8, 10),
+        "flip": True,
+        "seed": 1,
+        "training": True,
+        "with_instance": True,
+    }
+    dataset = make_dataset(builder, split, **(options | kwargs))
+    return list(itertools.islice(dataset.as_numpy_iterator(), count))
+
+
+def assert_same(left, right):
+    assert len(left) == len(right)
+    for a, b in zip(left, right, strict=True):
+        assert a.keys() == b.keys()
+        for key in a:
+            np.testing.assert_array_equal(a[key], b[key])
+
+
+def names(stream):
+    """Which example each is: its grey level is 10 times its number."""
+    levels = np.concatenate([batch["image"][:, 0, 0, 0] for batch in stream])
+    return np.rint((levels + 1) * 127.5 / 10).astype(int).tolist()
+
+
+@pytest.mark.parametrize("start_step", [1, 4, 7, 9, 26])
+@pytest.mark.parametrize("cache", [False, True])
+def test_resumed_equals_uninterrupted(builder, start_step, cache):
+    uninterrupted = batches(builder, start_step + 6)
+    resumed = batches(builder, 6, start_step=start_step, cache=cache)
+    assert_same(resumed, uninterrupted[start_step:])
+
+
+def test_resumed_equals_uninterrupted_with_a_small_shuffle_buffer(builder):
+    uninterrupted = batches(builder, 12, shuffle_buffer=4)
+    assert_same(batches(builder, 5, start_step=7, shuffle_buffer=4), uninterrupted[7:])
+
+
+def test_the_stream_depends_on_its_seed_alone(builder):
+    streams = []
+    for global_seed in (0, 123):
+        tf.random.set_seed(global_seed)
+        streams.append(batches(builder, 8))
+    assert_same(*streams)
+    assert names(batches(builder, 8, seed=2)) != names(streams[0])
+
+
+def test_every_epoch_holds_each_example_once_in_another_order(builder):
+    stream = names(batches(builder, 13))
+    epochs = [stream[i : i + NUM_TRAIN] for i in range(0, len(stream), NUM_TRAIN)]
+    assert len(epochs) == 3
+    for epoch in epochs:
+        assert sorted(epoch) == list(range(NUM_TRAIN))
+    assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
+
+
+def test_an_example_is_augmented_by_its_position_in_the_stream(builder):
+    # The operations are run by hand here, eagerly, on what comes out without augmentation.
+    plain = batches(builder, 13, load_size=None, crop_size=SIZE, flip=False)
+    augmented = batches(builder, 13)
+    variants = set()
+    for step, (before, after) in enumerate(zip(plain, augmented, strict=True)):
+        for i in range(BATCH_SIZE):
+            example = {
+                "image": (before["image"][i] + 1) * 127.5,
+                "label": before["label"][i],
+                "instance": before["instance"][i],
+                "seed": tf.constant([1, step * BATCH_SIZE + i], tf.int64),
+            }
+            for operation in (
+                transforms.resize(11, 14),
+                transforms.random_crop(8, 10),
+                transforms.random_flip(),
+                transforms.normalize(),
+            ):
+                example = operation(example)
+            np.testing.assert_array_equal(after["label"][i], example["label"])
+            np.testing.assert_array_equal(after["instance"][i], example["instance"])
+            # The way to 0..255 and back rounds once more, by half a unit in the last place of 255.
+            np.testing.assert_allclose(after["image"][i], example["image"], rtol=0, atol=1e-6)
+            variants.add(
+                (names([{"image": after["image"][i : i + 1]}])[0], after["label"][i].tobytes())
+            )
+    # In three epochs, with 32 ways to cut and mirror, an example rarely comes the same way again.
+    assert len(variants) > 2 * NUM_TRAIN
+
+
+@pytest.mark.parametrize("with_instance", [True, False])
+def test_training_batches_have_static_shapes(builder, with_instance):
+    dataset = make_dataset(
+        builder,
+        "train",
+        batch_size=4,
+        load_size=12,
+        crop_size=8,
+        flip=True,
+        seed=0,
+        training=True,
+        with_instance=with_instance,
+    )
+    expected = {
+        "image": tf.TensorSpec((4, 8, 8, 3), tf.float32),
+        "label": tf.TensorSpec((4, 8, 8), tf.int32),
+        "instance": tf.TensorSpec((4, 8, 8), tf.int32),
+    }
+    if not with_instance:
+        del expected["instance"]
+    assert dataset.element_spec == expected
+
+
+def test_images_are_between_minus_one_and_one(tmp_path, make_source):
+    source = make_source(tmp_path / "source", num_train=2)
+    pixels = np.random.default_rng(0).choice([0, 255], (*SIZE, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(source / "train_img" / "000.png")
+    prepare("paired_folder", source_dir=source, data_dir=tmp_path / "data", num_classes=7)
+    images = [
+        batch["image"] for batch in batches(open_dataset("paired_folder", tmp_path / "data"), 4)
+    ]
+    assert np.min(images) == -1
+    assert np.max(images) == 1
+
+
+def test_evaluation_is_one_pass_in_order(builder):
+    stream = batches(builder, split="val", training=False)
+    assert [batch["label"].shape for batch in stream] == [(3, 8, 10), (2, 8, 10)]
+    assert sorted(names(stream)) == list(range(NUM_VAL))
+    assert_same(stream, batches(builder, split="val", training=False, seed=9, flip=False))
+    assert_same(batches(builder, split="val", training=False, start_step=1), stream[1:])
+
+
+def test_evaluation_of_the_native_size_gives_the_files_back(builder):
+    stream = batches(builder, split="val", training=False, crop_size=SIZE)
+    labels = np.concatenate([batch["label"] for batch in stream])
+    instances = np.concatenate([batch["instance"] for batch in stream])
+    for name, label, instance in zip(names(stream), labels, instances, strict=True):
+        # What the fixture draws for example `name`; 255 is stored as id 7.
+        rng = np.random.default_rng(name)
+        expected = rng.integers(0, 7, SIZE)
+        expected[0, 0] = 7
+        np.testing.assert_array_equal(label, expected)
+        np.testing.assert_array_equal(instance, rng.integers(0, 65536, SIZE))
+
+
+def test_batch_larger_than_the_data_set(builder):
+    (batch,) = batches(builder, 1, batch_size=30)
+    assert batch["image"].shape == (30, 8, 10, 3)
+    counts = np.bincount(names([batch]), minlength=NUM_TRAIN)
+    # Two whole epochs and four examples of a third.
+    assert sorted(counts) == [2] * 9 + [3] * 4
+    resumed = batches(builder, 1, batch_size=30, start_step=2)
+    assert_same(resumed, batches(builder, 3, batch_size=30)[2:])
+
+
+def test_cached_records_are_read_once(make_builder):
+    builder = make_builder(num_train=4)
+    dataset = make_dataset(
+        builder,
+        "train",
+        batch_size=4,
+        load_size=None,
+        crop_size=SIZE,
+        flip=False,
+        seed=0,
+        training=True,
+        cache="auto",
+    )
+    iterator = iter(dataset)
+    next(iterator)
+    for path in builder.data_path.glob("*.tfrecord*"):
+        path.unlink()
+    for _ in range(20):
+        next(iterator)
+
+
+def test_part_of_a_split(builder):
+    stream = batches(builder, 4, split="train[:4]")
+    assert len(set(names(stream))) == 4
+
+
+def test_sizes_are_taken_from_the_source_without_load_size(builder):
+    (batch,) = batches(builder, 1, load_size=None, crop_size=(12, 8))
+    assert batch["label"].shape == (3, 12, 8)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"crop of 13x8 .*\] \[12 16\]"):
+        batches(builder, 1, load_size=None, crop_size=(13, 8))
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "said"),
+    [
+        ({"crop_size": 12}, "crop_size: 12x12 received, larger than load_size 11x14"),
+        ({"crop_size": (11, 15)}, "crop_size: 11x15 received, larger than load_size 11x14"),
+        ({"crop_size": 0}, "crop_size: 0x0"),
+        ({"load_size": (5, 0)}, "load_size: 5x0"),
+        ({"batch_size": 0}, "batch_size: 0 received; give 1 or more"),
+        ({"start_step": -1}, "start_step: -1 received; give 0 or more"),
+        ({"shuffle_buffer": 0}, "shuffle_buffer: 0 received; give 1 or more"),
+        ({"cache": "yes"}, "cache: 'yes' received; give True, False or 'auto'"),
+        ({"split": "test"}, "split: 'test' is not in paired_folder/1.0.0; give one of train, val"),
+        ({"split": "train[:0]"}, "split: 'train[:0]' of paired_folder/1.0.0 is empty"),
+    ],
+)
+def test_bad_arguments(builder, kwargs, said):
+    with pytest.raises(DataError, match=r"\A" + re.escape(said) + r"[^\n]*\Z"):
+        batches(builder, 1, **kwargs)
+
+
+def test_instances_that_are_not_there(make_builder):
+    builder = make_builder(num_train=2, with_instance=False)
+    with pytest.raises(DataError, match=r"with_instance: True received, but paired_folder/1\.0\.0"):
+        batches(builder, 1)
+    assert sorted(batches(builder, 1, with_instance=False)[0]) == ["image", "label"]
+
+
+def test_real_pairs(coco_stuff_sample, tmp_path):
+    prepare("paired_folder", source_dir=coco_stuff_sample, data_dir=tmp_path, num_classes=182)
+    builder = open_dataset("paired_folder", tmp_path)
+    (batch,) = batches(builder, 1, batch_size=13, load_size=286, crop_size=256)
+    assert batch["image"].shape == (13, 256, 256, 3)
+    assert batch["image"].std() > 0.3
+    assert batch["label"].min() >= 0
+    assert batch["label"].max() == 182

@@ -1,0 +1,352 @@
+import errno
+import io
+import os
+import re
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines import inspection
+from pipelines.inspection import EncodedImage
+from pipelines.schema import DataError
+
+LAYOUT = "the_layout/"
+
+
+def raises(*parts):
+    """One line that holds all of the parts, in this order."""
+    return pytest.raises(DataError, match=r"\A[^\n]*" + r"[^\n]*".join(map(re.escape, parts)))
+
+
+def encode(array_or_image, image_format, **options):
+    image = array_or_image
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
+    buffer = io.BytesIO()
+    image.save(buffer, image_format, **options)
+    return buffer.getvalue()
+
+
+def noise(*shape, high=256, dtype=np.uint8):
+    return np.random.default_rng(0).integers(0, high, shape).astype(dtype)
+
+
+def grey_png(ids, bit_depth):
+    """Encodes a greyscale PNG from the specification alone, for depths that Pillow cannot write."""
+
+    def chunk(kind, data):
+        checksum = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
+
+    height, width = ids.shape
+    bits = ((ids[..., None] >> np.arange(bit_depth - 1, -1, -1)) & 1).reshape(height, -1)
+    rows = np.packbits(bits.astype(np.uint8), axis=1)
+    scanlines = b"".join(b"\0" + row.tobytes() for row in rows)
+    header = struct.pack(">IIBBBBB", width, height, bit_depth, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(scanlines))
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name, content):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+def test_list_images_is_sorted_and_takes_only_images(write, tmp_path):
+    for name in ("b.PNG", "a.jpg", "c.jpeg", "notes.txt", ".hidden.png", "Thumbs.db"):
+        write(name, b"x")
+    assert list(inspection.list_images(tmp_path, LAYOUT)) == ["a", "b", "c"]
+
+
+def test_list_images_missing_folder(tmp_path):
+    with raises(f"{tmp_path / 'none'}: no such folder", LAYOUT):
+        inspection.list_images(tmp_path / "none", LAYOUT)
+
+
+def test_list_images_folder_is_a_file(write):
+    path = write("file", b"x")
+    with raises(f"{path}: cannot be listed", LAYOUT):
+        inspection.list_images(path, LAYOUT)
+
+
+def test_list_images_unreadable_folder(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    # Taking the permission away for real would not stop root.
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with raises(f"{tmp_path}: cannot be listed (Permission denied); the layout wanted", LAYOUT):
+        inspection.list_images(tmp_path, LAYOUT)
+
+
+def test_list_images_without_images(write, tmp_path):
+    write("notes.txt", b"x")
+    with raises(f"{tmp_path}: no images in it (.png, .jpg, .jpeg)", LAYOUT):
+        inspection.list_images(tmp_path, LAYOUT)
+
+
+def test_list_images_duplicate_stems(write, tmp_path):
+    write("a.jpg", b"x")
+    path = write("a.png", b"x")
+    with raises(f"{path}: same stem as a.jpg; rename or remove"):
+        inspection.list_images(tmp_path, LAYOUT)
+
+
+def test_list_images_other_format(write, tmp_path):
+    path = write("a.webp", b"x")
+    with raises(f"{path}: .webp files are not read; convert it"):
+        inspection.list_images(tmp_path, LAYOUT)
+
+
+def find(root, with_instance=False):
+    return inspection.find_pairs(
+        root / "img", root / "label", root / "inst" if with_instance else None, LAYOUT
+    )
+
+
+def test_find_pairs(write, tmp_path):
+    for name in ("img/b.png", "img/a.jpg", "label/a.png", "label/b.png"):
+        write(name, b"x")
+    assert [(p.stem, p.image.name, p.label.name, p.instance) for p in find(tmp_path)] == [
+        ("a", "a.jpg", "a.png", None),
+        ("b", "b.png", "b.png", None),
+    ]
+    for name in ("inst/a.png", "inst/b.png"):
+        write(name, b"x")
+    assert find(tmp_path, with_instance=True)[1].instance == tmp_path / "inst" / "b.png"
+
+
+def test_find_pairs_image_without_label(write, tmp_path):
+    for name in ("img/a.jpg", *(f"img/b{i}.jpg" for i in range(5)), "label/a.png"):
+        write(name, b"x")
+    with raises(
+        f"{tmp_path / 'img'}: 5 of 6 files have no counterpart",
+        f"in {tmp_path / 'label'}: b0.jpg, b1.jpg, b2.jpg and 2 more; add",
+    ):
+        find(tmp_path)
+
+
+def test_find_pairs_label_without_image(write, tmp_path):
+    for name in ("img/a.jpg", "label/a.png", "label/c.png"):
+        write(name, b"x")
+    with raises(f"{tmp_path / 'label'}: 1 of 2 files", f"in {tmp_path / 'img'}: c.png; add"):
+        find(tmp_path)
+
+
+def test_find_pairs_image_without_instance(write, tmp_path):
+    for name in ("img/a.jpg", "label/a.png", "inst/b.png"):
+        write(name, b"x")
+    with raises(f"{tmp_path / 'img'}: 1 of 1 files", f"in {tmp_path / 'inst'}: a.jpg"):
+        find(tmp_path, with_instance=True)
+
+
+def test_find_pairs_jpeg_mask(write, tmp_path):
+    write("img/a.jpg", b"x")
+    path = write("label/a.jpg", b"x")
+    with raises(f"{path}: JPEG mask", "single-channel"):
+        find(tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(6, 8, 3), (6, 8)])
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
+def test_read_image_keeps_the_bytes(write, shape, image_format):
+    encoded = encode(noise(*shape), image_format)
+    assert inspection.read_image(write("a", encoded)) == EncodedImage(encoded, 6, 8)
+
+
+def test_read_image_takes_an_opaque_palette(write):
+    encoded = encode(Image.fromarray(noise(6, 8, 3)).quantize(16), "PNG")
+    assert inspection.read_image(write("a.png", encoded)).encoded == encoded
+
+
+@pytest.mark.parametrize(
+    ("mode", "image_format"),
+    [("RGBA", "PNG"), ("LA", "PNG"), ("CMYK", "JPEG"), ("I;16", "PNG"), ("1", "PNG")],
+)
+def test_read_image_refuses_other_modes(write, mode, image_format):
+    path = write("a", encode(Image.new(mode, (8, 6)), image_format))
+    with raises(f"{path}: photograph in mode {mode}; save it as"):
+        inspection.read_image(path)
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.95])
+def test_read_image_truncated(write, image_format, kept):
+    encoded = encode(noise(32, 32, 3), image_format)
+    path = write("a", encoded[: int(kept * len(encoded))])
+    with raises(f"{path}: truncated"):
+        inspection.read_image(path)
+
+
+@pytest.mark.parametrize("kept", [0.05, 0.3, 0.6, 0.95])
+def test_read_ids_truncated(write, kept):
+    encoded = encode(noise(32, 32), "PNG")
+    path = write("a.png", encoded[: int(kept * len(encoded))])
+    with raises(f"{path}: truncated"):
+        inspection.read_ids(path)
+
+
+def test_read_ids_corrupted(write):
+    encoded = bytearray(encode(noise(32, 32), "PNG"))
+    encoded[len(encoded) // 2] ^= 0xFF
+    path = write("a.png", bytes(encoded))
+    with raises(f"{path}: truncated or damaged"):
+        inspection.read_ids(path)
+
+
+@pytest.mark.parametrize("read", [inspection.read_image, inspection.read_ids])
+class TestAnyFile:
+    def test_empty(self, write, read):
+        path = write("a.png", b"")
+        with raises(f"{path}: empty file (0 bytes); replace it"):
+            read(path)
+
+    def test_missing(self, tmp_path, read):
+        with raises(f"{tmp_path / 'a.png'}: cannot be read (No such file"):
+            read(tmp_path / "a.png")
+
+    def test_not_an_image(self, write, read):
+        path = write("a.png", b"<html>not found</html>" * 10)
+        with raises(f"{path}: truncated, or neither JPEG nor PNG"):
+            read(path)
+
+    def test_other_format_under_a_png_name(self, write, read):
+        path = write("a.png", encode(noise(6, 8), "BMP"))
+        with raises(f"{path}: truncated, or neither JPEG nor PNG"):
+            read(path)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_read_ids(write, dtype):
+    ids = noise(6, 8, high=np.iinfo(dtype).max + 1, dtype=dtype)
+    read = inspection.read_ids(write("a.png", encode(ids, "PNG")))
+    assert read.dtype == np.uint16
+    np.testing.assert_array_equal(read, ids)
+
+
+def test_read_ids_agrees_with_the_png_specification(write):
+    for bit_depth in (8, 16):
+        ids = noise(5, 7, high=2**bit_depth, dtype=np.int64)
+        path = write("a.png", grey_png(ids, bit_depth))
+        np.testing.assert_array_equal(inspection.read_ids(path), ids)
+
+
+@pytest.mark.parametrize("bit_depth", [1, 2, 4])
+def test_read_ids_refuses_low_bit_depths(write, bit_depth):
+    path = write("a.png", grey_png(noise(5, 7, high=2**bit_depth, dtype=np.int64), bit_depth))
+    with raises(f"{path}: {bit_depth}-bit PNG", "single-channel 8-bit"):
+        inspection.read_ids(path)
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        ("RGB", "RGB colour mask where ids are expected"),
+        ("RGBA", "RGBA colour mask where ids are expected"),
+        ("P", "palette PNG (colours, mode P) where ids are expected"),
+        ("LA", "8-bit PNG in mode LA where ids are expected"),
+        ("1", "1-bit PNG in mode 1 where ids are expected"),
+    ],
+)
+def test_read_ids_refuses_other_modes(write, mode, said):
+    path = write("a.png", encode(Image.new(mode, (8, 6)), "PNG"))
+    with raises(f"{path}: {said}", "save it as a single-channel 8-bit"):
+        inspection.read_ids(path)
+
+
+@pytest.mark.parametrize("shape", [(6, 8), (6, 8, 3)])
+def test_read_ids_refuses_jpeg_under_a_png_name(write, shape):
+    path = write("a.png", encode(noise(*shape), "JPEG"))
+    with raises(f"{path}: JPEG mask"):
+        inspection.read_ids(path)
+
+
+@pytest.mark.parametrize(("num_ids", "mode"), [(256, "L"), (257, "I;16")])
+def test_encode_ids(num_ids, mode):
+    ids = noise(6, 8, high=num_ids, dtype=np.uint16)
+    image = Image.open(io.BytesIO(inspection.encode_ids(ids, num_ids)))
+    assert image.mode == mode
+    np.testing.assert_array_equal(np.asarray(image), ids)
+
+
+def test_check_same_size(tmp_path):
+    image = EncodedImage(b"", 6, 8)
+    inspection.check_same_size(np.zeros((6, 8)), tmp_path / "l.png", image, tmp_path / "i.jpg")
+    with raises(f"{tmp_path / 'l.png'}: 6x8 pixels", f"{tmp_path / 'i.jpg'} has 8x6; scale"):
+        inspection.check_same_size(np.zeros((8, 6)), tmp_path / "l.png", image, tmp_path / "i.jpg")
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "unknown"), [(3, 255), (255, 255), (256, 65535), (300, 65535)]
+)
+def test_remap_label(tmp_path, num_classes, unknown):
+    ids = np.array([[0, num_classes - 1, unknown]], np.uint16)
+    label = inspection.remap_label(ids, tmp_path / "a.png", num_classes, has_unknown=True)
+    assert label.dtype == np.uint16
+    np.testing.assert_array_equal(label, [[0, num_classes - 1, num_classes]])
+
+
+def test_remap_label_refuses_ids_outside_the_classes(tmp_path):
+    path = tmp_path / "a.png"
+    ids = np.array([[0, 2, 3, 3, 4, 5, 6, 255]], np.uint16)
+    with raises(
+        f"{path}: label ids 3, 4, 5 and 1 more in 5 pixels are outside the classes "
+        "(0..2 and 255 for unknown); correct the file, or pass --num_classes=7"
+    ):
+        inspection.remap_label(ids, path, num_classes=3, has_unknown=True)
+
+
+def test_remap_label_refuses_unknown_where_there_is_none(tmp_path):
+    path = tmp_path / "a.png"
+    with raises(f"{path}: label ids 255 in 2 pixels", "(0..2); ", "has_unknown=True"):
+        inspection.remap_label(np.array([[255, 255, 0]], np.uint16), path, 3, has_unknown=False)
+
+
+def test_largest_label_id(write):
+    def pairs(*label_maps):
+        return [
+            inspection.Pair(str(i), None, write(f"{i}.png", encode(ids, "PNG")), None)
+            for i, ids in enumerate(label_maps)
+        ]
+
+    unknown = np.full((2, 2), 255, np.uint8)
+    assert inspection.largest_label_id(pairs(unknown)) == (-1, 1)
+    many = pairs(np.array([[0, 5]], np.uint8), np.array([[3, 255]], np.uint8), unknown)
+    assert inspection.largest_label_id(many) == (5, 3)
+    assert inspection.largest_label_id(many[1:], max_files=1) == (3, 1)
+    assert inspection.largest_label_id(pairs(np.array([[300, 1]], np.uint16))) == (300, 1)
+
+
+def test_read_class_names(write):
+    assert inspection.read_class_names(write("c.txt", b"sky\r\n tall grass \n\n")) == (
+        "sky",
+        "tall grass",
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\n \n", "no class names in it"),
+        (b"sky\n\ngrass\n", "line 2 is empty"),
+        (b"\xff\xfe\x00", "not UTF-8"),
+    ],
+)
+def test_read_class_names_refuses(write, content, said):
+    path = write("c.txt", content)
+    with raises(f"{path}: {said}"):
+        inspection.read_class_names(path)

@@ -1,0 +1,212 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from pipelines import transforms
+from pipelines.schema import DataError
+
+HEIGHT, WIDTH = 9, 13
+
+
+def make_example(height=HEIGHT, width=WIDTH, seed=0, with_instance=True):
+    """An example whose channels, labels and instances all number the pixels."""
+    number = tf.reshape(tf.range(height * width), (height, width))
+    example = {
+        "image": tf.cast(tf.stack([number] * 3, axis=-1), tf.float32),
+        "label": number,
+        "instance": number,
+        "seed": tf.constant([seed, 5], tf.int64),
+    }
+    if not with_instance:
+        del example["instance"]
+    return example
+
+
+def numbers(example):
+    """The number of each pixel, which all entries must agree on."""
+    label = example["label"].numpy()
+    np.testing.assert_array_equal(example["image"], np.stack([label] * 3, axis=-1))
+    np.testing.assert_array_equal(example["instance"], label)
+    return label
+
+
+ALL = {
+    "resize": transforms.resize(6, 5),
+    "random_crop": transforms.random_crop(6, 5),
+    "center_crop": transforms.center_crop(6, 5),
+    "random_flip": transforms.random_flip(),
+    "normalize": transforms.normalize(),
+}
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("with_instance", [True, False])
+def test_eager_equals_tf_data_of_unknown_size(name, with_instance):
+    def generate():
+        for seed in range(8):
+            yield make_example(seed=seed, with_instance=with_instance)
+
+    def signature(value, size):
+        return tf.TensorSpec(size + value.shape[2:], value.dtype)
+
+    specs = {
+        key: signature(value, (None, None)) if key != "seed" else tf.TensorSpec((2,), tf.int64)
+        for key, value in make_example(with_instance=with_instance).items()
+    }
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=specs).map(ALL[name])
+    if name not in ("random_flip", "normalize"):
+        assert dataset.element_spec["image"].shape == (6, 5, 3)
+        assert dataset.element_spec["label"].shape == (6, 5)
+    for example, transformed in zip(generate(), dataset, strict=True):
+        eager = ALL[name](example)
+        assert sorted(eager) == sorted(transformed) == sorted(specs)
+        for key, value in eager.items():
+            assert value.dtype == transformed[key].dtype == specs[key].dtype
+            np.testing.assert_array_equal(value, transformed[key])
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_example_given_is_left_alone(name):
+    example = make_example()
+    before = dict(example)
+    ALL[name](example)
+    assert all(example[key] is value for key, value in before.items())
+    assert example.keys() == before.keys()
+
+
+@pytest.mark.parametrize(
+    ("length", "resized", "expected"),
+    [
+        (8, 4, [0, 2, 4, 6]),
+        (8, 2, [0, 4]),
+        (9, 4, [0, 2, 4, 6]),
+        (4, 8, [0, 0, 1, 1, 2, 2, 3, 3]),
+        (5, 5, [0, 1, 2, 3, 4]),
+        (3, 5, [0, 0, 1, 1, 2]),
+        (5, 3, [0, 1, 3]),
+    ],
+)
+def test_resize_takes_the_ids_at_the_floor(length, resized, expected):
+    for axis in range(2):
+        size, target = ((length, 3), (resized, 3)) if axis == 0 else ((3, length), (3, resized))
+        index = tf.cast(tf.meshgrid(*map(tf.range, size), indexing="ij")[axis], tf.int32)
+        example = {"image": tf.zeros((*size, 3)), "label": index, "instance": index}
+        result = transforms.resize(*target)(example)
+        for key in ("label", "instance"):
+            np.testing.assert_array_equal(np.take(result[key], 0, axis=1 - axis), expected)
+
+
+@pytest.mark.parametrize("size", [(7, 9), (20, 31), (64, 40), (48, 40)])
+def test_resize_of_images_equals_pillow(size):
+    image = np.random.default_rng(0).integers(0, 256, (48, 40, 3)).astype(np.float32)
+    label = tf.zeros((48, 40), tf.int32)
+    result = transforms.resize(*size)({"image": tf.constant(image), "label": label})["image"]
+    for channel in range(3):
+        pillow = Image.fromarray(image[..., channel]).resize(size[::-1], Image.Resampling.BICUBIC)
+        # float32 weights here, float64 weights there, over values up to 255.
+        np.testing.assert_allclose(
+            result[..., channel], np.asarray(pillow).clip(0, 255), rtol=0, atol=2e-3
+        )
+
+
+def test_resize_clips_overshoot():
+    image = np.zeros((8, 8, 3), np.float32)
+    image[:, 4:] = 255
+    example = {"image": tf.constant(image), "label": tf.zeros((8, 8), tf.int32)}
+    result = transforms.resize(24, 24)(example)["image"].numpy()
+    assert result.min() == 0
+    assert result.max() == 255
+
+
+def test_random_crop_cuts_everything_at_the_same_place():
+    offsets = set()
+    for seed in range(200):
+        cropped = numbers(transforms.random_crop(6, 11)(make_example(seed=seed)))
+        top, left = divmod(int(cropped[0, 0]), WIDTH)
+        offsets.add((top, left))
+        whole = make_example()["label"].numpy()
+        np.testing.assert_array_equal(cropped, whole[top : top + 6, left : left + 11])
+    # All 4 x 3 places; that one of them is missed in 200 draws has a chance below 1e-6.
+    assert offsets == {(top, left) for top in range(4) for left in range(3)}
+
+
+def test_crop_of_the_whole_image():
+    for crop in (transforms.random_crop, transforms.center_crop):
+        np.testing.assert_array_equal(
+            numbers(crop(HEIGHT, WIDTH)(make_example())), make_example()["label"]
+        )
+
+
+def test_center_crop():
+    cropped = numbers(transforms.center_crop(6, 11)(make_example()))
+    np.testing.assert_array_equal(cropped, make_example()["label"].numpy()[1:7, 1:12])
+
+
+def test_random_flip_mirrors_everything_or_nothing():
+    whole = make_example()["label"].numpy()
+    mirrored = 0
+    for seed in range(200):
+        flipped = numbers(transforms.random_flip()(make_example(seed=seed)))
+        mirrored += np.array_equal(flipped, whole[:, ::-1])
+        assert np.array_equal(flipped, whole) or np.array_equal(flipped, whole[:, ::-1])
+    # 5 standard deviations of 200 fair coins around 100.
+    assert 65 <= mirrored <= 135
+
+
+def test_flip_and_crop_are_independent():
+    crop, flip = transforms.random_crop(HEIGHT, WIDTH - 1), transforms.random_flip()
+    seen = set()
+    for seed in range(40):
+        left = int(numbers(crop(make_example(seed=seed)))[0, 0])
+        seen.add((left, int(numbers(flip(make_example(seed=seed)))[0, 0])))
+    assert len(seen) == 4
+
+
+@pytest.mark.parametrize("name", ["random_crop", "random_flip"])
+def test_randomness_comes_from_the_seed_alone(name):
+    results = []
+    for global_seed in (1, 2):
+        tf.random.set_seed(global_seed)
+        results.append([numbers(ALL[name](make_example(seed=seed))) for seed in range(8)])
+    np.testing.assert_array_equal(*results)
+
+
+def test_normalize():
+    example = {"image": tf.constant([0, 51, 127.5, 255]), "label": tf.zeros(())}
+    np.testing.assert_allclose(
+        transforms.normalize()(example)["image"], [-1, -0.6, 0, 1], rtol=0, atol=1e-7
+    )
+
+
+@pytest.mark.parametrize("crop", [transforms.random_crop, transforms.center_crop])
+@pytest.mark.parametrize("size", [(HEIGHT + 1, WIDTH), (HEIGHT, WIDTH + 1)])
+def test_crop_larger_than_the_image(crop, size):
+    said = f"crop of {size[0]}x{size[1]} is larger than the image of"
+    with pytest.raises(DataError, match=f"{said} 9x13"):
+        crop(*size)(make_example())
+
+    @tf.function
+    def run(image, label):
+        return crop(*size)({"image": image, "label": label, "seed": tf.zeros(2, tf.int64)})
+
+    unknown = run.get_concrete_function(
+        tf.TensorSpec((None, None, 3)), tf.TensorSpec((None, None), tf.int32)
+    )
+    with pytest.raises(tf.errors.InvalidArgumentError, match=said + r"\] \[9 13\]"):
+        unknown(make_example()["image"], make_example()["label"])
+
+
+@pytest.mark.parametrize(
+    "factory", [transforms.resize, transforms.random_crop, transforms.center_crop]
+)
+def test_sizes_below_one_are_refused(factory):
+    with pytest.raises(DataError, match=f"{factory.__name__}: 4x0 .* give 1 or more"):
+        factory(4, 0)
+
+
+def test_random_operations_need_a_seed():
+    example = make_example()
+    del example["seed"]
+    with pytest.raises(DataError, match="no 'seed'"):
+        transforms.random_flip()(example)
