@@ -1,0 +1,313 @@
+"""What an experiment may set, its defaults, and what is checked before anything runs."""
+
+# Annotations stay evaluated here: config_flags reads the types of fields from them.
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+NORMS = ("batch", "instance", "layer", "group")
+ADVERSARIAL_LOSSES = ("hinge", "least_squares", "original", "wasserstein")
+UPSAMPLING_LAYERS = {"normal": 32, "more": 64, "most": 128}
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message is one line."""
+
+
+@dataclass(slots=True)
+class DataConfig:
+    """Which data set, and the size of the pictures. Sizes are in pixels."""
+
+    # As `prepare` names it; a configuration of it after a slash where there are several.
+    dataset: str = "paired_folder"
+    # Pictures are scaled to this size, then a crop of the next is taken at random.
+    load_height: int = 286
+    load_width: int = 286
+    height: int = 256
+    width: int = 256
+    flip: bool = True
+    # Whether the edges between instances are shown to the networks.
+    use_instance: bool = True
+    train_split: str = "train"
+    # An empty one: samples are drawn from the training split.
+    val_split: str = "val"
+    shuffle_buffer: int = 2048
+
+
+@dataclass(slots=True)
+class GeneratorConfig:
+    """The SPADE generator; see `spade_tf.networks.generator.SPADEGenerator`."""
+
+    filters: int = 64
+    hidden_filters: int = 128
+    kernel_size: int = 3
+    norm: str = "batch"
+    num_upsampling_layers: str = "normal"
+    spectral_norm: bool = True
+    # Length of the style vector that the generator starts from; 0 to start from the label map.
+    z_dim: int = 0
+
+
+@dataclass(slots=True)
+class DiscriminatorConfig:
+    """The discriminator; see `spade_tf.networks.discriminator.MultiscaleDiscriminator`."""
+
+    filters: int = 64
+    num_scales: int = 2
+    num_layers: int = 4
+
+
+@dataclass(slots=True)
+class EncoderConfig:
+    """The encoder of styles; see `spade_tf.networks.encoder.ConvEncoder`."""
+
+    # Trained with the generator, which then needs a z_dim: the paper's image encoder (VAE).
+    enabled: bool = False
+    filters: int = 64
+
+
+@dataclass(slots=True)
+class LossConfig:
+    """The losses and their weights (Park et al. 2019, appendix A)."""
+
+    adversarial: str = "hinge"
+    feature_matching_weight: float = 10.0
+    # 0 turns the perceptual loss off.
+    perceptual_weight: float = 10.0
+    # "imagenet" (downloaded) or a file of weights; see `spade_tf.convert.vgg.load_vgg`.
+    vgg_weights: str = "imagenet"
+    kl_weight: float = 0.05
+    # How many examples the KL divergence is summed over: what one GPU of the paper's held.
+    kl_examples: float = 4.0
+
+
+@dataclass(slots=True)
+class OptimizerConfig:
+    """Adam, with the two time-scale update rule."""
+
+    generator_learning_rate: float = 1e-4
+    discriminator_learning_rate: float = 4e-4
+    beta_1: float = 0.0
+    beta_2: float = 0.999
+
+
+@dataclass(slots=True)
+class TrainConfig:
+    """How long to train, and what to write meanwhile. Intervals are in steps."""
+
+    steps: int = 100_000
+    batch_size: int = 32
+    seed: int = 0
+    log_every: int = 10
+    sample_every: int = 500
+    num_samples: int = 8
+    checkpoint_every: int = 500
+    max_to_keep: int = 3
+
+
+@dataclass(slots=True)
+class Config:
+    """An experiment."""
+
+    name: str = "experiment"
+    data: DataConfig = field(default_factory=DataConfig)
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def validate(self) -> None:
+        """Checks values that their types cannot; overrides do not run `__post_init__`.
+
+        Raises:
+            ConfigError: naming the first field that cannot be used.
+        """
+        positive = {
+            "data": ("load_height", "load_width", "height", "width", "shuffle_buffer"),
+            "generator": ("filters", "hidden_filters", "kernel_size"),
+            "discriminator": ("filters", "num_scales", "num_layers"),
+            "encoder": ("filters",),
+            "train": (
+                "steps",
+                "batch_size",
+                "log_every",
+                "sample_every",
+                "num_samples",
+                "checkpoint_every",
+                "max_to_keep",
+            ),
+        }
+        for section, names in positive.items():
+            for name in names:
+                value = getattr(getattr(self, section), name)
+                _require(value >= 1, f"{section}.{name}", value, "give 1 or more")
+        for name in ("feature_matching_weight", "perceptual_weight", "kl_weight", "kl_examples"):
+            value = getattr(self.loss, name)
+            _require(value >= 0, f"loss.{name}", value, "give 0 or more")
+        for name in ("generator_learning_rate", "discriminator_learning_rate"):
+            value = getattr(self.optimizer, name)
+            _require(value > 0, f"optimizer.{name}", value, "give more than 0")
+        for name in ("beta_1", "beta_2"):
+            value = getattr(self.optimizer, name)
+            _require(0 <= value < 1, f"optimizer.{name}", value, "give at least 0, less than 1")
+        _choice(self.loss.adversarial, "loss.adversarial", ADVERSARIAL_LOSSES)
+        _choice(self.generator.norm, "generator.norm", NORMS)
+        upsampling = self.generator.num_upsampling_layers
+        _choice(upsampling, "generator.num_upsampling_layers", tuple(UPSAMPLING_LAYERS))
+        multiple = UPSAMPLING_LAYERS[upsampling]
+        for name in ("height", "width"):
+            value = getattr(self.data, name)
+            nearest = max(round(value / multiple), 1) * multiple
+            _require(
+                value % multiple == 0,
+                f"data.{name}",
+                value,
+                f"a generator of {upsampling} upsampling layers makes multiples of {multiple}: "
+                f"give {nearest}",
+            )
+            load = getattr(self.data, f"load_{name}")
+            _require(
+                load >= value,
+                f"data.load_{name}",
+                load,
+                f"the crop, data.{name}={value}, is larger: give {value} or more",
+            )
+        kernel = self.generator.kernel_size
+        _require(kernel % 2 == 1, "generator.kernel_size", kernel, "give an odd number")
+        z_dim = self.generator.z_dim
+        _require(z_dim >= 0, "generator.z_dim", z_dim, "give 0 or more")
+        if self.encoder.enabled:
+            _require(z_dim > 0, "generator.z_dim", z_dim, "the encoder needs one: give 256, say")
+            for name in ("height", "width"):
+                value = getattr(self.data, name)
+                _require(
+                    value % 64 == 0,
+                    f"data.{name}",
+                    value,
+                    "the encoder reads multiples of 64: give one, or encoder.enabled=False",
+                )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration as a dictionary that JSON can hold."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Config":
+        """The configuration that `to_dict` made.
+
+        Raises:
+            ConfigError: naming a key that there is none of here.
+        """
+        sections = {item.name: item for item in dataclasses.fields(cls)}
+        arguments: dict[str, Any] = {}
+        for key, value in values.items():
+            if key not in sections:
+                raise ConfigError(f"config: {key!r} received; there is no such key")
+            factory = sections[key].default_factory
+            if factory is dataclasses.MISSING:
+                arguments[key] = value
+                continue
+            try:
+                arguments[key] = factory(**value)  # type: ignore[call-arg]
+            except TypeError as error:
+                raise ConfigError(f"config.{key}: {error}") from error
+        return cls(**arguments)
+
+
+# What may differ between two runs in one workdir: how long they are and what they write.
+_ADJUSTABLE = {
+    "name": (),
+    "train": (
+        "steps",
+        "log_every",
+        "sample_every",
+        "num_samples",
+        "checkpoint_every",
+        "max_to_keep",
+    ),
+    "data": ("shuffle_buffer",),
+}
+
+
+def check_same(config: Config, workdir: str | os.PathLike[str], labels: dict[str, Any]) -> None:
+    """Raises a ConfigError where a workdir was begun with another configuration.
+
+    Args:
+        config: of the run that is about to start.
+        workdir: its directory, with a `config.json` if a run was begun there.
+        labels: the label set of its data set, as a dictionary.
+    """
+    path = Path(workdir) / "config.json"
+    if not path.exists():
+        return
+    old = read_workdir(workdir)
+    for section, values in config.to_dict().items():
+        if not isinstance(values, dict):
+            continue
+        for name, value in values.items():
+            before = old["config"].get(section, {}).get(name, value)
+            if before != value and name not in _ADJUSTABLE.get(section, ()):
+                raise ConfigError(
+                    f"{path}: this workdir was begun with {section}.{name}={before!r}, not "
+                    f"{value!r}; choose another --workdir, or --config.{section}.{name}={before}"
+                )
+    if old["labels"]["class_names"] != list(labels["class_names"]):
+        raise ConfigError(
+            f"{path}: this workdir was begun with {len(old['labels']['class_names'])} classes, "
+            f"and the data set has {len(labels['class_names'])} or other ones; choose another "
+            "--workdir"
+        )
+
+
+def write_workdir(
+    config: Config, workdir: str | os.PathLike[str], labels: dict[str, Any], data_dir: str
+) -> None:
+    """Writes `config.json`: all that `generate` and `export` need to know.
+
+    Args:
+        config: of the run.
+        workdir: its directory.
+        labels: the label set of its data set, as a dictionary.
+        data_dir: where the data set was prepared.
+    """
+    path = Path(workdir) / "config.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {"config": config.to_dict(), "labels": labels, "data_dir": str(data_dir)}
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(temporary, path)
+
+
+def read_workdir(workdir: str | os.PathLike[str]) -> dict[str, Any]:
+    """The content of a workdir's `config.json`: `config`, `labels`, `data_dir`.
+
+    Raises:
+        ConfigError: if there is none, or it cannot be read.
+    """
+    path = Path(workdir) / "config.json"
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{workdir}: no config.json in it; give the --workdir of a training run"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from error
+    missing = [key for key in ("config", "labels", "data_dir") if key not in content]
+    if missing:
+        raise ConfigError(f"{path}: no {', '.join(missing)} in it; it was not written by train")
+    return content
+
+
+def _require(condition: bool, name: str, value: Any, remedy: str) -> None:
+    if not condition:
+        raise ConfigError(f"--config.{name}={value}: {remedy}")
+
+
+def _choice(value: str, name: str, choices: tuple[str, ...]) -> None:
+    _require(value in choices, name, value, f"give one of {', '.join(choices)}")

@@ -1,0 +1,213 @@
+"""What happens beside the training steps: progress, logs, samples, checkpoints."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from spade_tf.training.checkpoints import Checkpoints
+from spade_tf.training.pictures import colorize, grid, to_uint8, write_png
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """A progress bar with losses and images per second; lines where there is no terminal.
+
+    Args:
+        batch_size: int >= 1, pictures per step.
+        every: int >= 1, steps between two looks at the losses.
+    """
+
+    def __init__(self, batch_size: int, every: int = 10):
+        super().__init__()
+        self.batch_size = batch_size
+        self.every = every
+
+    def on_train_begin(self, logs=None):
+        """Shows the bar."""
+        start = self.params["start_step"]
+        self.is_terminal = sys.stderr.isatty()
+        self.bar = tqdm(
+            total=self.params["steps"],
+            initial=start,
+            unit="step",
+            dynamic_ncols=True,
+            disable=not self.is_terminal,
+        )
+        self.mark = (start, time.perf_counter())
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Moves it."""
+        self.bar.update()
+        if batch % self.every and batch != self.params["steps"]:
+            return
+        losses = " ".join(f"{_short(name)} {float(loss):.3f}" for name, loss in logs.items())
+        # The losses have been waited for, so that the clock shows what the steps took.
+        step, start = self.mark
+        self.mark = (batch, time.perf_counter())
+        rate = (batch - step) * self.batch_size / max(self.mark[1] - start, 1e-9)
+        if self.is_terminal:
+            self.bar.set_postfix_str(f"{losses} {rate:.1f} images/s")
+        elif not batch % (10 * self.every) or batch == self.params["steps"]:
+            print(
+                f"step {batch}/{self.params['steps']}  {losses}  {rate:.1f} images/s",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def on_train_end(self, logs=None):
+        """Leaves it on the screen."""
+        self.bar.close()
+
+
+class JsonLines(keras.callbacks.Callback):
+    """Losses as one JSON object per line: `{"step": ..., "seconds": ..., name: value, ...}`.
+
+    Args:
+        path: of the file, which is appended to; lines from after the step that training goes on
+            from are dropped first, so that a resumed run leaves none twice.
+        every: int >= 1, steps between two lines.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], every: int = 10):
+        super().__init__()
+        self.path = Path(path)
+        self.every = every
+
+    def on_train_begin(self, logs=None):
+        """Opens the file."""
+        start = self.params["start_step"]
+        kept = []
+        if self.path.exists():
+            for line in self.path.read_text().splitlines(keepends=True):
+                try:
+                    if json.loads(line)["step"] <= start:
+                        kept.append(line)
+                except (ValueError, KeyError):
+                    continue  # a line that a killed run left half-written
+            temporary = self.path.with_name(self.path.name + ".part")
+            temporary.write_text("".join(kept))
+            os.replace(temporary, self.path)
+        self.file = self.path.open("a")
+        self.start = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Writes a line."""
+        if batch % self.every and batch != self.params["steps"]:
+            return
+        record: dict[str, Any] = {
+            "step": batch,
+            "seconds": round(time.perf_counter() - self.start, 3),
+        }
+        record.update((name, float(loss)) for name, loss in logs.items())
+        self.file.write(json.dumps(record) + "\n")
+        self.file.flush()
+
+    def on_train_end(self, logs=None):
+        """Closes the file."""
+        self.file.close()
+
+
+class SampleGrid(keras.callbacks.Callback):
+    """Grids of label map | generated | real, as PNG files `step-NNNNNN.png`.
+
+    Pictures are made in inference mode, in the style of the real ones where there is an encoder,
+    and with one and the same noise otherwise. The mean absolute difference of the two, in units
+    of [-1, 1], is added to the logs of that step as `samples/l1`.
+
+    Args:
+        directory: where they go.
+        batch: a batch as the model is trained on, of the pictures to show.
+        palette: an RGB colour in 0..255 per label id.
+        every: int >= 1, steps between two grids.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        batch: Mapping[str, tf.Tensor],
+        palette: Sequence[Sequence[int]],
+        every: int = 500,
+    ):
+        super().__init__()
+        self.directory = Path(directory)
+        self.batch = dict(batch)
+        self.palette = palette
+        self.every = every
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Draws a grid."""
+        if batch % self.every and batch != self.params["steps"]:
+            return
+        fake = self.generated()
+        real = self.batch["image"].numpy()
+        if logs is not None:
+            logs["samples/l1"] = tf.constant(np.abs(fake - real).mean())
+        pictures = (colorize(self.batch["label"].numpy(), self.palette), to_uint8(fake))
+        rows = list(zip(*pictures, to_uint8(real), strict=True))
+        # Two triples a row, so that the grid is about as wide as high.
+        if len(rows) % 2 == 0 and len(rows) > 2:
+            rows = [first + second for first, second in zip(rows[::2], rows[1::2], strict=True)]
+        write_png(self.directory / f"step-{batch:06d}.png", grid(rows))
+
+    def generated(self) -> np.ndarray:
+        """The pictures of the batch as the model makes them now, float `[B, H, W, 3]`."""
+        if not hasattr(self, "function"):
+            self.function = tf.function(self._generate)
+        return self.function(self.batch).numpy()
+
+    def _generate(self, batch):
+        z = None
+        generator, encoder = self.model.generator, self.model.encoder
+        if encoder is not None:
+            z = encoder(batch["image"], training=False)[0]
+        elif generator.z_dim is not None:
+            z = tf.random.stateless_normal([batch["image"].shape[0], generator.z_dim], [0, 0])
+        return generator(inputs=self.model.semantics(batch), z=z, training=False)
+
+
+class SaveCheckpoints(keras.callbacks.Callback):
+    """Saves a checkpoint every so many steps, and when training ends or is interrupted.
+
+    Args:
+        checkpoints: where to.
+        every: int >= 1, steps between two checkpoints.
+    """
+
+    def __init__(self, checkpoints: Checkpoints, every: int = 500):
+        super().__init__()
+        self.checkpoints = checkpoints
+        self.every = every
+
+    def on_train_begin(self, logs=None):
+        """Notes what is saved already."""
+        self.saved = self.step = self.params["start_step"]
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Saves."""
+        self.step = batch
+        if batch % self.every == 0:
+            self._save()
+
+    def on_train_end(self, logs=None):
+        """Saves the last step."""
+        if self.saved != self.step:
+            self._save()
+
+    def _save(self):
+        self.checkpoints.save(self.step)
+        self.saved = self.step
+
+
+def _short(name: str) -> str:
+    network, _, loss = name.partition("/")
+    return f"{network[0].upper()}.{loss}" if loss else name

@@ -1,0 +1,151 @@
+"""Checkpoints of everything that training goes on from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from spade_tf.training.gaugan import GauGAN
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be written or read; the message is one line."""
+
+
+class Checkpoints:
+    """The newest checkpoints of a model and of its optimizers, in one directory.
+
+    A checkpoint is complete or absent: it is written beside the others and then renamed. Weights
+    are stored under their own names, network by network.
+
+    Args:
+        model: a compiled `GauGAN`.
+        directory: where they are kept.
+        max_to_keep: int >= 1, the newest ones that are kept. Default 3.
+    """
+
+    def __init__(self, model: GauGAN, directory: str | os.PathLike[str], max_to_keep: int = 3):
+        self.directory = Path(directory)
+        self._checkpoint = tf.train.Checkpoint(**_variables(model))
+        self._manager = tf.train.CheckpointManager(
+            self._checkpoint, str(self.directory), max_to_keep=max_to_keep, checkpoint_name="step"
+        )
+
+    def save(self, step: int) -> str:
+        """Writes a checkpoint; the one before stays good if that fails.
+
+        Args:
+            step: int >= 0, training steps done.
+
+        Returns:
+            Its path.
+
+        Raises:
+            CheckpointError: if it cannot be written.
+        """
+        try:
+            return self._manager.save(checkpoint_number=step)
+        except (OSError, tf.errors.OpError) as error:
+            self._remove_partial(step)
+            kept = self._manager.latest_checkpoint
+            raise CheckpointError(
+                f"{self.directory}: the checkpoint of step {step} could not be written "
+                f"({_reason(error)}); "
+                + (f"{kept} is still good; " if kept else "")
+                + "free some space or choose another --workdir, and start again to go on"
+            ) from error
+
+    def restore_latest(self) -> int | None:
+        """Loads the newest checkpoint that can be read.
+
+        Returns:
+            Its training steps, or None where there is no checkpoint.
+
+        Raises:
+            CheckpointError: if none can be read, or it is another model's.
+        """
+        failures = []
+        for path in reversed(self._manager.checkpoints):
+            try:
+                self._checkpoint.restore(path).assert_existing_objects_matched()
+                return int(path.rsplit("-", 1)[1])
+            except AssertionError as error:
+                raise CheckpointError(
+                    f"{path} is of another model ({_reason(error)}); "
+                    "choose another --workdir, or the configuration that made it"
+                ) from error
+            except (ValueError, tf.errors.OpError) as error:
+                failures.append(f"{path} cannot be read ({_reason(error)})")
+        if failures:
+            raise CheckpointError(
+                "; ".join(failures) + "; choose another --workdir to start afresh"
+            )
+        return None
+
+    def _remove_partial(self, step: int) -> None:
+        for path in self.directory.glob(f"step-{step}*"):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def restore_networks(directory: str | os.PathLike[str], **networks: keras.Model | None) -> int:
+    """Loads the weights of some networks, without optimizers, from the newest checkpoint.
+
+    Args:
+        directory: of the checkpoints.
+        **networks: by the name that they were saved under: generator, encoder, discriminator.
+
+    Returns:
+        The training steps of the checkpoint.
+
+    Raises:
+        CheckpointError: if there is none, or it does not hold these networks.
+    """
+    path = tf.train.latest_checkpoint(str(directory))
+    if path is None:
+        raise CheckpointError(f"{directory}: no checkpoint in it; train a model there first")
+    weights = {name: _by_path(net.variables) for name, net in networks.items() if net is not None}
+    try:
+        status = tf.train.Checkpoint(**weights).restore(path)
+        status.expect_partial().assert_existing_objects_matched()
+    except (AssertionError, ValueError, tf.errors.OpError) as error:
+        raise CheckpointError(f"{path} does not hold this model ({_reason(error)})") from error
+    return int(path.rsplit("-", 1)[1])
+
+
+def _variables(model: GauGAN) -> dict[str, Any]:
+    groups = {
+        "generator": model.generator.variables,
+        "discriminator": model.discriminator.variables,
+        "generator_optimizer": model.generator_optimizer.variables,
+        "discriminator_optimizer": model.discriminator_optimizer.variables,
+        "training": [model.step],
+    }
+    if model.encoder is not None:
+        groups["encoder"] = model.encoder.variables
+    return {name: _by_path(variables) for name, variables in groups.items()}
+
+
+def _by_path(variables: list[keras.Variable]) -> dict[str, tf.Variable]:
+    # What all paths begin with is the network's own name, which Keras may number: leave it out.
+    first = {variable.path.split("/", 1)[0] for variable in variables}
+    shared = len(first) == 1 and all("/" in variable.path for variable in variables)
+    named = {
+        variable.path.split("/", 1)[1] if shared else variable.path: variable.value
+        for variable in variables
+    }
+    if len(named) != len(variables):
+        raise ValueError("two variables of one network have the same path")
+    return named
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "message", None) or str(error)
+    return " ".join(text.split())[:200]

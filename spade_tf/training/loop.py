@@ -1,0 +1,89 @@
+"""The training loop: one for one device, several devices and several workers."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import keras
+import tensorflow as tf
+
+from spade_tf.training.gaugan import GauGAN
+
+
+def train(
+    model: GauGAN,
+    dataset: tf.data.Dataset,
+    *,
+    strategy: tf.distribute.Strategy,
+    steps: int,
+    start_step: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> int:
+    """Runs training steps until `steps` are done, or until it is interrupted.
+
+    Keras 3's `fit` does not run under `MultiWorkerMirroredStrategy`; this loop does, and calls
+    Keras callbacks as `fit` would, with one epoch. The losses that callbacks receive are
+    tensors, so that only those that look at them wait for the device. Ctrl-C and SIGTERM let the
+    current step finish; callbacks then end the training as usual.
+
+    Args:
+        model: a compiled `GauGAN`, made within the strategy's scope.
+        dataset: of global batches, endless, from step `start_step` on.
+        strategy: a `tf.distribute` strategy.
+        steps: int, steps in all, those before `start_step` included.
+        start_step: int >= 0, steps already done.
+        callbacks: Keras callbacks. Setting `model.stop_training` ends the training.
+
+    Returns:
+        The number of steps done in all.
+    """
+    callback_list = keras.callbacks.CallbackList(list(callbacks), model=model)
+    callback_list.set_params({"steps": steps, "epochs": 1, "start_step": start_step})
+    model.stop_training = False
+
+    # Seen by AutoGraph as one call: the loop itself stays in Python, the step does not.
+    @tf.function
+    def train_step(batch):
+        losses = strategy.run(model.train_step, args=(batch,))
+        mean = tf.distribute.ReduceOp.MEAN
+        return {name: strategy.reduce(mean, loss, axis=None) for name, loss in losses.items()}
+
+    batches: Iterable = strategy.experimental_distribute_dataset(dataset)
+    step = start_step
+    with _stop_on_signals(model):
+        callback_list.on_train_begin()
+        callback_list.on_epoch_begin(0)
+        logs: dict[str, tf.Tensor] = {}
+        iterator = iter(batches)
+        while step < steps and not model.stop_training:
+            callback_list.on_train_batch_begin(step)
+            logs = train_step(next(iterator))
+            step += 1
+            callback_list.on_train_batch_end(step, logs)
+        callback_list.on_epoch_end(0, logs)
+        callback_list.on_train_end(logs)
+    return step
+
+
+@contextmanager
+def _stop_on_signals(model: keras.Model) -> Iterator[None]:
+    """Lets the first Ctrl-C or SIGTERM end the training after the step; a second one kills."""
+
+    def stop(number, frame):
+        model.stop_training = True
+        signal.signal(number, previous[number])
+
+    previous = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            previous[number] = signal.signal(number, stop)
+        except ValueError:
+            # Only the main thread may set handlers; elsewhere the caller stops the training.
+            break
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,67 @@
+"""Tensors as pictures for people: coloured label maps, photographs, grids of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def colorize(label: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
+    """A label map in the colours of its classes.
+
+    Args:
+        label: int `[..., H, W]`, ids in `[0, len(palette))`.
+        palette: an RGB colour in 0..255 per id.
+
+    Returns:
+        uint8 `[..., H, W, 3]`.
+    """
+    return np.asarray(palette, np.uint8)[label]
+
+
+def to_uint8(image: np.ndarray) -> np.ndarray:
+    """Pictures in [-1, 1] as uint8, rounded to the nearest value."""
+    return np.clip(np.rint((np.asarray(image) + 1.0) * 127.5), 0, 255).astype(np.uint8)
+
+
+def grid(rows: Sequence[Sequence[np.ndarray]], gap: int = 2) -> np.ndarray:
+    """Pictures side by side on white.
+
+    Args:
+        rows: of uint8 `[H, W, 3]` pictures, all of one size, as many in each row.
+        gap: int >= 0, pixels between them.
+
+    Returns:
+        uint8 `[height, width, 3]`.
+    """
+    height, width, _ = rows[0][0].shape
+    count = len(rows[0])
+    canvas = np.full(
+        (len(rows) * (height + gap) - gap, count * (width + gap) - gap, 3), 255, np.uint8
+    )
+    for i, row in enumerate(rows):
+        for j, picture in enumerate(row):
+            top, left = i * (height + gap), j * (width + gap)
+            canvas[top : top + height, left : left + width] = picture
+    return canvas
+
+
+def write_png(path: str | os.PathLike[str], picture: np.ndarray) -> None:
+    """Writes a PNG, whole or not at all.
+
+    Args:
+        path: of the file; its directory is made if absent.
+        picture: uint8 `[H, W, 3]`.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    try:
+        Image.fromarray(picture).save(temporary, "PNG")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
