@@ -7,10 +7,13 @@ shift are left to the layer that follows, which is what SPADE is about.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import keras
 import tensorflow as tf
+
+from spade_tf.layers.state import statistics_held
 
 
 class _Normalization(keras.layers.Layer):
@@ -47,7 +50,8 @@ class BatchNorm(_Normalization):
     averages are used.
 
     Args:
-        momentum: float in [0, 1]. Default 0.9 (0.1 in PyTorch's sense).
+        momentum: float in [0, 1], or None for the plain average of all batches since
+            `num_batches` was zero. Default 0.9 (0.1 in PyTorch's sense).
         synchronized: bool, whether statistics are taken over all replicas. Default True.
         epsilon: float > 0. Default 1e-5.
 
@@ -67,13 +71,13 @@ class BatchNorm(_Normalization):
 
     def __init__(
         self,
-        momentum: float = 0.9,
+        momentum: float | None = 0.9,
         synchronized: bool = True,
         epsilon: float = 1e-5,
         **kwargs,
     ):
         super().__init__(epsilon=epsilon, **kwargs)
-        if not 0 <= momentum <= 1:
+        if momentum is not None and not 0 <= momentum <= 1:
             raise ValueError(f"momentum must be in [0, 1]: received {momentum}")
         self.momentum = momentum
         self.synchronized = synchronized
@@ -127,12 +131,17 @@ class BatchNorm(_Normalization):
                 tf.distribute.ReduceOp.MEAN, variance + tf.square(local_mean - mean)
             )
             count *= replicas.num_replicas_in_sync
-        self._update(mean, variance * (count / tf.maximum(count - 1.0, 1.0)))
+        if not statistics_held():
+            self._update(mean, variance * (count / tf.maximum(count - 1.0, 1.0)))
         return mean, variance
 
     def _update(self, mean, variance):
+        momentum = self.momentum
+        if momentum is None:
+            batches = tf.cast(tf.convert_to_tensor(self.num_batches), tf.float32)
+            momentum = batches / (batches + 1.0)
         for running, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            running.assign(self.momentum * running + (1.0 - self.momentum) * batch)
+            running.assign(momentum * running + (1.0 - momentum) * batch)
         self.num_batches.assign_add(1)
 
     def get_config(self):
@@ -255,7 +264,7 @@ def get_normalization(norm: str | keras.layers.Layer, **kwargs) -> keras.layers.
     """
     if isinstance(norm, keras.layers.Layer):
         return norm
-    classes = {
+    classes: dict[str, Callable[..., keras.layers.Layer]] = {
         "batch": BatchNorm,
         "local_batch": partial(BatchNorm, synchronized=False),
         "instance": InstanceNorm,

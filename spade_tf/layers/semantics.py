@@ -68,8 +68,9 @@ class Semantics:
         self.label = label
         self.edges = edges
         self.dtype = tf.as_dtype(dtype)
-        self._dense = None if dense is None else tf.cast(dense, self.dtype)
-        self._resolutions: dict[Any, Semantics] = {}
+        self._dense: Any = None if dense is None else tf.cast(dense, self.dtype)
+        self._made: dict[Any, Any] = {}
+        self._made_in: Any = None
         self._derived = False
 
     @classmethod
@@ -146,12 +147,22 @@ class Semantics:
     @property
     def dense(self) -> tf.Tensor:
         """The dense map `[B, H, W, C]`: one-hot labels, then the edge channel."""
-        if self._dense is None:
-            dense = tf.one_hot(self.label, self.num_labels, dtype=self.dtype)
-            if self.edges is not None:
-                dense = tf.concat([dense, tf.cast(self.edges, self.dtype)[..., None]], -1)
-            self._dense = dense
-        return self._dense
+        return self._dense if self.label is None else self._once("dense", self._one_hot)
+
+    def _one_hot(self) -> tf.Tensor:
+        dense = tf.one_hot(self.label, self.num_labels, dtype=self.dtype)
+        if self.edges is not None:
+            dense = tf.concat([dense, tf.cast(self.edges, self.dtype)[..., None]], -1)
+        return dense
+
+    def _once(self, key: Any, make: Any) -> Any:
+        # What one tf.function has traced cannot be used outside it.
+        graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+        if graph is not self._made_in:
+            self._made, self._made_in = {}, graph
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
 
     def at(self, height: int | tf.Tensor, width: int | tf.Tensor) -> Semantics:
         """The same semantics, nearest-resized.
@@ -166,13 +177,12 @@ class Semantics:
         Returns:
             A `Semantics` at that resolution; the same object for the same integers.
         """
-        key = (height, width) if isinstance(height, int) and isinstance(width, int) else None
-        if key is not None and key in self._resolutions:
-            return self._resolutions[key]
-        resized = self._map(lambda source: _nearest(source, height, width))
-        if key is not None:
-            self._resolutions[key] = resized
-        return resized
+
+        def resize() -> Semantics:
+            return self._map(lambda source: _nearest(source, height, width))
+
+        known = isinstance(height, int) and isinstance(width, int)
+        return self._once((height, width), resize) if known else resize()
 
     def downsample(self, factor: int) -> Semantics:
         """Every `factor`-th row and column: `at(H / factor, W / factor)` for sizes known or not.
@@ -185,10 +195,9 @@ class Semantics:
         """
         if factor == 1:
             return self
-        key = ("factor", factor)
-        if key not in self._resolutions:
-            self._resolutions[key] = self._map(lambda source: source[:, ::factor, ::factor])
-        return self._resolutions[key]
+        return self._once(
+            ("factor", factor), lambda: self._map(lambda source: source[:, ::factor, ::factor])
+        )
 
     def like(self, x: tf.Tensor) -> Semantics:
         """These semantics at the resolution of `x` `[B, h, w, ...]`."""
@@ -218,7 +227,13 @@ class Semantics:
 
     def repeat(self, times: int) -> Semantics:
         """The batch `times` times over, as for fake and real pictures in one batch."""
-        return self._map(lambda source: tf.concat([source] * times, 0))
+        repeated = self._map(lambda source: tf.concat([source] * times, 0))
+        repeated._derived = self._derived
+        return repeated
+
+    def rows(self, start: int | tf.Tensor, size: int | tf.Tensor) -> Semantics:
+        """The examples `start` to `start + size` of the batch."""
+        return self._map(lambda source: source[start : start + size])
 
     def _map(self, function: Any) -> Semantics:
         if self.label is None:

@@ -47,7 +47,7 @@ class SPADEResnetBlock(keras.layers.Layer):
     Raises:
         ValueError: if `C` is unknown, or an argument is none of its values.
 
-    Reference: Park et al. 2019, figure 4 and appendix A; for `concat`, section 4.4.
+    Reference: Park et al. 2019, figure 4 and appendix A; for `concat`, section 4.
     """
 
     def __init__(

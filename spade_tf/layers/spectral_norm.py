@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from spade_tf.layers.initialization import xavier_normal
+from spade_tf.layers.state import singular_vectors_held
 
 
 class _SpectralLayer(keras.layers.Layer):
@@ -55,11 +56,12 @@ class _SpectralLayer(keras.layers.Layer):
         kernel = tf.convert_to_tensor(self.kernel)
         matrix = tf.reshape(kernel, [-1, self.filters])
         u, v = tf.convert_to_tensor(self.u), tf.convert_to_tensor(self.v)
-        if training:
+        iterates = training and not singular_vectors_held()
+        if iterates:
             v = self._normalize(tf.linalg.matvec(tf.stop_gradient(matrix), u))
         # The longer of the two sums first: the other order loses a digit on large kernels.
         projected = tf.linalg.matvec(matrix, v, transpose_a=True)
-        if training:
+        if iterates:
             u = self._normalize(tf.stop_gradient(projected))
             self.u.assign(u)
             self.v.assign(v)

@@ -12,16 +12,17 @@ from spade_tf.layers.spectral_norm import SpectralConv2D
 
 @keras.saving.register_keras_serializable("spade_tf")
 class ConvEncoder(keras.Model):
-    """Six strided convolutions and two dense heads, mu and logvar.
+    """Strided convolutions and two dense heads, mu and logvar.
 
     3x3 convolutions of stride 2 with spectral and instance normalisation and leaky ReLU, of
-    `filters * (1, 2, 4, 8, 8, 8)` channels.
+    `filters * (1, 2, 4, 8, 8, ...)` channels.
 
     Args:
         z_dim: int >= 1, length of the style vector. Default 256.
         filters: int >= 1, base width. Default 64.
-        image_size: `(height, width)` in pixels, multiples of 64, that pictures are resized to.
-            Default (256, 256).
+        image_size: `(height, width)` in pixels that pictures are resized to, multiples of
+            `2 ** num_layers` and not both equal to it. Default (256, 256).
+        num_layers: int >= 1, convolutions. Default 6.
 
     Call arguments:
         image: `[B, H, W, 3]` in [-1, 1], of any size.
@@ -31,9 +32,10 @@ class ConvEncoder(keras.Model):
         `(mu, logvar)`, float32 `[B, z_dim]` each.
 
     Raises:
-        ValueError: if `image_size` is not made of multiples of 64.
+        ValueError: if `image_size` does not fit `num_layers`.
 
-    Reference: Park et al. 2019, appendix A and figure 14.
+    Reference: Park et al. 2019, appendix A and figure 14; differs: sizes other than 256x256, with
+        as many convolutions as they have room for.
     """
 
     def __init__(
@@ -41,15 +43,27 @@ class ConvEncoder(keras.Model):
         z_dim: int = 256,
         filters: int = 64,
         image_size: tuple[int, int] = (256, 256),
+        num_layers: int = 6,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if any(size < 64 or size % 64 for size in image_size):
-            raise ValueError(f"image_size must be multiples of 64: received {image_size}")
+        multiple = 2**num_layers
+        if any(size < multiple or size % multiple for size in image_size):
+            raise ValueError(
+                f"image_size must be multiples of {multiple} for num_layers={num_layers}: "
+                f"received {image_size}"
+            )
+        if max(image_size) == multiple:
+            # The halvings leave one pixel, of which instance normalisation leaves nothing.
+            raise ValueError(
+                f"image_size must be larger than {multiple} for num_layers={num_layers}: "
+                f"received {image_size}"
+            )
         self.z_dim = z_dim
         self.filters = filters
         self.image_size = tuple(image_size)
-        widths = [filters * factor for factor in (1, 2, 4, 8, 8, 8)]
+        self.num_layers = num_layers
+        widths = [filters * min(2**index, 8) for index in range(num_layers)]
         self.convs = [
             SpectralConv2D(
                 width,
@@ -84,7 +98,8 @@ class ConvEncoder(keras.Model):
             conv.build((None, None, None, channels))
             norm.build((None, None, None, conv.filters))
             channels = conv.filters
-        features = channels * (self.image_size[0] // 64) * (self.image_size[1] // 64)
+        height, width = (size // 2**self.num_layers for size in self.image_size)
+        features = channels * height * width
         self.mu.build((None, features))
         self.logvar.build((None, features))
 
@@ -106,4 +121,5 @@ class ConvEncoder(keras.Model):
             "z_dim": self.z_dim,
             "filters": self.filters,
             "image_size": self.image_size,
+            "num_layers": self.num_layers,
         }

@@ -60,7 +60,7 @@ class SPADEGenerator(keras.Model):
         ValueError: for a size that cannot be made, inputs that do not fit, or arguments by which
             nothing would see the label map.
 
-    Reference: Park et al. 2019, figure 4 and appendix A, and table 5 for the decoder with Concat
+    Reference: Park et al. 2019, figure 4 and appendix A, and table 3 for the decoder with Concat
         and the compact ones (48 filters). Differs from the official release in
         layout alone: channels are last, z's dense layer included.
     """
@@ -97,7 +97,7 @@ class SPADEGenerator(keras.Model):
                 "the label map: give concat='convs', or no z_dim"
             )
         self.num_labels = num_labels
-        self.image_size = tuple(image_size)
+        self.image_size = (image_size[0], image_size[1])
         self.use_instance_edges = use_instance_edges
         self.filters = filters
         self.hidden_filters = hidden_filters
@@ -113,7 +113,7 @@ class SPADEGenerator(keras.Model):
         self.scale = 2 ** UPSAMPLINGS[num_upsampling_layers]
         check_image_size(self.image_size, self.scale)
 
-        widths = [16, 16, 16, 8, 4, 2, 1]
+        widths: list[float] = [16, 16, 16, 8, 4, 2, 1]
         names = ["head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3"]
         if num_upsampling_layers == "most":
             widths.append(0.5)

@@ -1,0 +1,94 @@
+"""What the conditional normalisations have in common."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from spade_tf.layers.normalization import get_normalization
+from spade_tf.layers.semantics import Semantics
+
+
+class _ConditionalNorm(keras.layers.Layer):
+    """Base of normalisations whose scale and shift depend on a condition.
+
+    Computes `norm(x) * (1 + gamma) + beta`. A subclass makes its weights in `build_modulation`
+    and gives gamma and beta in `modulation`. All of them are called alike, so that a network
+    takes one in place of another.
+
+    Args:
+        norm: "batch" (synchronised), "local_batch", "instance", "layer" or "group": the
+            parameter-free normalisation. Default "batch".
+
+    Call arguments:
+        x: `[B, H, W, C]` activations.
+        semantics: a `Semantics`, at any resolution; used by layers that see the label map.
+        embedding: `[B, D]`; used by layers that see a vector.
+        training: bool, whether to normalise by the batch's statistics.
+
+    Returns:
+        `[B, H, W, C]`, in the compute dtype.
+
+    Raises:
+        ValueError: if `C` is unknown, or what the layer conditions on is not given.
+    """
+
+    def __init__(self, norm: str = "batch", **kwargs):
+        super().__init__(**kwargs)
+        self.norm = norm
+        self.normalization = get_normalization(norm, dtype=self.dtype_policy, name="normalization")
+
+    def build(self, x_shape):
+        channels = x_shape[-1]
+        if channels is None:
+            raise ValueError(
+                f"{type(self).__name__} needs a known number of channels: received {x_shape}"
+            )
+        self.normalization.build(x_shape)
+        self.build_modulation(channels)
+
+    def build_modulation(self, channels: int) -> None:
+        """Makes the weights that gamma and beta of `channels` come from."""
+        raise NotImplementedError
+
+    def modulation(
+        self, x: tf.Tensor, *, semantics: Semantics | None, embedding: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Gamma and beta in the compute dtype, broadcastable to `x`."""
+        raise NotImplementedError
+
+    def call(self, x, *, semantics=None, embedding=None, training=False):
+        normalized = self.normalization(x, training=training)
+        gamma, beta = self.modulation(x, semantics=semantics, embedding=embedding)
+        return normalized * (1.0 + gamma) + beta
+
+    def compute_output_shape(self, x_shape, embedding_shape=None):
+        return x_shape
+
+    def get_config(self):
+        return {**super().get_config(), "norm": self.norm}
+
+
+def check_semantics(
+    layer: keras.layers.Layer, semantics: Semantics | None, semantic_channels: int
+) -> Semantics:
+    """The semantics, if they are there and have the channels that the layer was made for.
+
+    Args:
+        layer: who asks, for the message.
+        semantics: what it was called with.
+        semantic_channels: int, the channels it was made for.
+
+    Returns:
+        `semantics`.
+
+    Raises:
+        ValueError: if they are None, or of another number of channels.
+    """
+    if semantics is None or semantics.channels != semantic_channels:
+        received = None if semantics is None else semantics.channels
+        raise ValueError(
+            f"{type(layer).__name__} needs semantics of {semantic_channels} channels: "
+            f"received {received}"
+        )
+    return semantics

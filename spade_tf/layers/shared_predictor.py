@@ -1,0 +1,80 @@
+"""One small network from which all SPADE layers of a larger one take gamma and beta."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from spade_tf.layers.conditional_norm import check_semantics
+from spade_tf.layers.initialization import xavier_normal
+from spade_tf.layers.semantics import Semantics
+
+
+@keras.saving.register_keras_serializable("spade_tf")
+class SharedPredictor(keras.layers.Layer):
+    """Features of the semantics that `SharedSPADE` layers project to gamma and beta.
+
+    `features = relu(conv(relu(conv(semantics))))`, with the same weights at every resolution. A
+    network runs it once per resolution, for all its layers of that resolution. In SPADE, each
+    layer has a hidden convolution over the label map, and 3x3 convolutions to gamma and beta;
+    here the convolutions are shared, and each layer keeps a 1x1 projection alone. A pixel sees
+    the same neighbourhood of labels in both (5x5, by kernels of 3).
+
+    Args:
+        semantic_channels: int >= 1, channels of the semantics.
+        hidden_filters: int >= 1, width of both convolutions, and so of the features.
+            Default 128.
+        kernel_size: odd int, of both convolutions. Default 3.
+
+    Call arguments:
+        semantics: a `Semantics` at the resolution wanted.
+
+    Returns:
+        `[B, H, W, hidden_filters]`, in the compute dtype.
+
+    Raises:
+        ValueError: if `kernel_size` is even, or the semantics have other channels.
+
+    Reference: this form is the project's own, after the two-layer network of Park et al. 2019,
+        figure 2. Compare Wang et al. 2021 (SC-GAN), https://arxiv.org/abs/2109.07053, where one
+        network makes semantic vectors that all layers of the generator are conditioned on.
+    """
+
+    def __init__(
+        self, semantic_channels: int, hidden_filters: int = 128, kernel_size: int = 3, **kwargs
+    ):
+        super().__init__(**kwargs)
+        if kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd: received {kernel_size}")
+        self.semantic_channels = semantic_channels
+        self.hidden_filters = hidden_filters
+        self.kernel_size = kernel_size
+        self.conv_0 = self._conv("conv_0")
+        self.conv_1 = self._conv("conv_1")
+
+    def _conv(self, name):
+        return keras.layers.Conv2D(
+            self.hidden_filters,
+            self.kernel_size,
+            padding="same",
+            activation="relu",
+            kernel_initializer=xavier_normal(),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def build(self, *_):
+        self.conv_0.build((None, None, None, self.semantic_channels))
+        self.conv_1.build((None, None, None, self.hidden_filters))
+
+    def call(self, *, semantics: Semantics):
+        check_semantics(self, semantics, self.semantic_channels)
+        return self.conv_1(self.conv_0(tf.cast(semantics.dense, self.compute_dtype)))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "semantic_channels": self.semantic_channels,
+            "hidden_filters": self.hidden_filters,
+            "kernel_size": self.kernel_size,
+        }

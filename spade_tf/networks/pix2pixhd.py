@@ -1,0 +1,312 @@
+"""The generator of pix2pixHD, and its variants that SPADE is compared with."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from spade_tf.layers.conditioning import (
+    check_conditioning,
+    conditions_by_scale,
+    get_conditional_norm,
+)
+from spade_tf.layers.initialization import xavier_normal
+from spade_tf.layers.semantics import Semantics
+from spade_tf.layers.shared_predictor import SharedPredictor
+from spade_tf.layers.spade_resnet_block import check_concat
+from spade_tf.layers.spectral_norm import SpectralConv2D
+from spade_tf.layers.spectral_transpose import SpectralConv2DTranspose
+from spade_tf.networks.generator import check_image_size, draw_style
+
+
+@keras.saving.register_keras_serializable("spade_tf")
+class Pix2PixHDGenerator(keras.Model):
+    """From a label map to a picture, by an encoder, residual blocks and a decoder.
+
+    A 7x7 convolution of the label map, 3x3 convolutions of stride 2 that double the filters,
+    residual blocks of two 3x3 convolutions, 3x3 transposed convolutions of stride 2 that halve
+    the filters, each followed by a normalisation and ReLU (in a block, the first only); then a
+    7x7 convolution to three channels, and tanh. All convolutions but the transposed ones are
+    padded by reflection.
+
+    The systems of the paper's comparison, with 64 filters, or 48 for the compact ones:
+
+    | system | norm | spectral_norm | conditioning | concat |
+    |---|---|---|---|---|
+    | pix2pixHD | "instance" | False | "none" | None |
+    | pix2pixHD++ | "batch" | True | "affine" | None |
+    | pix2pixHD++ with Concat | "batch" | True | "affine" | "convs" |
+    | pix2pixHD++ with SPADE | "batch" | True | "spade" | None |
+
+    The text of the paper says of Concat what "convs" does, at 212 million weights on ADE20K;
+    "blocks" has the 195 million of its table. What else makes pix2pixHD++ (hinge loss, two time
+    scales, initialisation) belongs to training.
+
+    Args:
+        num_labels: int >= 1, label ids, the unknown one included.
+        image_size: `(height, width)` in pixels, multiples of `2 ** num_downsamplings` and at
+            least twice that. Any other such size can be made too.
+        use_instance_edges: bool, whether instance edges follow the labels. Default False.
+        filters: int >= 1, base width. Default 64.
+        num_downsamplings: int >= 1, halvings of the resolution. Default 4.
+        num_blocks: int >= 0, residual blocks. Default 9.
+        hidden_filters: int >= 1, width of SPADE's shared convolutions. Default 128.
+        kernel_size: odd int, of SPADE's convolutions. Default 3.
+        norm: "batch" (synchronised), "local_batch", "instance", "layer" or "group". Default
+            "instance".
+        spectral_norm: bool, whether all convolutions but the last are spectrally normalised; those
+            inside SPADE never are. Default False.
+        conditioning: "none", "affine", "spade", "shared_spade", "clade", "conditional_batch" or
+            "adain" (needs a `z_dim`): the scale and shift after each normalisation; see
+            `get_conditional_norm`. Default "none".
+        concat: whether the label map (or the features of the shared predictor) is concatenated to
+            the input of "convs", every convolution but the first, or of the "blocks" alone; None
+            for neither. Default None.
+        z_dim: int, length of the style vector; for conditioning "adain" alone. Default None.
+
+    Call arguments:
+        inputs: a `Semantics`; or a mapping with `label` int `[B, H, W]` and, with edges,
+            `instance` int `[B, H, W]`; or a dense float map `[B, H, W, C]`.
+        z: `[B, z_dim]`, drawn from a standard normal when None; ignored without a `z_dim`.
+        training: bool.
+
+    Returns:
+        float32 `[B, H, W, 3]` in [-1, 1].
+
+    Raises:
+        ValueError: for a size that cannot be made, or arguments or inputs that do not fit.
+
+    Reference: Wang et al. 2018, section 3.2 and the appendix (the global generator),
+        https://arxiv.org/abs/1711.11585; Park et al. 2019, section 4 and table 3, for the
+        variants. Convolutions before a normalisation have no bias, which it would take away.
+    """
+
+    def __init__(
+        self,
+        num_labels: int,
+        image_size: tuple[int, int] = (256, 256),
+        use_instance_edges: bool = False,
+        filters: int = 64,
+        num_downsamplings: int = 4,
+        num_blocks: int = 9,
+        hidden_filters: int = 128,
+        kernel_size: int = 3,
+        norm: str = "instance",
+        spectral_norm: bool = False,
+        conditioning: str = "none",
+        concat: str | None = None,
+        z_dim: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if filters < 1 or num_downsamplings < 1 or num_blocks < 0:
+            raise ValueError(
+                "filters and num_downsamplings must be >= 1, num_blocks >= 0: received "
+                f"filters={filters}, num_downsamplings={num_downsamplings}, "
+                f"num_blocks={num_blocks}"
+            )
+        check_conditioning(conditioning, z_dim)
+        check_concat(concat)
+        if z_dim is not None and conditioning != "adain":
+            raise ValueError(
+                f"z_dim is for conditioning 'adain' alone: received z_dim={z_dim} with "
+                f"{conditioning!r}"
+            )
+        self.num_labels = num_labels
+        self.image_size = (image_size[0], image_size[1])
+        self.use_instance_edges = use_instance_edges
+        self.filters = filters
+        self.num_downsamplings = num_downsamplings
+        self.num_blocks = num_blocks
+        self.hidden_filters = hidden_filters
+        self.kernel_size = kernel_size
+        self.norm = norm
+        self.spectral_norm = spectral_norm
+        self.conditioning = conditioning
+        self.concat = concat
+        self.z_dim = z_dim
+
+        self.semantic_channels = num_labels + int(use_instance_edges)
+        self.scale = 2**num_downsamplings
+        self._check_size(*self.image_size)
+
+        self.predictor = None
+        self.condition_channels = self.semantic_channels
+        if conditioning == "shared_spade":
+            self.predictor = SharedPredictor(
+                self.semantic_channels,
+                hidden_filters=hidden_filters,
+                kernel_size=kernel_size,
+                dtype=self.dtype_policy,
+                name="predictor",
+            )
+            self.condition_channels = hidden_filters
+        widths = [filters * 2**index for index in range(num_downsamplings + 1)]
+        self.conv_in = self._conv(widths[0], 7, "conv_in")
+        self.norm_in = self._norm("norm_in")
+        self.downs = [
+            self._conv(width, 3, f"down_{index}", strides=2)
+            for index, width in enumerate(widths[1:])
+        ]
+        self.down_norms = [self._norm(f"down_norm_{index}") for index in range(num_downsamplings)]
+        # Flat, two by two: Keras saves no lists within lists.
+        places = [f"{index}_{place}" for index in range(num_blocks) for place in range(2)]
+        self.block_convs = [self._conv(widths[-1], 3, f"block_conv_{place}") for place in places]
+        self.block_norms = [self._norm(f"block_norm_{place}") for place in places]
+        self.ups = [
+            self._transposed_conv(width, f"up_{index}")
+            for index, width in enumerate(reversed(widths[:-1]))
+        ]
+        self.up_norms = [self._norm(f"up_norm_{index}") for index in range(num_downsamplings)]
+        # The last convolution is float32: half precision would quantise the picture.
+        self.conv_img = keras.layers.Conv2D(
+            3, 7, kernel_initializer=xavier_normal(), dtype="float32", name="conv_img"
+        )
+        # All shapes are known, so that weights exist (to be restored) before the first call.
+        self.build()
+
+    def _conv(self, filters, kernel_size, name, strides=1):
+        common = {
+            "strides": strides,
+            "padding": "valid",
+            "use_bias": False,
+            "dtype": self.dtype_policy,
+            "name": name,
+        }
+        if self.spectral_norm:
+            return SpectralConv2D(filters, kernel_size, **common)
+        return keras.layers.Conv2D(
+            filters, kernel_size, kernel_initializer=xavier_normal(), **common
+        )
+
+    def _transposed_conv(self, filters, name):
+        common = {"strides": 2, "use_bias": False, "dtype": self.dtype_policy, "name": name}
+        if self.spectral_norm:
+            return SpectralConv2DTranspose(filters, 3, **common)
+        return keras.layers.Conv2DTranspose(
+            filters, 3, padding="valid", kernel_initializer=xavier_normal(), **common
+        )
+
+    def _norm(self, name):
+        return get_conditional_norm(
+            self.conditioning,
+            semantic_channels=self.condition_channels,
+            embedding_dim=self.z_dim,
+            hidden_filters=self.hidden_filters,
+            kernel_size=self.kernel_size,
+            norm=self.norm,
+            dtype=self.dtype_policy,
+            layer_name=name,
+        )
+
+    def build(self, _=None):
+        if self.built:
+            return
+
+        def build(conv, norm, channels, concat):
+            channels += self.condition_channels if concat else 0
+            conv.build((None, None, None, channels))
+            if norm is not None:
+                norm.build((None, None, None, conv.filters))
+            return conv.filters
+
+        everywhere, in_blocks = self.concat == "convs", self.concat is not None
+        if self.predictor is not None:
+            self.predictor.build()
+        channels = build(self.conv_in, self.norm_in, self.semantic_channels, False)
+        for conv, norm in zip(self.downs, self.down_norms, strict=True):
+            channels = build(conv, norm, channels, everywhere)
+        for index, (conv, norm) in enumerate(zip(self.block_convs, self.block_norms, strict=True)):
+            build(conv, norm, channels, everywhere if index % 2 else in_blocks)
+        for conv, norm in zip(self.ups, self.up_norms, strict=True):
+            channels = build(conv, norm, channels, everywhere)
+        build(self.conv_img, None, channels, everywhere)
+
+    def call(self, inputs, z=None, training=False):
+        semantics = Semantics.from_inputs(
+            inputs,
+            num_labels=self.num_labels,
+            use_instance_edges=self.use_instance_edges,
+            dtype=self.compute_dtype,
+        )
+        self._check_size(*semantics.shape[1:])
+        if self.z_dim is not None and z is None:
+            z = draw_style(semantics, self.z_dim)
+        condition = conditions_by_scale(semantics, self.predictor)
+        everywhere, in_blocks = self.concat == "convs", self.concat is not None
+
+        def concatenate(x, scale):
+            return tf.concat([x, tf.cast(condition(scale).dense, x.dtype)], -1)
+
+        def convolve(conv, x):
+            return conv(x, training=training) if self.spectral_norm else conv(x)
+
+        def normalize(norm, x, scale):
+            return norm(x, semantics=condition(scale), embedding=z, training=training)
+
+        x = convolve(self.conv_in, reflect(semantics.dense, 3))
+        x = tf.nn.relu(normalize(self.norm_in, x, 1))
+        scale = 1
+        for conv, norm in zip(self.downs, self.down_norms, strict=True):
+            x = concatenate(x, scale) if everywhere else x
+            x = convolve(conv, reflect(x, 1))
+            scale *= 2
+            x = tf.nn.relu(normalize(norm, x, scale))
+        layers = list(zip(self.block_convs, self.block_norms, strict=True))
+        for (conv_0, norm_0), (conv_1, norm_1) in zip(layers[::2], layers[1::2], strict=True):
+            y = concatenate(x, scale) if in_blocks else x
+            y = tf.nn.relu(normalize(norm_0, convolve(conv_0, reflect(y, 1)), scale))
+            y = concatenate(y, scale) if everywhere else y
+            x += normalize(norm_1, convolve(conv_1, reflect(y, 1)), scale)
+        for conv, norm in zip(self.ups, self.up_norms, strict=True):
+            x = concatenate(x, scale) if everywhere else x
+            # 2 H + 1 rows, of which PyTorch's padding of 1 drops the first.
+            x = convolve(conv, x)[:, 1:, 1:]
+            scale //= 2
+            x = tf.nn.relu(normalize(norm, x, scale))
+        x = concatenate(x, 1) if everywhere else x
+        return tf.tanh(self.conv_img(reflect(tf.cast(x, tf.float32), 3)))
+
+    def _check_size(self, height, width):
+        if height is None or width is None:
+            return
+        check_image_size((height, width), self.scale)
+        if min(height, width) < 2 * self.scale:
+            raise ValueError(
+                f"height and width must be at least {2 * self.scale} with "
+                f"{self.num_downsamplings} downsamplings: received {height}x{width}"
+            )
+
+    def compute_output_shape(self, input_shape=None, z_shape=None):
+        return (None, *self.image_size, 3)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_labels": self.num_labels,
+            "image_size": self.image_size,
+            "use_instance_edges": self.use_instance_edges,
+            "filters": self.filters,
+            "num_downsamplings": self.num_downsamplings,
+            "num_blocks": self.num_blocks,
+            "hidden_filters": self.hidden_filters,
+            "kernel_size": self.kernel_size,
+            "norm": self.norm,
+            "spectral_norm": self.spectral_norm,
+            "conditioning": self.conditioning,
+            "concat": self.concat,
+            "z_dim": self.z_dim,
+        }
+
+
+def reflect(x: tf.Tensor, pixels: int) -> tf.Tensor:
+    """Pads height and width on all sides by reflection, the edge itself not repeated.
+
+    Args:
+        x: `[B, H, W, C]`, of more than `pixels` rows and columns.
+        pixels: int >= 0.
+
+    Returns:
+        `[B, H + 2 * pixels, W + 2 * pixels, C]`.
+    """
+    return tf.pad(x, [[0, 0], [pixels, pixels], [pixels, pixels], [0, 0]], "REFLECT")

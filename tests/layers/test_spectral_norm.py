@@ -1,0 +1,141 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from spade_tf.layers.spectral_norm import SpectralConv2D, SpectralDense
+
+
+def conv(filters=4, kernel_size=3, channels=5, **kwargs):
+    layer = SpectralConv2D(filters, kernel_size, **kwargs)
+    layer.build((None, None, None, channels))
+    # The start, of gain 0.02, times 50: singular values of order 1.
+    layer.kernel.assign(50.0 * layer.kernel.numpy())
+    return layer
+
+
+def image(batch=2, height=6, width=7, channels=5):
+    x = np.linspace(-1.0, 1.0, batch * height * width * channels)
+    return np.sin(11.0 * x).reshape(batch, height, width, channels).astype("float32")
+
+
+def matrix(layer):
+    """The kernel as (out, in * kh * kw), up to an order of columns that no sigma depends on."""
+    return layer.kernel.numpy().astype("float64").reshape(-1, layer.filters).T
+
+
+def settle(layer, x, calls=100):
+    for _ in range(calls):
+        layer(x, training=True)
+
+
+@pytest.mark.parametrize(
+    ("layer", "x"),
+    [(SpectralConv2D(4, 3), image()), (SpectralDense(4), image()[:, 0, 0])],
+    ids=["conv", "dense"],
+)
+def test_sigma_converges_to_the_largest_singular_value(layer, x):
+    layer.build((None, *x.shape[1:]))
+    kernel = layer.kernel.numpy()
+    largest = np.linalg.svd(matrix(layer), compute_uv=False)[0]
+    settle(layer, x)
+    # Power iteration in float32, after 100 of them.
+    np.testing.assert_allclose(layer.normalized_kernel(), kernel / largest, rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(layer.kernel, kernel)
+    for vector in (layer.u, layer.v):
+        np.testing.assert_allclose(np.linalg.norm(vector), 1.0, rtol=1e-6)
+
+
+def test_one_iteration_by_hand():
+    layer = conv()
+    w, u = matrix(layer), layer.u.numpy().astype("float64")
+    v = w.T @ u
+    v /= np.linalg.norm(v)
+    u = w @ v
+    u /= np.linalg.norm(u)
+    actual = layer.normalized_kernel(training=True)
+    # Float32 sums of 45 terms.
+    np.testing.assert_allclose(actual, layer.kernel.numpy() / (u @ w @ v), rtol=2e-6)
+    np.testing.assert_allclose(layer.u, u, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(layer.v, v, rtol=0, atol=1e-6)
+
+
+def test_inference_repeats_the_last_sigma_of_training():
+    layer, x = conv(), image()
+    trained = layer(x, training=True)
+    state = layer.get_weights()
+    np.testing.assert_array_equal(layer(x, training=False), trained)
+    np.testing.assert_array_equal(layer(x), trained)
+    for before, after in zip(state, layer.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize(("strides", "padding"), [(1, "same"), (2, "same"), (2, "valid")])
+def test_convolves_as_keras_does(strides, padding, use_bias):
+    layer, x = conv(strides=strides, padding=padding, use_bias=use_bias), image()
+    plain = keras.layers.Conv2D(4, 3, strides=strides, padding=padding, use_bias=use_bias)
+    plain.build(x.shape)
+    settle(layer, x, calls=3)
+    weights = [layer.normalized_kernel()]
+    if use_bias:
+        layer.bias.assign([0.1, 0.2, 0.3, 0.4])
+        weights.append(layer.bias.numpy())
+    plain.set_weights(weights)
+    np.testing.assert_allclose(layer(x), plain(x), rtol=0, atol=1e-6)
+    assert layer.compute_output_shape(x.shape) == plain.compute_output_shape(x.shape)
+
+
+def test_gradient_holds_u_and_v():
+    """Against central differences of kernel / (u' W v) with u and v held."""
+    layer = conv(filters=3, kernel_size=2, channels=2, use_bias=False)
+    slope = np.cos(np.arange(24.0)).reshape(2, 2, 2, 3)
+    with tf.GradientTape() as tape:
+        kernel = layer.normalized_kernel(training=True)
+        loss = tf.reduce_sum(kernel * slope.astype("float32"))
+    gradient = tape.gradient(loss, layer.kernel.value).numpy()
+    u, v = (vector.numpy().astype("float64") for vector in (layer.u, layer.v))
+    w = layer.kernel.numpy().astype("float64")
+
+    def loss_at(kernel):
+        return (kernel / (u @ kernel.reshape(-1, 3).T @ v) * slope).sum()
+
+    for index in np.ndindex(w.shape):
+        nudge = np.zeros(w.shape)
+        nudge[index] = 1e-5
+        expected = (loss_at(w + nudge) - loss_at(w - nudge)) / 2e-5
+        # Float32 sums of 24 terms of order 1.
+        np.testing.assert_allclose(gradient[index], expected, rtol=0, atol=1e-5)
+
+
+def test_state_moves_inside_a_function():
+    layer, twin = conv(), conv()
+    twin.set_weights(layer.get_weights())
+    function = tf.function(lambda x: twin(x, training=True))
+    for _ in range(3):
+        np.testing.assert_allclose(function(image()), layer(image(), training=True), atol=1e-6)
+    np.testing.assert_allclose(twin.u, layer.u, atol=1e-6)
+
+
+def test_sigma_is_computed_in_float32_under_mixed_precision():
+    layer, half = conv(), conv(dtype="mixed_bfloat16")
+    half.set_weights(layer.get_weights())
+    layer(image(), training=True)
+    y = half(image(), training=True)
+    assert y.dtype == "bfloat16"
+    np.testing.assert_allclose(half.u, layer.u, rtol=0, atol=1e-7)
+    np.testing.assert_allclose(half.v, layer.v, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SpectralConv2D(0, 3), "filters must be >= 1: received 0"),
+        (lambda: SpectralConv2D(1, 3, padding="full"), "received 'full'"),
+        (lambda: SpectralConv2D(1, 3).build((None, 4, 4, None)), "known number of channels"),
+        (lambda: SpectralDense(1).build((None, None)), "known number of features"),
+    ],
+)
+def test_bad_arguments(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
