@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 from spade_tf.training.gaugan import GauGAN
 
@@ -69,7 +70,7 @@ class Checkpoints:
         Raises:
             CheckpointError: if none can be read, or it is another model's.
         """
-        failures = []
+        failed = None
         for path in reversed(self._manager.checkpoints):
             try:
                 self._checkpoint.restore(path).assert_existing_objects_matched()
@@ -80,10 +81,14 @@ class Checkpoints:
                     "choose another --workdir, or the configuration that made it"
                 ) from error
             except (ValueError, tf.errors.OpError) as error:
-                failures.append(f"{path} cannot be read ({_reason(error)})")
-        if failures:
+                logging.warning(
+                    "%s cannot be read (%s); trying the one before", path, _reason(error)
+                )
+                failed = path
+        if failed is not None:
             raise CheckpointError(
-                "; ".join(failures) + "; choose another --workdir to start afresh"
+                f"{failed} and all others there cannot be read; choose another --workdir to start "
+                "afresh"
             )
         return None
 
@@ -122,15 +127,15 @@ def restore_networks(directory: str | os.PathLike[str], **networks: keras.Model 
 
 def _variables(model: GauGAN) -> dict[str, Any]:
     groups = {
-        "generator": model.generator.variables,
-        "discriminator": model.discriminator.variables,
-        "generator_optimizer": model.generator_optimizer.variables,
-        "discriminator_optimizer": model.discriminator_optimizer.variables,
-        "training": [model.step],
+        "generator": _by_path(model.generator.variables),
+        "discriminator": _by_path(model.discriminator.variables),
+        "generator_optimizer": _by_position(model.generator_optimizer.variables),
+        "discriminator_optimizer": _by_position(model.discriminator_optimizer.variables),
+        "training": _by_path([model.step]),
     }
     if model.encoder is not None:
-        groups["encoder"] = model.encoder.variables
-    return {name: _by_path(variables) for name, variables in groups.items()}
+        groups["encoder"] = _by_path(model.encoder.variables)
+    return groups
 
 
 def _by_path(variables: list[keras.Variable]) -> dict[str, tf.Variable]:
@@ -144,6 +149,11 @@ def _by_path(variables: list[keras.Variable]) -> dict[str, tf.Variable]:
     if len(named) != len(variables):
         raise ValueError("two variables of one network have the same path")
     return named
+
+
+def _by_position(variables: list[keras.Variable]) -> dict[str, tf.Variable]:
+    # Slots are in the order of the weights. Their names hold those that Keras may number.
+    return {f"{index:04d}": variable.value for index, variable in enumerate(variables)}
 
 
 def _reason(error: Exception) -> str:

@@ -1,0 +1,91 @@
+"""The exponential moving average of weights."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+
+class WeightAverage:
+    """Keeps the exponential moving average of a network's weights.
+
+    `average = decay * average + (1 - decay) * weight` at each update, from the weights' values when
+    it is made. What is not trained (running statistics, singular vectors, counts) is copied: it
+    follows the weights by rules of its own.
+
+    Args:
+        variables: of the network. Make the average within the strategy's scope that they were
+            made in.
+        decay: float in [0, 1).
+
+    Attributes:
+        averages: one variable per variable, in the same order. Its path is that of the network's
+            with another first part, so that checkpoints can store both alike.
+        decay: as given.
+
+    Raises:
+        ValueError: if `decay` is not in [0, 1).
+
+    Reference: Polyak & Juditsky 1992, https://doi.org/10.1137/0330046; of generators, Karras et al.
+        2018, https://arxiv.org/abs/1710.10196. Differs from `keras.optimizers`' `use_ema`, whose
+        average starts from the weights after the first step.
+    """
+
+    def __init__(self, variables: Sequence[keras.Variable], decay: float = 0.999):
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay must be at least 0 and less than 1: received {decay}")
+        self.decay = decay
+        self._variables = list(variables)
+        self.averages = [_copy(variable) for variable in self._variables]
+
+    def update(self) -> None:
+        """Moves the averages towards the weights, once per training step."""
+        for average, variable in self._pairs():
+            if variable.trainable:
+                average.assign(self.decay * average + (1.0 - self.decay) * variable)
+            else:
+                average.assign(variable)
+
+    def swap(self) -> None:
+        """Exchanges averages and weights; a second call undoes the first."""
+        for average, variable in self._pairs():
+            weight = tf.identity(variable.value)
+            variable.assign(average)
+            average.assign(weight)
+
+    def copy_to(self, variables: Sequence[keras.Variable]) -> None:
+        """Assigns the averages to the variables of a network of the same make.
+
+        Args:
+            variables: in the order of those that are averaged.
+
+        Raises:
+            ValueError: if they are not as many.
+        """
+        if len(variables) != len(self.averages):
+            raise ValueError(
+                f"copy_to needs {len(self.averages)} variables: received {len(variables)}"
+            )
+        for average, variable in zip(self.averages, variables, strict=True):
+            variable.assign(average)
+
+    def _pairs(self):
+        return zip(self.averages, self._variables, strict=True)
+
+
+def _copy(variable):
+    *scopes, name = variable.path.split("/")
+    with contextlib.ExitStack() as stack:
+        for scope in ["average", *scopes[1:]]:
+            stack.enter_context(keras.name_scope(scope))
+        return keras.Variable(
+            tf.convert_to_tensor(variable.value),
+            dtype=variable.dtype,
+            trainable=False,
+            # Every replica has the same weights, and so the same average.
+            aggregation="only_first_replica",
+            name=name,
+        )

@@ -1,0 +1,316 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from spade_tf.layers.semantics import Semantics
+from spade_tf.losses.adversarial import LeastSquaresLoss
+from spade_tf.networks.discriminator import MultiscaleDiscriminator
+from spade_tf.networks.encoder import ConvEncoder
+from spade_tf.networks.generator import SPADEGenerator
+from spade_tf.training.gaugan import GauGAN, adam
+
+LOSSES = {
+    "generator/adversarial",
+    "generator/feature_matching",
+    "generator/kl",
+    "discriminator/fake",
+    "discriminator/real",
+}
+
+
+def batch(size=4):
+    ids = np.arange(size * 64 * 64).reshape(size, 64, 64)
+    x = np.linspace(-1.0, 1.0, size * 64 * 64 * 3).reshape(size, 64, 64, 3)
+    return {
+        "image": tf.constant(np.sin(29.0 * x), tf.float32),
+        "label": tf.constant(ids // 111 % 3, tf.int32),
+        "instance": tf.constant(ids // 57 % 5, tf.int32),
+    }
+
+
+def make(with_encoder=True, z_dim=6, dtype=None, optimizer=None, **kwargs):
+    keras.utils.set_random_seed(0)
+    shared = {"use_instance_edges": True, "filters": 4, "dtype": dtype}
+    generator = SPADEGenerator(3, image_size=(64, 64), hidden_filters=4, z_dim=z_dim, **shared)
+    discriminator = MultiscaleDiscriminator(3, num_layers=3, **shared)
+    encoder = None
+    if with_encoder:
+        encoder = ConvEncoder(z_dim=z_dim, filters=4, image_size=(64, 128), dtype=dtype)
+    model = GauGAN(generator, discriminator, encoder, **kwargs)
+    optimizer = optimizer or (lambda: adam(1e-2))
+    model.compile(optimizer(), optimizer())
+    return model
+
+
+def values(variables):
+    return [variable.numpy() for variable in variables]
+
+
+def same(before, after):
+    return [np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make()
+
+
+def test_every_trainable_weight_moves_in_one_step():
+    model = make()
+    networks = (model.generator, model.discriminator, model.encoder)
+    weights = [weight for network in networks for weight in network.trainable_variables]
+    before = values(weights)
+    losses = model.train_step(batch())
+    assert set(losses) == LOSSES
+    assert all(np.isfinite(loss) for loss in losses.values())
+    assert model.step.numpy() == 1
+    for weight, moved in zip(weights, same(before, values(weights)), strict=True):
+        assert np.isfinite(weight.numpy()).all(), weight.path
+        assert not moved, weight.path
+    for optimizer in (model.generator_optimizer, model.discriminator_optimizer):
+        assert optimizer.iterations.numpy() == 1
+
+
+def test_every_gradient_is_finite_and_none_is_zero(model):
+    semantics, real = model.semantics(batch()), batch()["image"]
+    for weights, compute in (
+        (model.generator_weights, lambda: model.generator_losses(semantics, real)),
+        (
+            model.discriminator.trainable_variables,
+            lambda: model.discriminator_losses(semantics, real, tf.zeros_like(real)),
+        ),
+    ):
+        with tf.GradientTape() as tape:
+            total = tf.add_n(list(compute().values()))
+        gradients = tape.gradient(total, [weight.value for weight in weights])
+        for weight, gradient in zip(weights, gradients, strict=True):
+            assert gradient is not None, weight.path
+            assert np.isfinite(gradient).all(), weight.path
+            assert np.abs(gradient).max() > 0, weight.path
+
+
+@pytest.mark.parametrize("updated", ["generator", "discriminator"])
+def test_an_update_leaves_the_other_network_s_weights_bit_identical(model, updated):
+    semantics, real = model.semantics(batch()), batch()["image"]
+    generator = values(model.generator_weights)
+    discriminator = values(model.discriminator.trainable_variables)
+    getattr(model, f"update_{updated}")(semantics, real)
+    moved = not any(same(generator, values(model.generator_weights)))
+    assert moved == (updated == "generator")
+    assert all(same(generator, values(model.generator_weights))) == (updated != "generator")
+    kept = all(same(discriminator, values(model.discriminator.trainable_variables)))
+    assert kept == (updated == "generator")
+
+
+def test_inference_moves_nothing(model):
+    before = values(model.variables)
+    model(batch(), z=tf.zeros([4, 6]))
+    model.generate(model.semantics(batch()), batch()["image"])
+    assert all(same(before, values(model.variables)))
+
+
+def test_statistics_and_power_iterations_move_in_both_updates(model):
+    """The second forward pass of the generator counts, as in the official release."""
+    semantics, real = model.semantics(batch()), batch()["image"]
+    moving = [
+        weight
+        for network in (model.generator, model.discriminator, model.encoder)
+        for weight in network.non_trainable_variables
+        if weight.name in ("u", "v", "moving_mean", "moving_variance", "num_batches")
+    ]
+    for update in (model.update_generator, model.update_discriminator):
+        before = values(moving)
+        update(semantics, real)
+        assert not any(same(before, values(moving)))
+
+
+def test_losses_are_the_formulas(model):
+    """From the networks' outputs, by numpy."""
+    semantics, real = model.semantics(batch()), batch()["image"]
+    fake, (mu, logvar) = model.generate(semantics, real)
+    features = model.discriminator(
+        inputs=semantics.repeat(2), image=tf.concat([fake, real], 0), training=False
+    )
+    halves = [[(f.numpy()[:4], f.numpy()[4:]) for f in scale] for scale in features]
+    matching = [[np.abs(a - b).mean() for a, b in scale[:-1]] for scale in halves]
+    mu, logvar = mu.numpy(), logvar.numpy()
+    expected = {
+        "generator/adversarial": np.mean([-scale[-1][0].mean() for scale in halves]),
+        "generator/feature_matching": 10.0 * sum(map(sum, matching)) / 2,
+        # kl_examples of 4 over a batch of 4.
+        "generator/kl": 0.05 * 0.5 * (mu**2 + np.exp(logvar) - logvar - 1.0).sum(),
+        "discriminator/fake": np.mean([np.maximum(0, 1 + s[-1][0]).mean() for s in halves]),
+        "discriminator/real": np.mean([np.maximum(0, 1 - s[-1][1]).mean() for s in halves]),
+    }
+    losses = model.generator_losses(semantics, real, training=False)
+    losses |= model.discriminator_losses(semantics, real, fake, training=False)
+    assert set(losses) == set(expected) == LOSSES
+    for name, loss in losses.items():
+        # Float32 means, of values that may cancel.
+        np.testing.assert_allclose(loss, expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_weights_and_kinds_of_losses():
+    calls = []
+
+    def perceptual_loss(real_image, fake_image):
+        calls.append((real_image, fake_image))
+        return tf.reduce_mean(tf.abs(real_image - fake_image))
+
+    model = make(
+        with_encoder=False,
+        z_dim=None,
+        feature_matching_weight=0.0,
+        adversarial_loss=LeastSquaresLoss(),
+        perceptual_loss=perceptual_loss,
+        perceptual_weight=3.0,
+    )
+    semantics, real = model.semantics(batch()), batch()["image"]
+    losses = model.generator_losses(semantics, real, training=False)
+    assert set(losses) == {"generator/adversarial", "generator/perceptual"}
+    fake, style = model.generate(semantics, real)
+    assert style is None
+    np.testing.assert_array_equal(calls[0][0], real)
+    np.testing.assert_array_equal(calls[0][1], fake)
+    expected = 3.0 * np.abs(fake - real).mean()
+    np.testing.assert_allclose(losses["generator/perceptual"], expected, rtol=1e-5)
+    # Untrained logits are next to 0: (0 - 1)^2.
+    np.testing.assert_allclose(losses["generator/adversarial"], 1.0, atol=0.5)
+
+
+def test_kl_does_not_depend_on_how_the_batch_is_shared(model):
+    semantics, real = model.semantics(batch()), batch()["image"]
+    whole = model.generator_losses(semantics, real, training=False)["generator/kl"]
+    halves = [
+        model.generator_losses(
+            Semantics(3, label=semantics.label[i : i + 2], edges=semantics.edges[i : i + 2]),
+            real[i : i + 2],
+            training=False,
+        )["generator/kl"]
+        for i in (0, 2)
+    ]
+    np.testing.assert_allclose(np.mean(halves), whole, rtol=1e-5, atol=1e-7)
+
+
+def test_fake_pictures_come_first(model):
+    semantics, real = model.semantics(batch()), batch()["image"]
+    fake = tf.zeros_like(real)
+    halves = model.discriminate(semantics, fake, real)
+    for image, features in zip((fake, real), halves, strict=True):
+        alone = model.discriminator(inputs=semantics, image=image)
+        for scale, expected in zip(features, alone, strict=True):
+            for a, b in zip(scale, expected, strict=True):
+                np.testing.assert_allclose(a, b, rtol=0, atol=2e-5)
+
+
+def test_semantics_carry_edges(model):
+    semantics = model.semantics(batch())
+    assert semantics.channels == 4
+    assert np.asarray(semantics.edges).any()
+
+
+def test_noise_is_a_function_of_seed_step_and_draw(model):
+    step = model.step.numpy()
+    first = model.noise(4, 0)
+    np.testing.assert_array_equal(model.noise(4, 0), first)
+    np.testing.assert_array_equal(model.noise(tf.constant(4), 0), first)
+    np.testing.assert_array_equal(model.noise(2, 0), first[:2])
+    assert np.abs(model.noise(4, 1) - first).min() > 0
+    model.step.assign_add(1)
+    assert np.abs(model.noise(4, 0) - first).min() > 0
+    model.step.assign(step)
+    other = make(seed=1, with_encoder=False)
+    other.step.assign(step)
+    assert np.abs(other.noise(4, 0) - first).min() > 0
+
+
+def test_mixed_precision_step_is_finite():
+    model = make(dtype="mixed_bfloat16")
+    before = values(model.generator_weights)
+    losses = model.train_step(batch())
+    for name, loss in losses.items():
+        assert loss.dtype == tf.float32, name
+        assert np.isfinite(loss), name
+    for weight, kept in zip(
+        model.generator_weights, same(before, values(model.generator_weights)), strict=True
+    ):
+        assert weight.dtype == "float32"
+        assert np.isfinite(weight.numpy()).all()
+        assert not kept, weight.path
+
+
+def test_default_optimizers_are_the_paper_s():
+    model = make(with_encoder=False)
+    model.compile()
+    for optimizer, rate in (
+        (model.generator_optimizer, 1e-4),
+        (model.discriminator_optimizer, 4e-4),
+    ):
+        assert isinstance(optimizer, keras.optimizers.Adam)
+        np.testing.assert_allclose(optimizer.learning_rate, rate, rtol=1e-6)
+        assert (optimizer.beta_1, optimizer.beta_2) == (0.0, 0.999)
+
+
+@pytest.mark.distributed
+def test_noise_is_keyed_to_the_place_in_the_global_batch(two_replicas):
+    whole = make(with_encoder=False).noise(4, 0)
+    with two_replicas.scope():
+        model = make(with_encoder=False)
+    for batch_size in (2, tf.constant(2)):
+        function = tf.function(
+            lambda size=batch_size: two_replicas.run(lambda: model.noise(size, 0))
+        )
+        parts = two_replicas.experimental_local_results(function())
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+@pytest.mark.distributed
+def test_two_replicas_equal_one_with_the_same_global_batch(two_replicas):
+    """Synchronised batch norm, encoder and spectral norm included; one is eager, two a function."""
+
+    def sgd():
+        # Adam would hide a wrong scale of the gradients, and make much of rounding in tiny ones.
+        return keras.optimizers.SGD(0.01)
+
+    def dataset():
+        return tf.data.Dataset.from_tensors(batch()).unbatch().repeat().batch(4)
+
+    one = make(optimizer=sgd)
+    start = values(one.variables)
+    expected, once = [], []
+    for example in dataset().take(3):
+        expected.append(one.train_step(example))
+        once = once or values(one.variables)
+
+    with two_replicas.scope():
+        two = make(optimizer=sgd)
+    assert all(same(start, values(two.variables)))
+
+    @tf.function
+    def distributed_step(example):
+        losses = two_replicas.run(two.train_step, args=(example,))
+        return {name: two_replicas.reduce("mean", loss, axis=None) for name, loss in losses.items()}
+
+    batches = iter(two_replicas.experimental_distribute_dataset(dataset()))
+    actual = [distributed_step(next(batches))]
+    compared = 0
+    for before, a, b in zip(start, once, two.variables, strict=True):
+        moved = np.abs(a - before).max()
+        # Biases before a batch norm have no gradient but rounding. Of the others the smallest are
+        # 1e-7; after more steps, eager and graph mode on one device differ by percents as well.
+        if moved > 1e-8:
+            np.testing.assert_allclose(b, a, rtol=0, atol=1e-2 * moved, err_msg=b.path)
+            compared += 1
+    assert compared > 200
+    actual += [distributed_step(next(batches)) for _ in range(2)]
+    for number, (a, b) in enumerate(zip(actual, expected, strict=True)):
+        for name in LOSSES:
+            # Sums over a batch of four in two halves: float32 rounding, three steps of it.
+            np.testing.assert_allclose(
+                a[name], b[name], rtol=1e-4, atol=1e-6, err_msg=f"{name} of step {number}"
+            )
+    for network in (two.generator, two.discriminator, two.encoder):
+        for variable in network.variables:
+            copies = two_replicas.experimental_local_results(variable.value)
+            np.testing.assert_array_equal(copies[0], copies[1], err_msg=variable.path)
