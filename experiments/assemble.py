@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -17,27 +18,42 @@ from spade_tf.losses.perceptual import PerceptualLoss
 from spade_tf.networks.discriminator import MultiscaleDiscriminator
 from spade_tf.networks.encoder import ConvEncoder
 from spade_tf.networks.generator import SPADEGenerator
+from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
 from spade_tf.training.checkpoints import restore_networks
-from spade_tf.training.gaugan import GauGAN, adam
+from spade_tf.training.gaugan import Augment, GauGAN, adam
+from spade_tf.training.guard import NonFiniteGuard
+from spade_tf.training.schedules import ConstantThenLinear
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 
-def make_generator(config: Config, labels: LabelSet) -> SPADEGenerator:
+def make_generator(
+    config: Config, labels: LabelSet, name: str = "generator"
+) -> SPADEGenerator | Pix2PixHDGenerator:
     """The generator of an experiment."""
+    settings = config.generator
+    shared: dict[str, Any] = {
+        "image_size": (config.data.height, config.data.width),
+        "use_instance_edges": config.data.use_instance,
+        "filters": settings.filters,
+        "hidden_filters": settings.hidden_filters,
+        "kernel_size": settings.kernel_size,
+        "norm": settings.norm,
+        "spectral_norm": settings.spectral_norm,
+        "conditioning": settings.conditioning,
+        "concat": None if settings.concat == "none" else settings.concat,
+        "z_dim": settings.z_dim or None,
+        "dtype": config.train.precision,
+        "name": name,
+    }
+    if settings.architecture == "pix2pixhd":
+        return Pix2PixHDGenerator(labels.num_ids, **shared)
     return SPADEGenerator(
         labels.num_ids,
-        image_size=(config.data.height, config.data.width),
-        use_instance_edges=config.data.use_instance,
-        filters=config.generator.filters,
-        hidden_filters=config.generator.hidden_filters,
-        kernel_size=config.generator.kernel_size,
-        norm=config.generator.norm,
-        num_upsampling_layers=config.generator.num_upsampling_layers,
-        z_dim=config.generator.z_dim or None,
-        spectral_norm=config.generator.spectral_norm,
-        name="generator",
+        num_upsampling_layers=settings.num_upsampling_layers,
+        rematerialize=config.train.rematerialize,
+        **shared,
     )
 
 
@@ -45,12 +61,20 @@ def make_encoder(config: Config) -> ConvEncoder | None:
     """The encoder of an experiment, or None if it has none."""
     if not config.encoder.enabled:
         return None
+    image_size = (config.data.height, config.data.width)
     return ConvEncoder(
         z_dim=config.generator.z_dim,
         filters=config.encoder.filters,
-        image_size=(config.data.height, config.data.width),
+        image_size=image_size,
+        num_layers=encoder_layers(image_size),
+        dtype=config.train.precision,
         name="encoder",
     )
+
+
+def encoder_layers(image_size: tuple[int, int]) -> int:
+    """As many halvings as leave 4 pixels on the shorter side: the paper's six for 256x256."""
+    return min(6, int(math.log2(min(image_size) / 4)))
 
 
 def make_perceptual_loss(config: Config) -> PerceptualLoss | None:
@@ -73,8 +97,14 @@ def make_perceptual_loss(config: Config) -> PerceptualLoss | None:
         return None
 
 
-def make_gaugan(config: Config, labels: LabelSet) -> GauGAN:
-    """The compiled model of an experiment; call it within the strategy's scope."""
+def make_gaugan(config: Config, labels: LabelSet, rate_factor: float = 1.0) -> GauGAN:
+    """The compiled model of an experiment; call it within the strategy's scope.
+
+    Args:
+        config: of the experiment.
+        labels: of its data set.
+        rate_factor: float > 0, that both learning rates are multiplied by.
+    """
     keras.utils.set_random_seed(config.train.seed)
     model = GauGAN(
         make_generator(config, labels),
@@ -84,24 +114,70 @@ def make_gaugan(config: Config, labels: LabelSet) -> GauGAN:
             num_scales=config.discriminator.num_scales,
             filters=config.discriminator.filters,
             num_layers=config.discriminator.num_layers,
+            dtype=config.train.precision,
             name="discriminator",
         ),
         make_encoder(config),
+        average_generator=(
+            make_generator(config, labels, "average_generator")
+            if config.train.average_decay
+            else None
+        ),
+        average_decay=config.train.average_decay,
         adversarial_loss=get_adversarial_loss(config.loss.adversarial),
         feature_matching_weight=config.loss.feature_matching_weight,
         perceptual_loss=make_perceptual_loss(config),
         perceptual_weight=config.loss.perceptual_weight,
         kl_weight=config.loss.kl_weight,
         kl_examples=config.loss.kl_examples,
+        r1_weight=config.loss.r1_weight,
+        clip_norm=config.optimizer.clip_norm,
+        discriminator_steps=config.train.discriminator_steps,
+        accumulation_steps=config.train.accumulation_steps,
+        augment=make_augmentation(config),
+        guard=NonFiniteGuard(name="guard"),
         seed=config.train.seed,
         name="gaugan",
     )
-    optimizer = config.optimizer
     model.compile(
-        adam(optimizer.generator_learning_rate, optimizer.beta_1, optimizer.beta_2),
-        adam(optimizer.discriminator_learning_rate, optimizer.beta_1, optimizer.beta_2),
+        make_optimizer(config, "generator", rate_factor),
+        make_optimizer(config, "discriminator", rate_factor),
     )
     return model
+
+
+def make_optimizer(
+    config: Config, network: str, rate_factor: float = 1.0
+) -> keras.optimizers.Optimizer:
+    """The optimizer of "generator" or "discriminator", its rate times a factor."""
+    settings = config.optimizer
+    rate = getattr(settings, f"{network}_learning_rate") * rate_factor
+    schedule: float | ConstantThenLinear = rate
+    if settings.decay_steps:
+        # The discriminator's optimizer counts its own steps.
+        factor = config.train.discriminator_steps if network == "discriminator" else 1
+        schedule = ConstantThenLinear(
+            rate, config.train.steps * factor, settings.decay_steps * factor
+        )
+    optimizer = adam(
+        schedule,
+        settings.beta_1,
+        settings.beta_2,
+        weight_decay=getattr(settings, f"{network}_weight_decay"),
+    )
+    if config.train.precision == "mixed_float16":
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+def make_augmentation(config: Config) -> Augment | None:
+    """The differentiable augmentation of an experiment, or None if it has none."""
+    policies = tuple(filter(None, config.train.augment.split(",")))
+    if not policies:
+        return None
+    from spade_tf.training.augmentation import make_augment
+
+    return make_augment(policies)
 
 
 def make_batches(
@@ -112,8 +188,10 @@ def make_batches(
     training: bool,
     batch_size: int,
     start_step: int = 0,
+    num_input_pipelines: int = 1,
+    input_pipeline_id: int = 0,
 ) -> tf.data.Dataset:
-    """Batches of a split, for training or for evaluation."""
+    """Batches of a split, for training or for evaluation; of several workers, one's share."""
     from pipelines.input_pipeline import make_dataset
 
     data = config.data
@@ -129,6 +207,8 @@ def make_batches(
         start_step=start_step,
         shuffle_buffer=data.shuffle_buffer,
         with_instance=data.use_instance,
+        num_input_pipelines=num_input_pipelines,
+        input_pipeline_id=input_pipeline_id,
     )
 
 
@@ -136,7 +216,7 @@ class TrainedModel(NamedTuple):
     """What a workdir holds.
 
     Attributes:
-        generator: with its trained weights.
+        generator: with its trained weights, averaged if they were.
         encoder: likewise, or None.
         config: of the run.
         labels: the label set.
@@ -144,7 +224,7 @@ class TrainedModel(NamedTuple):
         step: training steps done.
     """
 
-    generator: SPADEGenerator
+    generator: SPADEGenerator | Pix2PixHDGenerator
     encoder: ConvEncoder | None
     config: Config
     labels: LabelSet
@@ -168,5 +248,6 @@ def load_workdir(workdir: str | os.PathLike[str]) -> TrainedModel:
     config = Config.from_dict(content["config"])
     labels = LabelSet.from_metadata(content["labels"])
     generator, encoder = make_generator(config, labels), make_encoder(config)
-    step = restore_networks(Path(workdir) / "checkpoints", generator=generator, encoder=encoder)
+    networks = {"average_generator" if config.train.average_decay else "generator": generator}
+    step = restore_networks(Path(workdir) / "checkpoints", encoder=encoder, **networks)
     return TrainedModel(generator, encoder, config, labels, content["data_dir"], step)

@@ -167,6 +167,8 @@ class _Workdir:
         return self._function(label, instance, z).numpy()
 
     def encode(self, image):
+        if self._encoder is None:
+            raise ConfigError("this model has no encoder")
         return self._encoder(image, training=False)[0].numpy()
 
 

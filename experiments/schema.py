@@ -3,12 +3,24 @@
 # Annotations stay evaluated here: config_flags reads the types of fields from them.
 import dataclasses
 import json
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-NORMS = ("batch", "instance", "layer", "group")
+NORMS = ("batch", "local_batch", "instance", "layer", "group")
+CONDITIONINGS = (
+    "spade",
+    "shared_spade",
+    "clade",
+    "conditional_batch",
+    "adain",
+    "affine",
+    "none",
+)
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+AUGMENTATIONS = ("color", "translation", "cutout")
 ADVERSARIAL_LOSSES = ("hinge", "least_squares", "original", "wasserstein")
 UPSAMPLING_LAYERS = {"normal": 32, "more": 64, "most": 128}
 
@@ -39,8 +51,14 @@ class DataConfig:
 
 @dataclass(slots=True)
 class GeneratorConfig:
-    """The SPADE generator; see `spade_tf.networks.generator.SPADEGenerator`."""
+    """The generator: see `SPADEGenerator` and `Pix2PixHDGenerator` in spade_tf.networks."""
 
+    # "spade" or "pix2pixhd".
+    architecture: str = "spade"
+    # How the label map enters the normalisations; see `spade_tf.layers.conditioning`.
+    conditioning: str = "spade"
+    # "convs" or "blocks" for the paper's Concat baselines, "none" for none.
+    concat: str = "none"
     filters: int = 64
     hidden_filters: int = 128
     kernel_size: int = 3
@@ -82,6 +100,8 @@ class LossConfig:
     kl_weight: float = 0.05
     # How many examples the KL divergence is summed over: what one GPU of the paper's held.
     kl_examples: float = 4.0
+    # R1 penalty on real pictures; 0 for none.
+    r1_weight: float = 0.0
 
 
 @dataclass(slots=True)
@@ -92,6 +112,13 @@ class OptimizerConfig:
     discriminator_learning_rate: float = 4e-4
     beta_1: float = 0.0
     beta_2: float = 0.999
+    # The rates fall linearly to zero over this many last steps; 0 keeps them constant.
+    decay_steps: int = 0
+    # Decoupled from the gradient; 0 for none.
+    generator_weight_decay: float = 0.0
+    discriminator_weight_decay: float = 0.0
+    # Largest norm of a network's gradients together; 0 for any.
+    clip_norm: float = 0.0
 
 
 @dataclass(slots=True)
@@ -106,6 +133,28 @@ class TrainConfig:
     num_samples: int = 8
     checkpoint_every: int = 500
     max_to_keep: int = 3
+    # 0: no evaluation on the validation split.
+    eval_every: int = 0
+    # 0: no histograms of weights in TensorBoard.
+    histograms_every: int = 0
+    # "float32", "mixed_bfloat16" or "mixed_float16".
+    precision: str = "float32"
+    # Of the moving average of the generator's weights, which samples and exports use; 0 for none.
+    average_decay: float = 0.999
+    # Batches that the averaged generator's batch statistics are estimated from.
+    statistics_batches: int = 8
+    discriminator_steps: int = 1
+    # Parts that a device goes through its batch in, one after the other, to save memory.
+    accumulation_steps: int = 1
+    # Whether the generator's blocks are computed again for their gradients, to save memory.
+    rematerialize: bool = False
+    jit_compile: bool = False
+    # The same numbers every time, at some cost in speed.
+    deterministic: bool = False
+    # Differentiable augmentation, as in "color,translation,cutout"; empty for none.
+    augment: str = ""
+    # How often to go back to the last checkpoint, at half the rate, after NaN or infinity.
+    max_rollbacks: int = 3
 
 
 @dataclass(slots=True)
@@ -140,15 +189,22 @@ class Config:
                 "num_samples",
                 "checkpoint_every",
                 "max_to_keep",
+                "statistics_batches",
+                "discriminator_steps",
+                "accumulation_steps",
             ),
         }
         for section, names in positive.items():
             for name in names:
                 value = getattr(getattr(self, section), name)
                 _require(value >= 1, f"{section}.{name}", value, "give 1 or more")
-        for name in ("feature_matching_weight", "perceptual_weight", "kl_weight", "kl_examples"):
+        weights = ("feature_matching", "perceptual", "kl", "r1")
+        for name in (*(f"{weight}_weight" for weight in weights), "kl_examples"):
             value = getattr(self.loss, name)
             _require(value >= 0, f"loss.{name}", value, "give 0 or more")
+        for name in ("generator_weight_decay", "discriminator_weight_decay", "clip_norm"):
+            value = getattr(self.optimizer, name)
+            _require(value >= 0, f"optimizer.{name}", value, "give 0 or more")
         for name in ("generator_learning_rate", "discriminator_learning_rate"):
             value = getattr(self.optimizer, name)
             _require(value > 0, f"optimizer.{name}", value, "give more than 0")
@@ -157,6 +213,23 @@ class Config:
             _require(0 <= value < 1, f"optimizer.{name}", value, "give at least 0, less than 1")
         _choice(self.loss.adversarial, "loss.adversarial", ADVERSARIAL_LOSSES)
         _choice(self.generator.norm, "generator.norm", NORMS)
+        _choice(self.generator.architecture, "generator.architecture", ("spade", "pix2pixhd"))
+        _choice(self.generator.conditioning, "generator.conditioning", CONDITIONINGS)
+        _choice(self.generator.concat, "generator.concat", ("none", "convs", "blocks"))
+        _choice(self.train.precision, "train.precision", PRECISIONS)
+        for policy in filter(None, self.train.augment.split(",")):
+            _choice(policy, "train.augment", AUGMENTATIONS)
+        for name in ("eval_every", "histograms_every", "max_rollbacks"):
+            value = getattr(self.train, name)
+            _require(value >= 0, f"train.{name}", value, "give 0 or more")
+        decay = self.train.average_decay
+        _require(0 <= decay < 1, "train.average_decay", decay, "give at least 0, less than 1")
+        decay_steps, steps = self.optimizer.decay_steps, self.train.steps
+        remedy = f"give 0 to train.steps={steps}"
+        _require(0 <= decay_steps <= steps, "optimizer.decay_steps", decay_steps, remedy)
+        parts, batch = self.train.accumulation_steps, self.train.batch_size
+        remedy = f"it must divide train.batch_size={batch}"
+        _require(batch % parts == 0, "train.accumulation_steps", parts, remedy)
         upsampling = self.generator.num_upsampling_layers
         _choice(upsampling, "generator.num_upsampling_layers", tuple(UPSAMPLING_LAYERS))
         multiple = UPSAMPLING_LAYERS[upsampling]
@@ -183,13 +256,16 @@ class Config:
         _require(z_dim >= 0, "generator.z_dim", z_dim, "give 0 or more")
         if self.encoder.enabled:
             _require(z_dim > 0, "generator.z_dim", z_dim, "the encoder needs one: give 256, say")
+            shorter = min(self.data.height, self.data.width)
+            multiple = 2 ** min(6, int(math.log2(shorter / 4)))
             for name in ("height", "width"):
                 value = getattr(self.data, name)
                 _require(
-                    value % 64 == 0,
+                    value % multiple == 0,
                     f"data.{name}",
                     value,
-                    "the encoder reads multiples of 64: give one, or encoder.enabled=False",
+                    f"the encoder reads multiples of {multiple} here: give one, or "
+                    "encoder.enabled=False",
                 )
 
     def to_dict(self) -> dict[str, Any]:
@@ -221,46 +297,63 @@ class Config:
 
 # What may differ between two runs in one workdir: how long they are and what they write.
 _ADJUSTABLE = {
-    "name": (),
     "train": (
         "steps",
+        "batch_size",
         "log_every",
         "sample_every",
         "num_samples",
         "checkpoint_every",
         "max_to_keep",
+        "eval_every",
+        "histograms_every",
+        "accumulation_steps",
+        "rematerialize",
+        "jit_compile",
+        "deterministic",
+        "max_rollbacks",
     ),
-    "data": ("shuffle_buffer",),
 }
 
 
-def check_same(config: Config, workdir: str | os.PathLike[str], labels: dict[str, Any]) -> None:
+def check_same(config: Config, workdir: str | os.PathLike[str]) -> None:
     """Raises a ConfigError where a workdir was begun with another configuration.
 
     Args:
         config: of the run that is about to start.
         workdir: its directory, with a `config.json` if a run was begun there.
-        labels: the label set of its data set, as a dictionary.
     """
     path = Path(workdir) / "config.json"
     if not path.exists():
         return
-    old = read_workdir(workdir)
+    old = read_workdir(workdir)["config"]
     for section, values in config.to_dict().items():
         if not isinstance(values, dict):
             continue
         for name, value in values.items():
-            before = old["config"].get(section, {}).get(name, value)
+            before = old.get(section, {}).get(name, value)
             if before != value and name not in _ADJUSTABLE.get(section, ()):
                 raise ConfigError(
                     f"{path}: this workdir was begun with {section}.{name}={before!r}, not "
                     f"{value!r}; choose another --workdir, or --config.{section}.{name}={before}"
                 )
-    if old["labels"]["class_names"] != list(labels["class_names"]):
+
+
+def check_same_labels(labels: dict[str, Any], workdir: str | os.PathLike[str]) -> None:
+    """Raises a ConfigError where a workdir was begun on a data set of other classes.
+
+    Args:
+        labels: the label set of the data set, as a dictionary.
+        workdir: its directory, with a `config.json` if a run was begun there.
+    """
+    path = Path(workdir) / "config.json"
+    if not path.exists():
+        return
+    before, now = read_workdir(workdir)["labels"]["class_names"], list(labels["class_names"])
+    if before != now:
         raise ConfigError(
-            f"{path}: this workdir was begun with {len(old['labels']['class_names'])} classes, "
-            f"and the data set has {len(labels['class_names'])} or other ones; choose another "
-            "--workdir"
+            f"{path}: this workdir was begun on {len(before)} classes, and the data set has "
+            f"{len(now)}, or others; choose another --workdir or --data_dir"
         )
 
 

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import math
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from experiments.schema import Config, check_same, write_workdir
+from experiments.schema import (
+    Config,
+    ConfigError,
+    check_same,
+    check_same_labels,
+    write_workdir,
+)
+
+if TYPE_CHECKING:
+    import keras
 
 
 def train(
@@ -14,7 +28,9 @@ def train(
     *,
     data_dir: str | os.PathLike[str],
     workdir: str | os.PathLike[str],
+    strategy: str = "auto",
     num_virtual_cpus: int = 1,
+    profile_steps: tuple[int, int] | None = None,
 ) -> int:
     """Trains, from the newest checkpoint of the workdir on if there is one.
 
@@ -24,7 +40,9 @@ def train(
         config: the experiment.
         data_dir: where its data set was prepared.
         workdir: where checkpoints, samples and losses go.
+        strategy: see `spade_tf.training.strategy.make_strategy`.
         num_virtual_cpus: int >= 1; several make `MirroredStrategy` run without GPUs.
+        profile_steps: first and last step to profile for TensorBoard; None for none.
 
     Returns:
         The number of steps done in all.
@@ -35,95 +53,252 @@ def train(
         CheckpointError: if a checkpoint cannot be written or read.
     """
     config.validate()
-    from experiments.assemble import make_batches, make_gaugan
-    from pipelines.prepare import label_set
-    from spade_tf.training import callbacks, loop, strategy
-    from spade_tf.training.checkpoints import Checkpoints
+    import tensorflow as tf
 
+    from spade_tf.training.guard import NonFiniteError
+    from spade_tf.training.strategy import (
+        check_batch_size,
+        configure_virtual_cpus,
+        is_chief,
+        make_strategy,
+    )
+
+    if config.train.deterministic:
+        tf.config.experimental.enable_op_determinism()
     if num_virtual_cpus != 1:
-        strategy.configure_virtual_cpus(num_virtual_cpus)
-    devices = strategy.make_strategy()
-    strategy.check_batch_size(config.train.batch_size, devices)
-
-    builder = _open_or_draw(config, data_dir)
-    labels = label_set(builder)
+        configure_virtual_cpus(num_virtual_cpus)
+    devices = make_strategy(strategy)
+    check_batch_size(config.train.batch_size, devices)
+    chief = is_chief(devices)
     workdir = Path(workdir)
-    check_same(config, workdir, labels.to_metadata())
-
-    with devices.scope():
-        model = make_gaugan(config, labels)
-    checkpoints = Checkpoints(model, workdir / "checkpoints", config.train.max_to_keep)
-    start_step = checkpoints.restore_latest() or 0
-    if start_step:
-        _say(f"resumed from step {start_step} of {workdir / 'checkpoints'}")
-    batches = make_batches(
-        config,
-        builder,
-        config.data.train_split,
-        training=True,
-        batch_size=config.train.batch_size,
-        start_step=start_step,
-    )
-    split = config.data.val_split or config.data.train_split
-    if split not in builder.info.splits:
-        split = config.data.train_split
-    samples = next(
-        iter(
-            make_batches(
-                config, builder, split, training=False, batch_size=config.train.num_samples
-            )
-        )
-    )
-    write_workdir(config, workdir, labels.to_metadata(), str(data_dir))
-    _say(
-        f"training {config.name} at {config.data.height}x{config.data.width}, batch "
-        f"{config.train.batch_size} on {devices.num_replicas_in_sync} device(s), to step "
-        f"{config.train.steps}; samples and losses in {workdir}"
-    )
-    every = config.train.log_every
-    done = loop.train(
-        model,
-        batches,
-        strategy=devices,
-        steps=config.train.steps,
-        start_step=start_step,
-        callbacks=[
-            callbacks.SampleGrid(
-                workdir / "samples", samples, labels.palette, config.train.sample_every
-            ),
-            callbacks.JsonLines(workdir / "losses.jsonl", every),
-            callbacks.SaveCheckpoints(checkpoints, config.train.checkpoint_every),
-            callbacks.ProgressBar(config.train.batch_size, every),
-        ],
-    )
-    _say(_next_commands(config, workdir, done))
+    with _locked(workdir) if chief else contextlib.nullcontext():
+        check_same(config, workdir)
+        builder, labels = _open_or_draw(config, data_dir)
+        check_same_labels(labels.to_metadata(), workdir)
+        if chief:
+            write_workdir(config, workdir, labels.to_metadata(), str(data_dir))
+        failures: list[NonFiniteError] = []
+        while True:
+            try:
+                done = _run(
+                    config, builder, labels, workdir, devices, 0.5 ** len(failures), profile_steps
+                )
+                break
+            except NonFiniteError as error:
+                failures.append(error)
+                if len(failures) > config.train.max_rollbacks:
+                    raise ConfigError(_non_finite(failures)) from error
+                _say(f"{error}; going back to the last checkpoint, at half the learning rate")
+    if chief:
+        _say(_next_commands(config, workdir, done))
     return done
 
 
+def _run(
+    config: Config,
+    builder: Any,
+    labels: Any,
+    workdir: Path,
+    devices: Any,
+    rate_factor: float,
+    profile_steps: tuple[int, int] | None,
+) -> int:
+    import tensorflow as tf
+
+    from experiments.assemble import make_batches, make_gaugan
+    from spade_tf.training import loop
+    from spade_tf.training.checkpoints import Checkpoints
+    from spade_tf.training.strategy import is_chief
+
+    settings = config.train
+    with devices.scope():
+        model = make_gaugan(config, labels, rate_factor)
+    checkpoints = Checkpoints(
+        model, workdir / "checkpoints", settings.max_to_keep, asynchronous=True
+    )
+    restored = checkpoints.restore_latest()
+    start_step = restored or 0
+    if restored is not None:
+        _say(f"resumed from step {start_step} of {workdir / 'checkpoints'}")
+    _say(
+        f"training {config.name} at {config.data.height}x{config.data.width}, batch "
+        f"{settings.batch_size} on {devices.num_replicas_in_sync} device(s), to step "
+        f"{settings.steps}; samples and losses in {workdir}"
+    )
+
+    def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        shares = make_batches(
+            config,
+            builder,
+            config.data.train_split,
+            training=True,
+            batch_size=settings.batch_size,
+            start_step=start_step,
+            num_input_pipelines=context.num_input_pipelines,
+            input_pipeline_id=context.input_pipeline_id,
+        )
+        # One element per replica, in the order of the rows.
+        each = settings.batch_size // context.num_replicas_in_sync
+        return shares.unbatch().batch(each, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+    several_workers = (
+        devices.cluster_resolver is not None
+        and devices.extended._in_multi_worker_mode()  # the only sign there is of it
+    )
+    whole = batches if several_workers else None
+    if whole is None:
+        whole = make_batches(
+            config,
+            builder,
+            config.data.train_split,
+            training=True,
+            batch_size=settings.batch_size,
+            start_step=start_step,
+        )
+    try:
+        return loop.train(
+            model,
+            whole,
+            strategy=devices,
+            steps=settings.steps,
+            start_step=start_step,
+            jit_compile=settings.jit_compile,
+            callbacks=_callbacks(
+                config, builder, labels, workdir, checkpoints, is_chief(devices), profile_steps
+            ),
+        )
+    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
+        reason = " ".join(error.message.split())[:300]
+        raise ConfigError(
+            f"a worker was lost ({reason}); start all workers again, and they go on from the last "
+            "checkpoint"
+        ) from error
+
+
+def _callbacks(
+    config: Config,
+    builder: Any,
+    labels: Any,
+    workdir: Path,
+    checkpoints: Any,
+    chief: bool,
+    profile_steps: tuple[int, int] | None,
+) -> list[keras.callbacks.Callback]:
+    from experiments.assemble import make_batches
+    from spade_tf.training import callbacks
+    from spade_tf.training.checkpoints import Checkpoints
+    from spade_tf.training.evaluation import Evaluate, ReestimateStatistics
+    from spade_tf.training.report import Report
+    from spade_tf.training.tensorboard import TensorBoard
+
+    settings, every = config.train, config.train.log_every
+    stop = callbacks.StopOnNonFinite(every)
+    if not chief:
+        return [stop]
+    train_split = config.data.train_split
+    split = config.data.val_split
+    if split not in builder.info.splits:
+        split = train_split
+
+    def evaluation_batches(name, count, size):
+        dataset = make_batches(config, builder, name, training=False, batch_size=size)
+        return dataset.take(count)
+
+    samples = callbacks.SampleGrid(
+        workdir / "samples",
+        next(iter(evaluation_batches(split, 1, settings.num_samples))),
+        labels.palette,
+        settings.sample_every,
+    )
+    result = [stop]
+    if settings.average_decay and config.generator.norm in ("batch", "local_batch"):
+        intervals = [settings.sample_every, settings.checkpoint_every, settings.eval_every]
+        result.append(
+            ReestimateStatistics(
+                evaluation_batches(train_split, settings.statistics_batches, settings.batch_size),
+                math.gcd(*intervals),
+            )
+        )
+    result.append(samples)
+    if settings.eval_every:
+        best = Checkpoints(checkpoints.model, workdir / "best", max_to_keep=1)
+        result.append(
+            Evaluate(
+                evaluation_batches(split, -1, settings.batch_size),
+                workdir / "evaluation.jsonl",
+                settings.eval_every,
+                best,
+            )
+        )
+    result += [
+        callbacks.JsonLines(workdir / "losses.jsonl", every),
+        TensorBoard(
+            workdir / "tensorboard", every, samples, settings.histograms_every, profile_steps
+        ),
+        callbacks.SaveCheckpoints(checkpoints, settings.checkpoint_every),
+        Report(workdir, settings.sample_every),
+        callbacks.ProgressBar(settings.batch_size, every),
+    ]
+    return result
+
+
+@contextlib.contextmanager
+def _locked(workdir: Path) -> Iterator[None]:
+    """Holds a workdir for this process alone; the lock ends with the process, however it ends."""
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        file = (workdir / ".lock").open("w")
+    except OSError as error:
+        raise ConfigError(
+            f"--workdir={workdir}: cannot be written ({error.strerror}); choose another one"
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigError(
+                f"--workdir={workdir}: another process is training there; wait for it to end, or "
+                "choose another one"
+            ) from error
+        yield
+
+
 def _open_or_draw(config, data_dir):
-    from pipelines.prepare import open_dataset, prepare
+    from pipelines.prepare import label_set, open_dataset, prepare
     from pipelines.schema import DataError
 
     try:
-        return open_dataset(config.data.dataset, data_dir)
+        builder = open_dataset(config.data.dataset, data_dir)
     except DataError:
         if not config.data.dataset.startswith("landscapes"):
             raise
-    # The built-in data set needs no source: draw it at the size that is loaded.
-    prepare(
-        "landscapes",
-        data_dir=data_dir,
-        height=config.data.load_height,
-        width=config.data.load_width,
+        # The built-in data set needs no source: draw it at the size that is loaded.
+        prepare(
+            "landscapes",
+            data_dir=data_dir,
+            height=config.data.load_height,
+            width=config.data.load_width,
+            num_train=1500,
+            num_val=64,
+        )
+        builder = open_dataset(config.data.dataset, data_dir)
+    return builder, label_set(builder)
+
+
+def _non_finite(failures: list) -> str:
+    story = "; ".join(str(error) for error in failures)
+    return (
+        f"training gave NaN or infinity {len(failures)} times, with the learning rate halved each "
+        f"time ({story}); look for wrong pictures around those steps, lower "
+        "--config.optimizer.generator_learning_rate, or give --config.optimizer.clip_norm=1"
     )
-    return open_dataset(config.data.dataset, data_dir)
 
 
 def _next_commands(config: Config, workdir: Path, done: int) -> str:
     state = "finished" if done >= config.train.steps else "stopped, to go on run the same command"
     return "\n".join(
         [
-            f"step {done}: {state}. Samples: {workdir / 'samples'}. Next:",
+            f"step {done}: {state}. Curves and samples: {workdir / 'report.html'}. Next:",
             f"  python run.py generate --model={workdir} --output_dir=out/{config.name}",
             f"  python run.py export --model={workdir} "
             f"--format=saved_model --output_dir=saved_models/{config.name}",

@@ -1,0 +1,406 @@
+"""Official checkpoints: round trips over the option space, and what is refused.
+
+That the numbers are the official ones is shown in test_nvlabs_parity.py.
+"""
+
+import itertools
+import json
+import os
+import pickle
+import shutil
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from spade_tf.convert.nvlabs import (
+    ConversionError,
+    Networks,
+    load_networks,
+    read_options,
+    save_networks,
+)
+from spade_tf.convert.torch_file import LEGACY_SIGNATURE, read_state_dict, write_state_dict
+from spade_tf.networks.discriminator import MultiscaleDiscriminator
+from spade_tf.networks.encoder import ConvEncoder
+from spade_tf.networks.generator import SPADEGenerator
+from spade_tf.training.gaugan import GauGAN
+
+GOLDEN = Path(__file__).parents[1] / "goldens" / "nvlabs"
+
+# (norm, kernel, spectral), (labels, edges), size, upsampling, (scales, layers), start from z.
+CASES = {
+    "coco": (("batch", 3, True), (4, True), (32, 32), "normal", (2, 4), False),
+    "ade20k": (("batch", 3, True), (4, False), (32, 64), "normal", (2, 4), False),
+    "cityscapes": (("batch", 3, True), (3, True), (64, 128), "more", (2, 4), False),
+    "portrait": (("batch", 3, True), (3, False), (96, 32), "normal", (1, 3), False),
+    "most": (("batch", 1, True), (2, True), (128, 128), "most", (3, 2), False),
+    "instance": (("instance", 5, True), (3, False), (64, 32), "normal", (2, 1), False),
+    "plain": (("local_batch", 5, False), (3, True), (32, 64), "normal", (3, 3), False),
+    "plain_instance": (("instance", 1, False), (1, False), (32, 64), "normal", (1, 1), False),
+    "style": (("batch", 3, True), (3, True), (32, 32), "normal", (2, 2), True),
+    "wide_style": (("instance", 3, True), (3, False), (64, 128), "more", (1, 2), True),
+}
+
+
+def make(case, filters=2):
+    (norm, kernel_size, spectral), (num_labels, edges), size, upsampling, scales, style = CASES[
+        case
+    ]
+    generator = SPADEGenerator(
+        num_labels,
+        image_size=size,
+        use_instance_edges=edges,
+        filters=filters,
+        kernel_size=kernel_size,
+        norm=norm,
+        num_upsampling_layers=upsampling,
+        z_dim=256 if style else None,
+        spectral_norm=spectral,
+    )
+    discriminator = MultiscaleDiscriminator(
+        num_labels, edges, num_scales=scales[0], filters=3, num_layers=scales[1]
+    )
+    networks = Networks(generator, discriminator, ConvEncoder(filters=filters) if style else None)
+    # Values that differ everywhere, so that no two axes can be mistaken for one another.
+    random = np.random.default_rng(0)
+    for network in filter(None, networks):
+        for variable in network.variables:
+            if variable.dtype == "int64":
+                variable.assign(7)
+            else:
+                variable.assign(np.float32(0.5 + 0.1 * random.standard_normal(variable.shape)))
+    return networks
+
+
+def batch(networks, size=1):
+    random = np.random.default_rng(1)
+    height, width = networks.generator.image_size
+    shape = (size, height // 8, width // 8)
+    label = random.integers(0, networks.generator.num_labels, shape)
+    label = label.repeat(8, 1).repeat(8, 2).astype(np.int32)
+    image = random.uniform(-1, 1, (*label.shape, 3)).astype(np.float32)
+    return {"label": label, "instance": label // 2, "image": image}
+
+
+def assert_same_variables(networks, others):
+    for network, other in zip(networks, others, strict=True):
+        assert (network is None) == (other is None)
+        if network is not None:
+            for a, b in zip(network.variables, other.variables, strict=True):
+                assert (a.path.split("/", 1)[1], a.dtype) == (b.path.split("/", 1)[1], b.dtype)
+                np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def assert_same_files(folder, other):
+    files = sorted(path.name for path in folder.glob("*.pth"))
+    assert files
+    assert files == sorted(path.name for path in other.glob("*.pth"))
+    for file in files:
+        before, after = read_state_dict(folder / file), read_state_dict(other / file)
+        assert list(before) == list(after)
+        for name in before:
+            assert before[name].dtype == after[name].dtype
+            assert before[name].shape == after[name].shape
+            assert before[name].tobytes() == after[name].tobytes()
+
+
+def refused(folder, match, **arguments):
+    with pytest.raises(ConversionError, match=match) as caught:
+        load_networks(folder, **arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def coco(tmp_path):
+    return Path(shutil.copytree(GOLDEN / "coco_like", tmp_path / "coco"))
+
+
+@pytest.mark.parametrize("name", ["coco_like", "vae"])
+@pytest.mark.parametrize("legacy", [False, True])
+def test_official_files_come_back_bit_by_bit(name, legacy, tmp_path):
+    options = json.loads((GOLDEN / name / "options.json").read_text())
+    save_networks(load_networks(GOLDEN / name), tmp_path, options=options, legacy=legacy)
+    assert_same_files(GOLDEN / name, tmp_path)
+    # So that one file format is read and the other written, in each direction.
+    with open(tmp_path / "latest_net_G.pth", "rb") as file:
+        assert (file.read(len(LEGACY_SIGNATURE)) == LEGACY_SIGNATURE) == legacy
+    assert json.loads((tmp_path / "options.json").read_text()) == options
+
+
+@pytest.mark.parametrize("name", ["coco_like", "vae"])
+def test_shapes_tell_what_options_would(name):
+    told, given = load_networks(GOLDEN / name, {}), load_networks(GOLDEN / name)
+    assert_same_variables(told, given)
+    assert told.generator.num_labels == given.generator.semantic_channels
+    assert not told.generator.use_instance_edges
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_round_trip(case, tmp_path):
+    networks = make(case)
+    save_networks(networks, tmp_path, options={"contain_dontcare_label": case == "coco"})
+    loaded = load_networks(tmp_path)
+    assert_same_variables(networks, loaded)
+    for network, other in zip(networks, loaded, strict=True):
+        if network is not None:
+            ours, theirs = network.get_config(), other.get_config()
+            assert ours.pop("name")
+            assert theirs.pop("name")
+            assert ours == theirs
+    assert read_options(tmp_path).contain_dontcare_label == (case == "coco")
+    save_networks(loaded, tmp_path / "again", options=read_options(tmp_path)._asdict())
+    assert_same_files(tmp_path, tmp_path / "again")
+
+    # Without options, shapes tell the architecture. "more" looks like "normal", and with a z has
+    # the first size that fits; the weights are the same. So does batch norm, synchronised or not.
+    (tmp_path / "options.json").unlink()
+    told = load_networks(tmp_path)
+    for network, other in zip(networks, told, strict=True):
+        if network is not None:
+            for a, b in zip(network.variables, other.variables, strict=True):
+                np.testing.assert_array_equal(a.numpy(), b.numpy())
+    assert told.generator.norm == networks.generator.norm.removeprefix("local_")
+    for name in ("kernel_size", "spectral_norm", "filters", "z_dim", "semantic_channels"):
+        assert getattr(told.generator, name) == getattr(networks.generator, name)
+    assert (told.generator.num_upsampling_layers == "most") == (case == "most")
+    for name in ("num_scales", "filters", "num_layers"):
+        assert getattr(told.discriminator, name) == getattr(networks.discriminator, name)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_weight_has_a_gradient_and_every_output_its_shape(case, tmp_path):
+    save_networks(make(case), tmp_path)
+    networks = load_networks(tmp_path)
+    # Weights that train: those of `make` are all of one sign.
+    for network in filter(None, networks):
+        for variable in network.trainable_variables:
+            if "kernel" in variable.name:
+                variable.assign(keras.random.normal(variable.shape, stddev=0.1))
+    weight = 0.0 if case == "portrait" else 10.0
+    model = GauGAN(*networks, feature_matching_weight=weight)
+    data = batch(networks)
+    semantics = model.semantics(data)
+    with tf.GradientTape(persistent=True) as tape:
+        losses = model.generator_losses(semantics, data["image"])
+        image, _ = model.generate(semantics, data["image"], training=True)
+        d_losses = model.discriminator_losses(semantics, data["image"], tf.stop_gradient(image))
+        total, d_total = tf.add_n(list(losses.values())), tf.add_n(list(d_losses.values()))
+    assert image.shape == (1, *networks.generator.image_size, 3)
+    assert ("generator/feature_matching" in losses) == (weight > 0)
+    assert ("generator/kl" in losses) == (networks.encoder is not None)
+    for loss, weights in (
+        (total, model.generator_weights),
+        (d_total, networks.discriminator.trainable_variables),
+    ):
+        gradients = tape.gradient(loss, [weight.value for weight in weights])
+        for variable, gradient in zip(weights, gradients, strict=True):
+            assert gradient is not None, variable.path
+            assert np.isfinite(gradient).all(), variable.path
+    features = networks.discriminator(data, data["image"])
+    assert len(features) == networks.discriminator.num_scales
+    for scale in features:
+        assert len(scale) == networks.discriminator.num_layers + 1
+        assert scale[-1].shape[-1] == 1
+
+
+@pytest.mark.parametrize("present", ["G", "D", "E", "GE", "DE"])
+def test_files_that_are_missing_are_none(present, tmp_path):
+    for net in present:
+        shutil.copy(GOLDEN / "vae" / f"latest_net_{net}.pth", tmp_path)
+    networks = load_networks(tmp_path)
+    assert [network is not None for network in networks] == [net in present for net in "GDE"]
+
+
+def test_networks_are_called_as_the_paper_draws_them():
+    generator, discriminator, encoder = load_networks(GOLDEN / "vae")
+    forward = np.load(GOLDEN / "vae" / "forward.npz")
+    semantics = {"label": forward["label"].astype(np.int32)}
+    image = generator(semantics, z=None, training=False)
+    assert image.shape == (1, 256, 256, 3)
+    assert [len(scale) for scale in discriminator(semantics, image)] == [5, 5]
+    mu, logvar = encoder(image)
+    assert mu.shape == logvar.shape == (1, 256)
+
+
+@pytest.mark.parametrize("case", ["ade20k", "style"])
+def test_unknown_first_reorders_labels(case, tmp_path):
+    """Official ids have unknown at 0; ours have it last. Each net must see the same semantics."""
+    save_networks(make(case), tmp_path, options={"contain_dontcare_label": True})
+    plain, reordered = load_networks(tmp_path), load_networks(tmp_path, unknown_first=True)
+    data = batch(plain)
+    shifted = data | {"label": (data["label"] - 1) % plain.generator.num_labels}
+    z = np.ones((1, 256), np.float32)
+    # The same sums in another order of channels: float32 rounding, of activations of any size.
+    np.testing.assert_allclose(
+        plain.generator(data, z=z), reordered.generator(shifted, z=z), atol=1e-4
+    )
+    ours = reordered.discriminator(shifted, data["image"])
+    theirs = plain.discriminator(data, data["image"])
+    for a, b in zip(itertools.chain(*ours), itertools.chain(*theirs), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+    kernel = reordered.discriminator.discriminators[0].convs[0].kernel.numpy()
+    before = plain.discriminator.discriminators[0].convs[0].kernel.numpy()
+    count = plain.generator.num_labels
+    np.testing.assert_array_equal(kernel[:, :, count - 1], before[:, :, 0])
+    np.testing.assert_array_equal(kernel[:, :, : count - 1], before[:, :, 1:count])
+    np.testing.assert_array_equal(kernel[:, :, count:], before[:, :, count:])
+    options = read_options(tmp_path)._asdict()
+    save_networks(reordered, tmp_path / "back", options=options, unknown_first=True)
+    assert_same_files(tmp_path, tmp_path / "back")
+
+
+def test_unknown_first_needs_an_unknown_label(tmp_path):
+    save_networks(make("ade20k"), tmp_path)
+    refused(tmp_path, "have no unknown label", unknown_first=True)
+    with pytest.raises(ConversionError, match="needs the option contain_dontcare_label=true"):
+        save_networks(make("ade20k"), tmp_path / "other", unknown_first=True)
+
+
+def test_checkpoints_without_batch_counts_are_read(coco):
+    path = coco / "latest_net_G.pth"
+    state = read_state_dict(path)
+    write_state_dict(path, {k: v for k, v in state.items() if not k.endswith("batches_tracked")})
+    networks = load_networks(coco)
+    assert networks.generator.blocks[0].spade_0.normalization.num_batches.numpy() == 0
+
+
+class Command:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+@pytest.mark.parametrize("kind", ["zip", "legacy", "nested"])
+def test_a_hostile_file_is_refused_and_its_command_not_run(kind, coco, tmp_path):
+    marker = tmp_path / "was_run"
+    path = coco / "latest_net_G.pth"
+    hostile = pickle.dumps({"fc.weight": Command(marker)}, protocol=2)
+    if kind == "legacy":
+        headers = pickle.dumps(1001, protocol=2) + pickle.dumps({}, protocol=2)
+        path.write_bytes(LEGACY_SIGNATURE + headers + hostile)
+    else:
+        if kind == "nested":
+            hostile = pickle.dumps({"state_dict": {"a": [Command(marker)]}}, protocol=4)
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("archive/data.pkl", hostile)
+    message = refused(coco, "which is not allowed and not run")
+    assert message.startswith(str(path))
+    assert "posix.system" in message
+    assert not marker.exists()
+    # That the file is hostile indeed.
+    pickle.loads(hostile)
+    assert marker.exists()
+
+
+@pytest.mark.parametrize("name", ["coco_like", "vae"])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
+def test_a_truncated_file_is_refused(name, share, tmp_path):
+    content = (GOLDEN / name / "latest_net_G.pth").read_bytes()
+    (tmp_path / "latest_net_G.pth").write_bytes(content[: int(len(content) * share)])
+    assert refused(tmp_path, "latest_net_G.pth").startswith(str(tmp_path / "latest_net_G.pth"))
+
+
+def test_files_of_another_architecture_are_refused(coco, tmp_path):
+    shutil.copy(coco / "latest_net_D.pth", coco / "latest_net_G.pth")
+    refused(coco, r"latest_net_G\.pth: .*it is no SPADE generator of the official SPADE release")
+    other = tmp_path / "other"
+    other.mkdir()
+    layers = {"model.1.weight": np.zeros((4, 3, 7, 7), np.float32)}
+    for net in "GDE":
+        write_state_dict(other / f"latest_net_{net}.pth", layers)
+        refused(other, rf"latest_net_{net}\.pth: tensor '.*' is not there")
+        (other / f"latest_net_{net}.pth").unlink()
+    layers = {"head_0.conv_0.weight": np.zeros((100, 2, 1, 1), np.float32)}
+    write_state_dict(other / "latest_net_G.pth", layers)
+    refused(other, r"has shape \(100, 2, 1, 1\), where \[16 ngf, 16 ngf, 3, 3\] is expected")
+
+
+@pytest.mark.parametrize("net", "GD")
+def test_extra_missing_and_misshapen_tensors_are_named(net, coco):
+    path = coco / f"latest_net_{net}.pth"
+    state = read_state_dict(path)
+    (coco / f"latest_net_{'D' if net == 'G' else 'G'}.pth").unlink()
+    name = {"G": "up_1.norm_s.mlp_beta.bias", "D": "discriminator_1.model2.0.0.weight_u"}[net]
+
+    def tried(changed, match):
+        write_state_dict(path, changed)
+        assert refused(coco, match).startswith(f"{path}: tensor ")
+
+    one = np.zeros(1, np.float32)
+    tried(state | {"surplus\n.weight": one}, r"'surplus\\n.weight' expected nowhere")
+    tried(state | {"a": one, "b": one, "c": one}, "'a' and 2 others expected nowhere")
+    without = {key: value for key, value in state.items() if key != name}
+    tried(without, rf"'{name}' is not there, expected \(\d+,\)")
+    tried(state | {name: np.zeros((3, 3), np.float32)}, r"has shape \(3, 3\), expected \(\d+,\)")
+    tried(state | {name: np.zeros(state[name].shape, np.int32)}, "holds int32, expected floating")
+
+
+def test_options_that_contradict_the_files_are_named(coco):
+    for name, value in {
+        "ngf": 4,
+        "ndf": 8,
+        "num_D": 3,
+        "n_layers_D": 3,
+        "use_vae": True,
+        "num_upsampling_layers": "most",
+        "semantic_nc": 13,
+    }.items():
+        refused(coco, f"options: {name}={value}, but", options={name: value})
+    refused(coco, "norm_G=.*, but .* batch_norm=True", options=norm("spectralspadeinstance3x3"))
+    refused(coco, "norm_G=.*, but .* spectral_norm=True", options=norm("spadesyncbatch3x3"))
+    refused(coco, "norm_G=.*, but .* kernel_size=3", options=norm("spectralspadebatch5x5"))
+    shutil.copy(GOLDEN / "vae" / "latest_net_D.pth", coco)
+    refused(coco, r"semantic_nc=9, but .* semantic_nc=12; give files of one training")
+
+
+def norm(name):
+    return {"norm_G": name}
+
+
+def test_folders_without_a_checkpoint_are_refused(tmp_path):
+    refused(tmp_path / "none", "no such folder")
+    refused(tmp_path, r"no latest_net_G\.pth, latest_net_D\.pth, latest_net_E\.pth in it")
+
+
+def test_saving_refuses_what_has_no_official_form(tmp_path):
+    def refuse(match, networks, **arguments):
+        with pytest.raises(ConversionError, match=match) as caught:
+            save_networks(networks, tmp_path / "out", **arguments)
+        assert "\n" not in str(caught.value)
+
+    base = make("style")
+    for match, change in {
+        "hidden_filters=8 has no": {"hidden_filters": 8},
+        "norm='layer'": {"norm": "layer"},
+        "kernel_size=11": {"kernel_size": 11},
+        "conditioning=clade": {"conditioning": "clade"},
+        "concat=convs": {"concat": "convs"},
+    }.items():
+        arguments = {"image_size": (32, 32), "filters": 1} | change
+        refuse(match, Networks(SPADEGenerator(3, **arguments), None, None))
+    refuse("encoder's image_size", base._replace(encoder=ConvEncoder(256, 2, (128, 128))))
+    refuse("encoder's z_dim", base._replace(encoder=ConvEncoder(8, 2)))
+    five = ConvEncoder(256, 2, num_layers=5)
+    refuse("encoder's num_layers", base._replace(encoder=five))
+    refuse("encoder's filters", base._replace(encoder=ConvEncoder(256, 4)))
+    other = SPADEGenerator(3, (32, 32), True, filters=2)
+    refuse("generator's z_dim=None", base._replace(generator=other))
+    refuse("label_nc=4, but a network has label_nc=3", base._replace(discriminator=make("coco")[1]))
+    refuse("label_nc=9, but", base, options={"label_nc": 9})
+    refuse("a ConvEncoder has no official counterpart as net G", Networks(base[2], None, None))
+    assert not (tmp_path / "out").exists()
+    save_networks(base._replace(encoder=None), tmp_path / "out")
+    refuse("is already there; choose another folder", base)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConversionError, match="cannot be written"):
+        save_networks(make("portrait", filters=1), tmp_path / "file" / "out")

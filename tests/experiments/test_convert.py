@@ -1,0 +1,235 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from tiny_experiment import get_config
+
+from experiments.assemble import load_workdir, make_gaugan
+from experiments.convert import convert
+from experiments.export import export
+from experiments.generate import generate, load_model
+from experiments.schema import Config, ConfigError, read_workdir, write_workdir
+from experiments.train import train
+from pipelines.prepare import prepare
+from pipelines.schema import LabelSet
+from spade_tf.convert.nvlabs import ConversionError
+from spade_tf.convert.torch_file import read_state_dict
+from spade_tf.training.checkpoints import Checkpoints
+
+GOLDEN = Path(__file__).parents[1] / "goldens" / "nvlabs"
+
+
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory):
+    output = tmp_path_factory.mktemp("converted") / "coco"
+    return convert(source="nvlabs", checkpoint_dir=GOLDEN / "coco_like", output=output)
+
+
+@pytest.fixture(scope="module")
+def golden():
+    values = dict(np.load(GOLDEN / "coco_like" / "forward.npz"))
+    values["label"] = values["label"].astype(np.int32)
+    return values
+
+
+@pytest.fixture(scope="module")
+def ten_classes(source_dir, tmp_path_factory):
+    data_dir = tmp_path_factory.mktemp("ten")
+    prepare("paired_folder", source_dir=source_dir, data_dir=data_dir, num_classes=10)
+    return data_dir
+
+
+def test_the_workdir_makes_the_official_pictures(converted, golden):
+    picture = load_model(converted).generate(golden["label"], golden["instance"], None)
+    # The bound of all parity tests; see tests/convert/test_nvlabs_parity.py.
+    np.testing.assert_allclose(picture, golden["fake_eval"], atol=1e-4)
+
+
+def test_training_goes_on_without_a_jump(converted, golden):
+    content = read_workdir(converted)
+    config = Config.from_dict(content["config"])
+    assert config.loss.perceptual_weight == 0  # As the options of the checkpoint say.
+    model = make_gaugan(config, LabelSet.from_metadata(content["labels"]))
+    assert Checkpoints(model, converted / "checkpoints").restore_latest() == 0
+    losses = model.train_step(
+        {name: tf.constant(golden[name]) for name in ("label", "instance", "image")}
+    )
+    train = np.load(GOLDEN / "coco_like" / "train.npz")
+    for ours, theirs in {
+        "generator/adversarial": "GAN",
+        "generator/feature_matching": "GAN_Feat",
+        "discriminator/fake": "D_Fake",
+        "discriminator/real": "D_real",
+    }.items():
+        # Before the first update of each network: forward passes in float32 alone. The
+        # discriminator's come after one update of the generator.
+        np.testing.assert_allclose(losses[ours], train[f"loss_{theirs}"][0], rtol=1e-5)
+
+
+def test_train_takes_the_workdir(converted, ten_classes, tmp_path):
+    workdir = tmp_path / "fine"
+    shutil.copytree(converted, workdir)
+    content = read_workdir(workdir)
+    # What a run has begun with must not change, so that this is written before.
+    content["config"]["train"]["batch_size"] = 2
+    (workdir / "config.json").write_text(json.dumps(content))
+    config = Config.from_dict(content["config"])
+    config.train.steps = 1
+    config.train.log_every = 1
+    config.train.num_samples = 2
+    before = load_workdir(workdir).generator.get_weights()
+    assert train(config, data_dir=ten_classes, workdir=workdir) == 1
+    after = load_workdir(workdir).generator
+    # Adam's first step is at most the learning rate, so that these are the weights it began with.
+    for old, variable in zip(before, after.variables, strict=True):
+        if variable.trainable:
+            assert np.abs(variable.numpy() - old).max() <= 1.01e-4
+    losses = json.loads((workdir / "losses.jsonl").read_text())
+    assert all(np.isfinite(value) for value in losses.values())
+
+
+def test_generate_takes_the_workdir(converted, source_dir, tmp_path):
+    paths = generate(converted, labels=source_dir / "val_label", output_dir=tmp_path)
+    assert [np.asarray(Image.open(path)).shape for path in paths] == [(64, 64, 3)] * 2
+
+
+def test_export_takes_the_workdir(converted, golden, tmp_path):
+    exported = load_model(export(converted, output_dir=tmp_path))
+    picture = exported.generate(golden["label"], golden["instance"], None)
+    np.testing.assert_allclose(picture, golden["fake_eval"], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["coco_like", "vae"])
+def test_the_way_back_is_bit_identical(name, converted, tmp_path):
+    folder, workdir = GOLDEN / name, converted
+    if name != "coco_like":
+        workdir = convert(source="nvlabs", checkpoint_dir=folder, output=tmp_path / "workdir")
+    convert(target="nvlabs", model=workdir, output=tmp_path / "official")
+    files = sorted(path.name for path in folder.glob("*.pth"))
+    assert sorted(path.name for path in (tmp_path / "official").glob("*.pth")) == files
+    for file in files:
+        before = read_state_dict(folder / file)
+        after = read_state_dict(tmp_path / "official" / file)
+        assert list(before) == list(after)
+        for tensor in before:
+            assert before[tensor].dtype == after[tensor].dtype
+            assert before[tensor].shape == after[tensor].shape
+            assert before[tensor].tobytes() == after[tensor].tobytes()
+    options = json.loads((folder / "options.json").read_text())
+    written = json.loads((tmp_path / "official" / "options.json").read_text())
+    # The perceptual loss is off here, and its weight was not used.
+    written["lambda_vgg"] = options["lambda_vgg"]
+    assert written.items() <= options.items() | {("norm_E", "spectralinstance")}
+
+
+def test_options_decide_how_training_goes_on(tmp_path):
+    options = json.loads((GOLDEN / "coco_like" / "options.json").read_text())
+    options |= {"gan_mode": "ls", "lr": 1e-3, "no_TTUR": True, "beta2": 0.9, "lambda_feat": 3}
+    options |= {"no_vgg_loss": False, "lambda_vgg": 2.5}
+    output = convert(
+        source="nvlabs", checkpoint_dir=GOLDEN / "coco_like", output=tmp_path / "w", options=options
+    )
+    config = Config.from_dict(read_workdir(output)["config"])
+    assert config.loss.adversarial == "least_squares"
+    assert (config.loss.feature_matching_weight, config.loss.perceptual_weight) == (3.0, 2.5)
+    assert config.optimizer.generator_learning_rate == 1e-3
+    assert config.optimizer.discriminator_learning_rate == 1e-3
+    assert config.optimizer.beta_2 == 0.9
+    back = convert(target="nvlabs", model=output, output=tmp_path / "back")
+    assert json.loads((back / "options.json").read_text()) == {
+        name: options[name] for name in json.loads((back / "options.json").read_text())
+    }
+
+
+def test_a_generator_alone_can_be_used_and_trained(golden, tmp_path, capsys):
+    folder = tmp_path / "official"
+    folder.mkdir()
+    for name in ("latest_net_G.pth", "options.json"):
+        shutil.copy(GOLDEN / "coco_like" / name, folder)
+    output = convert(source="nvlabs", checkpoint_dir=folder, output=tmp_path / "workdir")
+    assert "train will begin with a new discriminator" in capsys.readouterr().err
+    picture = load_model(output).generate(golden["label"], golden["instance"], None)
+    np.testing.assert_allclose(picture, golden["fake_eval"], atol=1e-4)
+    content = read_workdir(output)
+    model = make_gaugan(
+        Config.from_dict(content["config"]), LabelSet.from_metadata(content["labels"])
+    )
+    assert Checkpoints(model, output / "checkpoints").restore_latest() == 0
+
+
+def test_labels_come_from_a_data_set_or_a_list_or_a_file(converted, ten_classes, tmp_path):
+    folder = GOLDEN / "coco_like"
+    assert load_workdir(converted).labels.class_names[:2] == ("class 0", "class 1")
+    names = [f"thing {index}" for index in range(10)]
+    (tmp_path / "names.txt").write_text("\n".join(names))
+    for index, given in enumerate((names, tmp_path / "names.txt")):
+        output = tmp_path / str(index)
+        convert(source="nvlabs", checkpoint_dir=folder, output=output, class_names=given)
+        assert list(load_workdir(output).labels.class_names) == names
+    output = tmp_path / "from_dataset"
+    convert(
+        source="nvlabs",
+        checkpoint_dir=folder,
+        output=output,
+        dataset="paired_folder",
+        data_dir=ten_classes,
+    )
+    labels = load_workdir(output).labels
+    assert (labels.num_classes, labels.has_unknown, labels.has_instance) == (10, True, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "give either --source=nvlabs or --target=nvlabs"),
+        ({"source": "nvlabs", "target": "nvlabs"}, "give either"),
+        ({"source": "pix2pix"}, "--source=pix2pix: give one of nvlabs"),
+        ({"source": "nvlabs"}, "needs --checkpoint_dir"),
+        ({"target": "nvlabs"}, "needs --model"),
+    ],
+)
+def test_arguments_that_cannot_be_used(arguments, message, tmp_path):
+    with pytest.raises(ConfigError, match=message) as caught:
+        convert(output=tmp_path / "out", **arguments)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_refusals_leave_nothing_behind(converted, data_dir, tmp_path):
+    folder = GOLDEN / "coco_like"
+    with pytest.raises(ConfigError, match="is there already; give a new folder"):
+        convert(source="nvlabs", checkpoint_dir=folder, output=converted)
+    output = tmp_path / "out"
+    with pytest.raises(ConfigError, match="1 received, but the checkpoint has 10 classes"):
+        convert(source="nvlabs", checkpoint_dir=folder, output=output, class_names=["sky"])
+    with pytest.raises(ConfigError, match="4 classes, unknown=True, but the checkpoint has 10"):
+        convert(
+            source="nvlabs",
+            checkpoint_dir=folder,
+            output=output,
+            dataset="paired_folder",
+            data_dir=data_dir,
+        )
+    with pytest.raises(ConversionError, match="no such folder"):
+        convert(source="nvlabs", checkpoint_dir=tmp_path / "none", output=output)
+    with pytest.raises(ConfigError, match=r"no config\.json in it"):
+        convert(target="nvlabs", model=tmp_path, output=output)
+    (tmp_path / "official").mkdir()
+    shutil.copy(folder / "latest_net_D.pth", tmp_path / "official")
+    with pytest.raises(ConversionError, match=r"no latest_net_G\.pth in it"):
+        convert(source="nvlabs", checkpoint_dir=tmp_path / "official", output=output)
+    assert [path.name for path in tmp_path.iterdir()] == ["official"]
+
+
+def test_a_model_without_an_official_counterpart_is_refused(tmp_path):
+    config = get_config()
+    labels = LabelSet(("sky", "sea"), ((0, 0, 255), (0, 255, 0)), False, True)
+    Checkpoints(make_gaugan(config, labels), tmp_path / "tiny" / "checkpoints").save(0)
+    write_workdir(config, tmp_path / "tiny", labels.to_metadata(), "data")
+    with pytest.raises(ConversionError, match="has no official counterpart"):
+        convert(target="nvlabs", model=tmp_path / "tiny", output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,130 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from experiments.assemble import load_workdir
+from experiments.export import export
+from experiments.generate import generate, load_model
+from experiments.schema import ConfigError
+from pipelines.schema import DataError
+
+
+@pytest.fixture(scope="module")
+def exported(workdir, tmp_path_factory):
+    return export(workdir, output_dir=tmp_path_factory.mktemp("saved_models") / "tiny")
+
+
+def read(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
+def test_pictures_of_the_validation_split_by_default(workdir, tmp_path):
+    paths = generate(workdir, output_dir=tmp_path)
+    assert [path.name for path in paths] == ["val_000.png", "val_001.png"]
+    assert read(paths[0]).shape == (64, 64, 3)
+    assert (tmp_path / "overview.png").exists()
+
+
+def test_pictures_of_label_maps_in_drawn_and_in_encoded_styles(workdir, source_dir, tmp_path):
+    folders = {"labels": source_dir / "val_label", "instances": source_dir / "val_inst"}
+    paths = generate(workdir, output_dir=tmp_path / "a", num_samples=2, seed=1, **folders)
+    assert [path.name for path in paths] == ["0_0.png", "0_1.png", "1_0.png", "1_1.png"]
+    again = generate(workdir, output_dir=tmp_path / "b", num_samples=2, seed=1, **folders)
+    for one, other in zip(paths, again, strict=True):
+        np.testing.assert_array_equal(read(one), read(other))
+    style = source_dir / "val_img" / "0.png"
+    assert len(generate(workdir, output_dir=tmp_path / "c", style_image=style, **folders)) == 2
+
+
+def test_workdir_and_export_make_the_same_pictures(workdir, exported, source_dir, tmp_path):
+    folders = {"labels": source_dir / "val_label", "instances": source_dir / "val_inst"}
+    for one, other in zip(
+        generate(workdir, output_dir=tmp_path / "a", **folders),
+        generate(exported, output_dir=tmp_path / "b", **folders),
+        strict=True,
+    ):
+        # Rounded to 256 levels, so that a difference of 1e-5 can show as one level.
+        assert np.abs(read(one).astype(int) - read(other)).max() <= 1
+
+
+def test_export_equals_keras_and_needs_no_code_of_the_project(workdir, exported, tmp_path):
+    model = load_workdir(workdir)
+    random = np.random.default_rng(0)
+    label = random.integers(0, 5, (2, 8, 8)).repeat(8, 1).repeat(8, 2).astype(np.int32)
+    z = random.standard_normal((2, 8)).astype(np.float32)
+    np.savez(tmp_path / "inputs.npz", label=label, instance=label, z=z)
+    script = (
+        "import sys, numpy as np, tensorflow as tf\n"
+        "x = dict(np.load(sys.argv[2]))\n"
+        "signatures = tf.saved_model.load(sys.argv[1]).signatures\n"
+        "y = {n: signatures[n](**{k: tf.constant(v) for k, v in x.items()})['image'].numpy()\n"
+        "     for n in ('generate', 'serving_default')}\n"
+        "assert not {'spade_tf', 'pipelines', 'experiments', 'keras'} & set(sys.modules)\n"
+        "np.savez(sys.argv[3], **y)\n"
+    )
+    arguments = [str(exported), str(tmp_path / "inputs.npz"), str(tmp_path / "outputs.npz")]
+    subprocess.run([sys.executable, "-c", script, *arguments], check=True, cwd=tmp_path)
+    with np.load(tmp_path / "outputs.npz") as outputs:
+        expected = model.generator({"label": label, "instance": label}, z=z).numpy()
+        # The same operations on the same weights: what is left is the order of sums.
+        np.testing.assert_allclose(outputs["generate"], expected, atol=1e-5)
+        served = outputs["serving_default"]
+    assert served.dtype == np.uint8
+    assert np.abs(served - (expected + 1) * 127.5).max() <= 0.51
+
+
+def test_versions_are_numbered_and_described(workdir, exported):
+    assert exported.name == "1"
+    second = export(workdir, output_dir=exported.parent)
+    assert second.name == "2"
+    assert sorted(path.name for path in exported.parent.iterdir()) == ["1", "2"]
+    content = json.loads((second / "assets" / "config.json").read_text())
+    assert content["labels"]["has_unknown"]
+    assert content["step"] == 4
+    assert load_model(exported.parent).image_size == (64, 64)
+
+
+def test_an_export_that_fails_leaves_nothing(workdir, tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tf.saved_model, "save", fail)
+    with pytest.raises(ValueError, match="No space left on device"):
+        export(workdir, output_dir=tmp_path / "m")
+    assert list((tmp_path / "m").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ({"num_samples": 0}, ConfigError, "1 or more"),
+        ({"max_labels": 0}, ConfigError, "1 or more"),
+        ({"labels": "nowhere"}, DataError, "nowhere"),
+        ({"style_image": "nothing.jpg"}, DataError, "nothing.jpg"),
+    ],
+)
+def test_bad_arguments_are_named(workdir, tmp_path, arguments, error, text):
+    with pytest.raises(error, match=text) as caught:
+        generate(workdir, output_dir=tmp_path, **arguments)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_label_id_outside_the_classes_is_named(workdir, tmp_path):
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    Image.fromarray(np.full((64, 64), 9, np.uint8)).save(folder / "x.png")
+    with pytest.raises(DataError, match=r"x\.png.*9"):
+        generate(workdir, output_dir=tmp_path / "out", labels=folder)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "."])
+def test_a_model_that_is_none_is_named(name, tmp_path):
+    with pytest.raises(ConfigError, match="--model"):
+        load_model(tmp_path / name)

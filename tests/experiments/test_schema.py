@@ -1,0 +1,83 @@
+import dataclasses
+import importlib
+import json
+import pkgutil
+
+import pytest
+
+import experiments
+from experiments.schema import Config, ConfigError, check_same, read_workdir, write_workdir
+
+LABELS = {"class_names": ["a"], "palette": [[0, 0, 0]], "has_unknown": False, "has_instance": False}
+
+
+def test_dictionary_round_trip_through_json():
+    config = Config(name="x")
+    config.train.steps = 7
+    config.generator.norm = "instance"
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_a_key_that_does_not_exist_is_refused():
+    values = Config().to_dict()
+    values["train"]["step"] = 3
+    with pytest.raises(ConfigError, match="train"):
+        Config.from_dict(values)
+    with pytest.raises(AttributeError):
+        Config().train.step = 3
+
+
+def test_every_experiment_is_valid_and_says_what_it_is():
+    names = [m.name for m in pkgutil.iter_modules(experiments.__path__)]
+    found = []
+    for name in names:
+        module = importlib.import_module(f"experiments.{name}")
+        if hasattr(module, "get_config"):
+            found.append(name)
+            module.get_config().validate()
+            for part in ("Command:", "Cost:", "Reference:"):
+                assert part in module.__doc__, f"{name} lacks {part}"
+    assert {"landscapes", "coco_stuff", "paired_folder"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value", "remedy"),
+    [
+        ("data", "height", 100, "give 96"),
+        ("data", "width", 16, "give 32"),
+        ("data", "load_height", 100, "give 256 or more"),
+        ("train", "batch_size", 0, "1 or more"),
+        ("loss", "adversarial", "hing", "hinge"),
+        ("generator", "norm", "syncbatch", "batch"),
+        ("generator", "kernel_size", 4, "odd"),
+        ("generator", "num_upsampling_layers", "some", "normal"),
+        ("optimizer", "beta_1", 1.0, "less than 1"),
+        ("optimizer", "generator_learning_rate", 0.0, "more than 0"),
+        ("encoder", "enabled", True, "256"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_with_its_remedy(section, name, value, remedy):
+    config = Config()
+    config.validate()
+    setattr(getattr(config, section), name, value)
+    with pytest.raises(ConfigError, match=remedy) as caught:
+        config.validate()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_workdir_of_another_configuration_is_refused(tmp_path):
+    config = Config()
+    check_same(config, tmp_path)
+    write_workdir(config, tmp_path, LABELS, "data")
+    longer = dataclasses.replace(config, train=dataclasses.replace(config.train, steps=5))
+    check_same(longer, tmp_path)
+    wider = dataclasses.replace(config, generator=dataclasses.replace(config.generator, filters=8))
+    with pytest.raises(ConfigError, match=r"generator\.filters=64, not 8"):
+        check_same(wider, tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"config": {}}'])
+def test_a_damaged_workdir_is_named(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ConfigError, match=r"config\.json"):
+        read_workdir(tmp_path)

@@ -1,0 +1,106 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from tiny_experiment import get_config
+
+from experiments.schema import ConfigError
+from experiments.train import train
+
+ROOT = Path(__file__).parents[2]
+
+
+def losses(workdir):
+    return [json.loads(line) for line in (workdir / "losses.jsonl").read_text().splitlines()]
+
+
+def variables(workdir):
+    reader = tf.train.load_checkpoint(str(workdir / "checkpoints"))
+    names = reader.get_variable_to_shape_map()
+    return {name: reader.get_tensor(name) for name in names if not name.startswith("_")}
+
+
+def test_a_run_leaves_losses_samples_and_checkpoints(workdir):
+    lines = losses(workdir)
+    assert [line["step"] for line in lines] == [1, 2, 3, 4]
+    names = {"generator/adversarial", "generator/feature_matching", "generator/kl"}
+    names |= {"discriminator/fake", "discriminator/real"}
+    assert names <= set(lines[0])
+    assert all(np.isfinite(value) for line in lines for value in line.values())
+    assert sorted(path.name for path in (workdir / "samples").iterdir()) == [
+        "step-000002.png",
+        "step-000004.png",
+    ]
+    # Two rows of label map, generated, real, with two pixels between.
+    with Image.open(workdir / "samples" / "step-000004.png") as picture:
+        assert picture.size == (3 * 66 - 2, 2 * 66 - 2)
+    assert (workdir / "checkpoints" / "step-4.index").exists()
+
+
+def test_resumed_equals_uninterrupted(workdir, data_dir, tmp_path, capsys):
+    config = get_config()
+    config.train.steps = 2
+    train(config, data_dir=data_dir, workdir=tmp_path / "w", strategy="one")
+    config.train.steps = 4
+    train(config, data_dir=data_dir, workdir=tmp_path / "w", strategy="one")
+    assert "resumed from step 2" in capsys.readouterr().err
+    assert [line["step"] for line in losses(tmp_path / "w")] == [1, 2, 3, 4]
+    straight, resumed = variables(workdir), variables(tmp_path / "w")
+    assert straight.keys() == resumed.keys()
+    for name in straight:
+        # Multi-threaded sums on the CPU may be added up in another order, hence not exact here.
+        np.testing.assert_allclose(resumed[name], straight[name], rtol=1e-3, atol=1e-5)
+
+
+def test_another_configuration_in_a_workdir_is_refused(workdir, data_dir):
+    config = get_config()
+    config.generator.filters = 4
+    with pytest.raises(ConfigError, match=r"generator\.filters=2, not 4"):
+        train(config, data_dir=data_dir, workdir=workdir)
+
+
+@pytest.mark.distributed
+def test_a_batch_that_devices_cannot_share_is_refused(data_dir, tmp_path):
+    config = get_config()
+    config.train.batch_size = 3
+    if len(tf.config.list_logical_devices("CPU")) != 2:
+        pytest.skip("needs two logical CPUs")
+    with pytest.raises(ValueError, match="multiple of the 2 devices: received 3"):
+        train(config, data_dir=data_dir, workdir=tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_goes_on_and_an_interrupted_one_saves(number, data_dir, tmp_path):
+    command = [sys.executable, str(ROOT / "run.py"), "train", f"--data_dir={data_dir}"]
+    command += [f"--workdir={tmp_path}", f"--config={ROOT / 'tests/tiny_experiment.py'}"]
+    with subprocess.Popen(
+        [*command, "--config.train.steps=100000"], stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("checkpoints/*.index")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        os.kill(process.pid, number)
+        error = process.stderr.read()
+    saved = max(int(p.stem.split("-")[1]) for p in tmp_path.glob("checkpoints/*.index"))
+    if number == signal.SIGINT:
+        assert process.returncode == 0
+        assert f"step {saved}: stopped" in error
+    again = subprocess.run(
+        [*command, f"--config.train.steps={saved + 1}"],
+        check=True,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert f"resumed from step {saved}" in again.stderr
+    assert f"step {saved + 1}: finished" in again.stderr
+    steps = [line["step"] for line in losses(tmp_path)]
+    assert steps == sorted(set(steps))
