@@ -44,9 +44,11 @@ class ProgressBar(keras.callbacks.Callback):
             disable=not self.is_terminal,
         )
         self.mark = (start, time.perf_counter())
+        self.waited = 0.0
 
     def on_train_batch_end(self, batch, logs=None):
         """Moves it."""
+        self.waited += getattr(self.model, "seconds_waited_for_data", 0.0)
         self.bar.update()
         if batch % self.every and batch != self.params["steps"]:
             return
@@ -54,12 +56,19 @@ class ProgressBar(keras.callbacks.Callback):
         # The losses have been waited for, so that the clock shows what the steps took.
         step, start = self.mark
         self.mark = (batch, time.perf_counter())
-        rate = (batch - step) * self.batch_size / max(self.mark[1] - start, 1e-9)
+        seconds = max(self.mark[1] - start, 1e-9)
+        per_step = seconds / (batch - step)
+        speed = (
+            f"{self.batch_size / per_step:.1f} images/s, {1000 * per_step:.0f} ms/step, "
+            f"{100 * min(self.waited / seconds, 1.0):.0f}% waiting for data"
+        )
+        self.waited = 0.0
         if self.is_terminal:
-            self.bar.set_postfix_str(f"{losses} {rate:.1f} images/s")
+            self.bar.set_postfix_str(f"{losses}  {speed}")
         elif not batch % (10 * self.every) or batch == self.params["steps"]:
+            left = tqdm.format_interval((self.params["steps"] - batch) * per_step)
             print(
-                f"step {batch}/{self.params['steps']}  {losses}  {rate:.1f} images/s",
+                f"step {batch}/{self.params['steps']}  {losses}  {speed}, {left} left",
                 file=sys.stderr,
                 flush=True,
             )
@@ -84,7 +93,7 @@ class JsonLines(keras.callbacks.Callback):
         self.every = every
 
     def on_train_begin(self, logs=None):
-        """Opens the file."""
+        """Drops the lines of steps that are about to be done again."""
         start = self.params["start_step"]
         kept = []
         if self.path.exists():
@@ -97,7 +106,6 @@ class JsonLines(keras.callbacks.Callback):
             temporary = self.path.with_name(self.path.name + ".part")
             temporary.write_text("".join(kept))
             os.replace(temporary, self.path)
-        self.file = self.path.open("a")
         self.start = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
@@ -109,12 +117,8 @@ class JsonLines(keras.callbacks.Callback):
             "seconds": round(time.perf_counter() - self.start, 3),
         }
         record.update((name, float(loss)) for name, loss in logs.items())
-        self.file.write(json.dumps(record) + "\n")
-        self.file.flush()
-
-    def on_train_end(self, logs=None):
-        """Closes the file."""
-        self.file.close()
+        with self.path.open("a") as file:
+            file.write(json.dumps(record) + "\n")
 
 
 class SampleGrid(keras.callbacks.Callback):
@@ -143,6 +147,7 @@ class SampleGrid(keras.callbacks.Callback):
         self.batch = dict(batch)
         self.palette = palette
         self.every = every
+        self.picture: np.ndarray | None = None
 
     def on_train_batch_end(self, batch, logs=None):
         """Draws a grid."""
@@ -157,7 +162,8 @@ class SampleGrid(keras.callbacks.Callback):
         # Two triples a row, so that the grid is about as wide as high.
         if len(rows) % 2 == 0 and len(rows) > 2:
             rows = [first + second for first, second in zip(rows[::2], rows[1::2], strict=True)]
-        write_png(self.directory / f"step-{batch:06d}.png", grid(rows))
+        self.picture = grid(rows)
+        write_png(self.directory / f"step-{batch:06d}.png", self.picture)
 
     def generated(self) -> np.ndarray:
         """The pictures of the batch as the model makes them now, float `[B, H, W, 3]`."""
@@ -167,7 +173,8 @@ class SampleGrid(keras.callbacks.Callback):
 
     def _generate(self, batch):
         z = None
-        generator, encoder = self.model.generator, self.model.encoder
+        generator = self.model.average_generator or self.model.generator
+        encoder = self.model.encoder
         if encoder is not None:
             z = encoder(batch["image"], training=False)[0]
         elif generator.z_dim is not None:
@@ -177,6 +184,8 @@ class SampleGrid(keras.callbacks.Callback):
 
 class SaveCheckpoints(keras.callbacks.Callback):
     """Saves a checkpoint every so many steps, and when training ends or is interrupted.
+
+    A step that was not finite is never saved: see `NonFiniteGuard`.
 
     Args:
         checkpoints: where to.
@@ -202,10 +211,37 @@ class SaveCheckpoints(keras.callbacks.Callback):
         """Saves the last step."""
         if self.saved != self.step:
             self._save()
+        self.checkpoints.wait()
 
     def _save(self):
+        check_finite(self.model)
         self.checkpoints.save(self.step)
         self.saved = self.step
+
+
+class StopOnNonFinite(keras.callbacks.Callback):
+    """Raises the guard's `NonFiniteError` soon after a step that was not finite.
+
+    Args:
+        every: int >= 1, steps between two looks.
+    """
+
+    def __init__(self, every: int = 10):
+        super().__init__()
+        self.every = every
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Looks."""
+        if batch % self.every == 0 or batch == self.params["steps"]:
+            check_finite(self.model)
+
+
+def check_finite(model: keras.Model) -> None:
+    """Raises a `NonFiniteError` if the model's guard has stopped a step."""
+    guard = getattr(model, "guard", None)
+    failure = None if guard is None else guard.failure()
+    if failure is not None:
+        raise failure
 
 
 def _short(name: str) -> str:

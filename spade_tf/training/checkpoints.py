@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,27 +29,65 @@ class Checkpoints:
         model: a compiled `GauGAN`.
         directory: where they are kept.
         max_to_keep: int >= 1, the newest ones that are kept. Default 3.
+        asynchronous: bool, whether to write in the background: what is saved is copied in the
+            memory of the host first, and training goes on meanwhile. Default False.
     """
 
-    def __init__(self, model: GauGAN, directory: str | os.PathLike[str], max_to_keep: int = 3):
+    def __init__(
+        self,
+        model: GauGAN,
+        directory: str | os.PathLike[str],
+        max_to_keep: int = 3,
+        asynchronous: bool = False,
+    ):
+        self.model = model
         self.directory = Path(directory)
-        self._checkpoint = tf.train.Checkpoint(**_variables(model))
+        self._variables = _variables(model)
+        self._checkpoint = tf.train.Checkpoint(**self._variables)
+        self._copies: dict[str, dict[str, tf.Variable]] | None = None
+        written = self._checkpoint
+        if asynchronous:
+            self._copies = {
+                group: {name: _host_copy(variable) for name, variable in variables.items()}
+                for group, variables in self._variables.items()
+            }
+            written = tf.train.Checkpoint(**self._copies)
         self._manager = tf.train.CheckpointManager(
-            self._checkpoint, str(self.directory), max_to_keep=max_to_keep, checkpoint_name="step"
+            written, str(self.directory), max_to_keep=max_to_keep, checkpoint_name="step"
         )
+        self._writer = ThreadPoolExecutor(1, "checkpoints") if asynchronous else None
+        self._writing: Future[str] | None = None
 
-    def save(self, step: int) -> str:
-        """Writes a checkpoint; the one before stays good if that fails.
+    def save(self, step: int) -> None:
+        """Writes a checkpoint, or starts to; the one before stays good if that fails.
 
         Args:
             step: int >= 0, training steps done.
 
-        Returns:
-            Its path.
+        Raises:
+            CheckpointError: if it, or the one that was being written, cannot be written.
+        """
+        if self._writer is None:
+            self._write(step)
+            return
+        self.wait()
+        assert self._copies is not None
+        for group, variables in self._variables.items():
+            for name, variable in variables.items():
+                self._copies[group][name].assign(variable)
+        self._writing = self._writer.submit(self._write, step)
+
+    def wait(self) -> None:
+        """Returns once what is being written has been written.
 
         Raises:
-            CheckpointError: if it cannot be written.
+            CheckpointError: if it could not be.
         """
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def _write(self, step: int) -> str:
         try:
             return self._manager.save(checkpoint_number=step)
         except (OSError, tf.errors.OpError) as error:
@@ -92,6 +131,10 @@ class Checkpoints:
             )
         return None
 
+    def steps(self) -> list[int]:
+        """Steps of the checkpoints there are, oldest first."""
+        return [int(path.rsplit("-", 1)[1]) for path in self._manager.checkpoints]
+
     def _remove_partial(self, step: int) -> None:
         for path in self.directory.glob(f"step-{step}*"):
             if path.is_dir():
@@ -133,9 +176,22 @@ def _variables(model: GauGAN) -> dict[str, Any]:
         "discriminator_optimizer": _by_position(model.discriminator_optimizer.variables),
         "training": _by_path([model.step]),
     }
+    if model.average_generator is not None:
+        groups["average_generator"] = _by_path(model.average_generator.variables)
+    for optimizer in (model.generator_optimizer, model.discriminator_optimizer):
+        # The loss scale is a layer around the optimizer that it scales for.
+        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            name = "generator" if optimizer is model.generator_optimizer else "discriminator"
+            inner = optimizer.inner_optimizer.variables
+            groups[f"{name}_inner_optimizer"] = _by_position(inner)
     if model.encoder is not None:
         groups["encoder"] = _by_path(model.encoder.variables)
     return groups
+
+
+def _host_copy(variable: tf.Variable) -> tf.Variable:
+    with tf.device("CPU:0"):
+        return tf.Variable(tf.zeros(variable.shape, variable.dtype), trainable=False)
 
 
 def _by_path(variables: list[keras.Variable]) -> dict[str, tf.Variable]:

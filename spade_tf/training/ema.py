@@ -20,6 +20,8 @@ class WeightAverage:
         variables: of the network. Make the average within the strategy's scope that they were
             made in.
         decay: float in [0, 1).
+        averages: where to keep them, such as the variables of a network of the same make; None
+            to make some.
 
     Attributes:
         averages: one variable per variable, in the same order. Its path is that of the network's
@@ -34,12 +36,22 @@ class WeightAverage:
         average starts from the weights after the first step.
     """
 
-    def __init__(self, variables: Sequence[keras.Variable], decay: float = 0.999):
+    def __init__(
+        self,
+        variables: Sequence[keras.Variable],
+        decay: float = 0.999,
+        averages: Sequence[keras.Variable] | None = None,
+    ):
         if not 0 <= decay < 1:
             raise ValueError(f"decay must be at least 0 and less than 1: received {decay}")
         self.decay = decay
         self._variables = list(variables)
-        self.averages = [_copy(variable) for variable in self._variables]
+        if averages is None:
+            self.averages = [_copy(variable) for variable in self._variables]
+            return
+        self.averages = list(averages)
+        for average, variable in self._pairs():
+            average.assign(variable)
 
     def update(self) -> None:
         """Moves the averages towards the weights, once per training step."""

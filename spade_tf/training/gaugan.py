@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from spade_tf.layers.gaussian_sampling import GaussianSampling
 from spade_tf.layers.semantics import Semantics
+from spade_tf.layers.state import hold_state
 from spade_tf.losses.adversarial import AdversarialLoss, HingeLoss
 from spade_tf.losses.feature_matching import feature_matching_loss
 from spade_tf.losses.kl import kl_divergence
+from spade_tf.losses.r1 import r1_penalty
+from spade_tf.training.adam import Adam
+from spade_tf.training.ema import WeightAverage
+from spade_tf.training.guard import NonFiniteGuard
 
 Losses = dict[str, tf.Tensor]
+Augment = Callable[[Semantics, tf.Tensor, tf.Tensor], tuple[Semantics, tf.Tensor]]
+
+
+class Part(NamedTuple):
+    """What one pass through the networks takes: a replica's batch, or a part of it."""
+
+    semantics: Semantics
+    image: tf.Tensor
+    noise: tf.Tensor | None
+    tape: tf.GradientTape
 
 
 class GauGAN(keras.Model):
@@ -24,6 +41,9 @@ class GauGAN(keras.Model):
         discriminator: `(inputs, image, training) -> features`, such as
             `MultiscaleDiscriminator`.
         encoder: `(image, training) -> (mu, logvar)`, such as `ConvEncoder`; None for none.
+        average_generator: a generator of the same make, to hold the moving average of the
+            weights; None for none.
+        average_decay: float in [0, 1), of that average. Default 0.999.
         adversarial_loss: an `AdversarialLoss`. Default the hinge loss.
         feature_matching_weight: float >= 0. Default 10.
         perceptual_loss: `(real_image, fake_image) -> scalar`; None for none.
@@ -32,7 +52,20 @@ class GauGAN(keras.Model):
         kl_examples: float > 0, how many examples the KL divergence is summed over. Default 4. The
             official release sums over what one GPU holds, 4 of its batch of 32, so that the
             weight of the term follows the number of GPUs; here it does not.
+        r1_weight: float >= 0, of the R1 penalty on real pictures. Default 0: none.
+        clip_norm: float >= 0, largest norm of a network's gradients together. Default 0: any.
+        discriminator_steps: int >= 1, updates of the discriminator per one of the generator.
+            Default 1.
+        accumulation_steps: int >= 1, parts that a replica's batch is gone through in, one after
+            the other, to save memory. Default 1. Batch normalisation then takes its statistics
+            over a part; power iterations are made once per batch all the same.
+        augment: `(semantics, image, seed) -> (semantics, image)`, differentiable, applied alike
+            to what the discriminator sees of fake and real pictures; None for none.
+        guard: a `NonFiniteGuard`; None to let NaN through.
         seed: int, of the noise that styles are drawn from.
+
+    Raises:
+        ValueError: if the styles of encoder and generator differ in length.
 
     Reference: Park et al. 2019, section 3.3 and appendix A.
     """
@@ -43,19 +76,39 @@ class GauGAN(keras.Model):
         discriminator: keras.Model,
         encoder: keras.Model | None = None,
         *,
+        average_generator: keras.Model | None = None,
+        average_decay: float = 0.999,
         adversarial_loss: AdversarialLoss | None = None,
         feature_matching_weight: float = 10.0,
         perceptual_loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
         perceptual_weight: float = 10.0,
         kl_weight: float = 0.05,
         kl_examples: float = 4.0,
+        r1_weight: float = 0.0,
+        clip_norm: float = 0.0,
+        discriminator_steps: int = 1,
+        accumulation_steps: int = 1,
+        augment: Augment | None = None,
+        guard: NonFiniteGuard | None = None,
         seed: int = 0,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        z_dim = generator.z_dim
+        if encoder is not None and encoder.z_dim != z_dim:
+            raise ValueError(
+                "the encoder's styles must be what the generator starts from: received "
+                f"z_dim={encoder.z_dim} of the encoder and {z_dim} of the generator"
+            )
         self.generator = generator
         self.discriminator = discriminator
         self.encoder = encoder
+        self.average_generator = average_generator
+        self.average: WeightAverage | None = None
+        if average_generator is not None:
+            self.average = WeightAverage(
+                generator.variables, average_decay, averages=average_generator.variables
+            )
         self.sampling = GaussianSampling()
         self.adversarial_loss = adversarial_loss or HingeLoss()
         self.feature_matching_weight = feature_matching_weight
@@ -63,6 +116,12 @@ class GauGAN(keras.Model):
         self.perceptual_weight = perceptual_weight
         self.kl_weight = kl_weight
         self.kl_examples = kl_examples
+        self.r1_weight = r1_weight
+        self.clip_norm = clip_norm
+        self.discriminator_steps = discriminator_steps
+        self.accumulation_steps = accumulation_steps
+        self.augment = augment
+        self.guard = guard
         self.seed = seed
         # Counts training steps: the noise of a step is a function of the seed and of it.
         self.step = self.add_weight(
@@ -112,10 +171,13 @@ class GauGAN(keras.Model):
             The losses by name, of this replica; their mean over replicas is the global batch's.
         """
         semantics = self.semantics(batch)
-        g_losses = self.update_generator(semantics, batch["image"])
-        d_losses = self.update_discriminator(semantics, batch["image"])
+        losses = self.update_generator(semantics, batch["image"])
+        for draw in range(1, 1 + self.discriminator_steps):
+            losses |= self.update_discriminator(semantics, batch["image"], draw=draw)
+        if self.average is not None:
+            self.average.update()
         self.step.assign_add(1)
-        return g_losses | d_losses
+        return losses
 
     def semantics(self, batch: Mapping[str, tf.Tensor]) -> Semantics:
         """What all networks condition on, made once per step."""
@@ -128,28 +190,43 @@ class GauGAN(keras.Model):
 
     def update_generator(self, semantics: Semantics, real_image: tf.Tensor) -> Losses:
         """One step of generator and encoder: adversarial, feature, perceptual and KL losses."""
-        with tf.GradientTape() as tape:
-            losses = self.generator_losses(semantics, real_image)
-            total = tf.add_n(list(losses.values()))
-        self._apply(tape, total, self.generator_weights, self.generator_optimizer)
-        return losses
+        return self._minimize(
+            lambda part: self.generator_losses(part.semantics, part.image, noise=part.noise),
+            self.parts(semantics, real_image, draw=0),
+            self.generator_weights,
+            self.generator_optimizer,
+        )
 
-    def update_discriminator(self, semantics: Semantics, real_image: tf.Tensor) -> Losses:
+    def update_discriminator(
+        self, semantics: Semantics, real_image: tf.Tensor, draw: int = 1
+    ) -> Losses:
         """One step of the discriminator, on pictures that the updated generator makes anew."""
-        fake_image = self.generate(semantics, real_image, draw=1, training=True)[0]
-        fake_image = tf.stop_gradient(fake_image)
-        with tf.GradientTape() as tape:
-            losses = self.discriminator_losses(semantics, real_image, fake_image)
-            total = tf.add_n(list(losses.values()))
-        weights = self.discriminator.trainable_variables
-        self._apply(tape, total, weights, self.discriminator_optimizer)
-        return losses
+
+        def losses(part: Part) -> Losses:
+            with part.tape.stop_recording():
+                fake_image = self.generate(
+                    part.semantics, part.image, noise=part.noise, training=True
+                )[0]
+            return self.discriminator_losses(
+                part.semantics, part.image, tf.stop_gradient(fake_image)
+            )
+
+        return self._minimize(
+            losses,
+            self.parts(semantics, real_image, draw=draw),
+            self.discriminator.trainable_variables,
+            self.discriminator_optimizer,
+        )
 
     def generator_losses(
-        self, semantics: Semantics, real_image: tf.Tensor, training: bool = True
+        self,
+        semantics: Semantics,
+        real_image: tf.Tensor,
+        training: bool = True,
+        noise: tf.Tensor | None = None,
     ) -> Losses:
         """What generator and encoder minimise, by name and weighted."""
-        fake_image, style = self.generate(semantics, real_image, draw=0, training=training)
+        fake_image, style = self.generate(semantics, real_image, noise=noise, training=training)
         fake, real = self.discriminate(semantics, fake_image, real_image, training=training)
         losses = {"generator/adversarial": self.adversarial_loss.generator(_logits(fake))}
         if self.feature_matching_weight:
@@ -175,13 +252,27 @@ class GauGAN(keras.Model):
     ) -> Losses:
         """What the discriminator minimises, by name."""
         fake, real = self.discriminate(semantics, fake_image, real_image, training=training)
-        return {
+        losses = {
             "discriminator/fake": self.adversarial_loss.discriminator_fake(_logits(fake)),
             "discriminator/real": self.adversarial_loss.discriminator_real(_logits(real)),
         }
+        if self.r1_weight and training:
+
+            def logits(image):
+                with hold_state():
+                    return _logits(self.discriminator(semantics.dense, image, training=True))
+
+            losses["discriminator/r1"] = self.r1_weight * r1_penalty(logits, real_image)
+        return losses
 
     def generate(
-        self, semantics: Semantics, real_image: tf.Tensor, *, draw: int = 0, training: bool = False
+        self,
+        semantics: Semantics,
+        real_image: tf.Tensor,
+        *,
+        draw: int = 0,
+        noise: tf.Tensor | None = None,
+        training: bool = False,
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor] | None]:
         """Pictures in the style of real ones where there is an encoder, else in a drawn one.
 
@@ -189,6 +280,7 @@ class GauGAN(keras.Model):
             semantics: the label maps.
             real_image: `[B, H, W, 3]`, the pictures whose style to encode.
             draw: int, tells the draws of one step apart.
+            noise: `[B, z_dim]`, standard normal; None to draw it.
             training: bool.
 
         Returns:
@@ -196,7 +288,7 @@ class GauGAN(keras.Model):
         """
         z, style = None, None
         if self.generator.z_dim is not None:
-            z = self.noise(tf.shape(real_image)[0], draw)
+            z = self.noise(tf.shape(real_image)[0], draw) if noise is None else noise
             if self.encoder is not None:
                 style = self.encoder(real_image, training=training)
                 z = self.sampling(*style, noise=z)
@@ -212,11 +304,12 @@ class GauGAN(keras.Model):
         training: bool = False,
     ) -> tuple[list[list[tf.Tensor]], list[list[tf.Tensor]]]:
         """The discriminator's features of fake and of real pictures, in one batch, fake first."""
-        features = self.discriminator(
-            inputs=semantics.repeat(2),
-            image=tf.concat([tf.cast(fake_image, real_image.dtype), real_image], 0),
-            training=training,
-        )
+        fake_image = tf.cast(fake_image, real_image.dtype)
+        semantics, image = semantics.repeat(2), tf.concat([fake_image, real_image], 0)
+        if self.augment is not None and training:
+            seed = tf.stack([self.seed, tf.cast(tf.convert_to_tensor(self.step), tf.int32)])
+            semantics, image = self.augment(semantics, image, seed)
+        features = self.discriminator(inputs=semantics, image=image, training=training)
         halves = [[tf.split(feature, 2) for feature in scale] for scale in features]
         fake = [[half[0] for half in scale] for scale in halves]
         real = [[half[1] for half in scale] for scale in halves]
@@ -242,33 +335,158 @@ class GauGAN(keras.Model):
         shape = [batch_size * count, self.generator.z_dim]
         return tf.random.stateless_normal(shape, seed)[index * batch_size :][:batch_size]
 
+    def test_step(self, batch: Mapping[str, tf.Tensor]) -> Losses:
+        """Losses of the averaged generator, or else the generator, on pictures not trained on.
+
+        Each is taken twice: `inference/...` with the running statistics that an export uses, and
+        `training/...` with those of the batch. A gap between the two is the known failure in
+        which a model is good in training and bad in use. Nothing is moved.
+
+        Args:
+            batch: as of `train_step`.
+
+        Returns:
+            Scalars by name: `adversarial`, `feature_matching`, `perceptual` where there is one,
+            unweighted, and `l1`, the mean absolute difference of the pictures.
+        """
+        semantics, real_image = self.semantics(batch), batch["image"]
+        generator = self.average_generator or self.generator
+        z = None
+        if generator.z_dim is not None:
+            z = self.noise(tf.shape(real_image)[0], 0)
+            if self.encoder is not None:
+                z = self.encoder(real_image, training=False)[0]
+        losses = {}
+        for mode in ("inference", "training"):
+            with hold_state():
+                fake_image = generator(inputs=semantics, z=z, training=mode == "training")
+            fake, real = self.discriminate(semantics, fake_image, real_image)
+            losses[f"{mode}/adversarial"] = self.adversarial_loss.generator(_logits(fake))
+            losses[f"{mode}/feature_matching"] = feature_matching_loss(fake, real)
+            if self.perceptual_loss is not None:
+                losses[f"{mode}/perceptual"] = self.perceptual_loss(real_image, fake_image)
+            difference = tf.cast(fake_image, tf.float32) - tf.cast(real_image, tf.float32)
+            losses[f"{mode}/l1"] = tf.reduce_mean(tf.abs(difference))
+        return losses
+
     def call(self, batch, z=None, training=False):
         """Pictures `[B, H, W, 3]` in [-1, 1] of the batch's label maps."""
         return self.generator(inputs=self.semantics(batch), z=z, training=training)
 
-    def _apply(self, tape, total, weights, optimizer):
-        # The optimizer sums gradients over replicas; the loss is the mean over them.
+    def parts(self, semantics: Semantics, real_image: tf.Tensor, draw: int) -> Iterator[Part]:
+        """The batch in `accumulation_steps` parts, with the noise of each.
+
+        Args:
+            semantics: of the replica's batch.
+            real_image: of the replica's batch.
+            draw: int, tells the draws of one step apart.
+
+        Yields:
+            The parts, in order.
+
+        Raises:
+            ValueError: if the batch cannot be divided.
+        """
+        steps, batch_size = self.accumulation_steps, real_image.shape[0]
+        if steps > 1 and (batch_size is None or batch_size % steps):
+            raise ValueError(
+                f"accumulation_steps must divide the batch of a device: received {steps} for "
+                f"{batch_size}"
+            )
+        noise = None
+        if self.generator.z_dim is not None:
+            noise = self.noise(tf.shape(real_image)[0] if steps == 1 else batch_size, draw)
+        if steps == 1:
+            yield Part(semantics, real_image, noise, tf.GradientTape())
+            return
+        size = batch_size // steps
+        for start in range(0, batch_size, size):
+            yield Part(
+                semantics.rows(start, size),
+                real_image[start : start + size],
+                None if noise is None else noise[start : start + size],
+                tf.GradientTape(),
+            )
+
+    def _minimize(self, losses_of, parts, weights, optimizer):
+        values = [weight.value for weight in weights]
         replicas = tf.distribute.get_replica_context()
-        share = 1.0 / (replicas.num_replicas_in_sync if replicas is not None else 1)
-        gradients = tape.gradient(
-            total, [weight.value for weight in weights], output_gradients=tf.constant(share)
-        )
-        optimizer.apply(gradients, weights)
+        # The optimizer sums gradients over replicas; the loss is the mean over them, and parts.
+        share = 1.0 / self.accumulation_steps
+        if replicas is not None:
+            share /= replicas.num_replicas_in_sync
+        sums, losses = None, {}
+        for index, part in enumerate(parts):
+            # Each part waits for the one before, which is what saves the memory.
+            after = [] if sums is None else [gradient for gradient in sums if gradient is not None]
+            hold = hold_state(statistics=False) if index else contextlib.nullcontext()
+            with tf.control_dependencies(after), hold:
+                with part.tape:
+                    part_losses = losses_of(part)
+                    total = tf.add_n(list(part_losses.values())) * share
+                    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+                        total = optimizer.scale_loss(total)
+                gradients = part.tape.gradient(total, values)
+            # A lookup's gradient comes as slices, of another number on each replica.
+            gradients = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
+            sums = (
+                gradients
+                if sums is None
+                else [_add(*pair) for pair in zip(sums, gradients, strict=True)]
+            )
+            for name, loss in part_losses.items():
+                losses[name] = losses.get(name, 0.0) + loss / self.accumulation_steps
+        if self.guard is not None:
+            # A scaled gradient may overflow: its optimizer then skips the step by itself.
+            scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+            watched = [None] * len(sums) if scaled else sums
+            names = [weight.path for weight in weights]
+            checked = self.guard.check(losses, watched, names, tf.convert_to_tensor(self.step))
+            sums = sums if scaled else checked
+        if self.clip_norm:
+            sums = self._clip(sums, replicas)
+        optimizer.apply(sums, weights)
+        return losses
+
+    def _clip(self, gradients, replicas):
+        # By the norm of the global batch's gradient, so that it does not depend on the devices.
+        count = 1 if replicas is None else replicas.num_replicas_in_sync
+        given = [gradient for gradient in gradients if gradient is not None]
+        if count > 1:
+            given = replicas.all_reduce(tf.distribute.ReduceOp.SUM, given)
+        clipped = iter(tf.clip_by_global_norm(given, self.clip_norm)[0])
+        return [None if gradient is None else next(clipped) / count for gradient in gradients]
 
 
-def adam(learning_rate: float, beta_1: float = 0.0, beta_2: float = 0.999) -> keras.optimizers.Adam:
+def adam(
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+    beta_1: float = 0.0,
+    beta_2: float = 0.999,
+    weight_decay: float | None = None,
+) -> keras.optimizers.Adam:
     """Adam as the paper sets it.
 
     Args:
-        learning_rate: float > 0.
+        learning_rate: float > 0, or a schedule.
         beta_1: float in [0, 1). Default 0; released code defaults to 0.9.
         beta_2: float in [0, 1). Default 0.999.
+        weight_decay: float > 0, decoupled from the gradient; None for none.
 
     Returns:
         A Keras optimizer.
     """
-    return keras.optimizers.Adam(learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=1e-8)
+    return Adam(
+        learning_rate,
+        beta_1=beta_1,
+        beta_2=beta_2,
+        epsilon=1e-8,
+        weight_decay=weight_decay or None,
+    )
 
 
 def _logits(features):
     return [scale[-1] for scale in features]
+
+
+def _add(one, other):
+    return one if other is None else other if one is None else one + other

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import keras
@@ -14,12 +15,13 @@ from spade_tf.training.gaugan import GauGAN
 
 def train(
     model: GauGAN,
-    dataset: tf.data.Dataset,
+    dataset: tf.data.Dataset | Callable[[tf.distribute.InputContext], tf.data.Dataset],
     *,
     strategy: tf.distribute.Strategy,
     steps: int,
     start_step: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    jit_compile: bool = False,
 ) -> int:
     """Runs training steps until `steps` are done, or until it is interrupted.
 
@@ -30,10 +32,12 @@ def train(
 
     Args:
         model: a compiled `GauGAN`, made within the strategy's scope.
-        dataset: of global batches, endless, from step `start_step` on.
+        dataset: of global batches, endless, from step `start_step` on; or a function from a
+            `tf.distribute.InputContext` to a worker's share of them, in batches of one replica.
         strategy: a `tf.distribute` strategy.
         steps: int, steps in all, those before `start_step` included.
         start_step: int >= 0, steps already done.
+        jit_compile: bool, whether XLA compiles the step. Default False.
         callbacks: Keras callbacks. Setting `model.stop_training` ends the training.
 
     Returns:
@@ -43,14 +47,22 @@ def train(
     callback_list.set_params({"steps": steps, "epochs": 1, "start_step": start_step})
     model.stop_training = False
 
+    replica_step = tf.function(model.train_step, jit_compile=True) if jit_compile else None
+    replica_step = replica_step or model.train_step
+
     # Seen by AutoGraph as one call: the loop itself stays in Python, the step does not.
     @tf.function
     def train_step(batch):
-        losses = strategy.run(model.train_step, args=(batch,))
+        losses = strategy.run(replica_step, args=(batch,))
         mean = tf.distribute.ReduceOp.MEAN
         return {name: strategy.reduce(mean, loss, axis=None) for name, loss in losses.items()}
 
-    batches: Iterable = strategy.experimental_distribute_dataset(dataset)
+    distribute = (
+        strategy.experimental_distribute_dataset
+        if isinstance(dataset, tf.data.Dataset)
+        else strategy.distribute_datasets_from_function
+    )
+    batches: Iterable = distribute(dataset)
     step = start_step
     with _stop_on_signals(model):
         callback_list.on_train_begin()
@@ -59,7 +71,10 @@ def train(
         iterator = iter(batches)
         while step < steps and not model.stop_training:
             callback_list.on_train_batch_begin(step)
-            logs = train_step(next(iterator))
+            start = time.perf_counter()
+            batch = next(iterator)
+            model.seconds_waited_for_data = time.perf_counter() - start
+            logs = train_step(batch)
             step += 1
             callback_list.on_train_batch_end(step, logs)
         callback_list.on_epoch_end(0, logs)

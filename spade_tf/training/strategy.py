@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import socket
+import time
+
 import tensorflow as tf
+
+STRATEGIES = ("auto", "one", "mirrored", "multi_worker_mirrored", "tpu")
 
 
 def configure_virtual_cpus(count: int) -> None:
@@ -23,21 +30,64 @@ def configure_virtual_cpus(count: int) -> None:
         )
     except RuntimeError as error:
         raise ValueError(
-            f"num_virtual_cpus={count} must be set before TensorFlow starts"
+            f"num_virtual_cpus must be set before TensorFlow starts: received {count}"
         ) from error
 
 
-def make_strategy() -> tf.distribute.Strategy:
-    """A strategy over all GPUs, or else over all logical CPUs.
+def make_strategy(name: str = "auto", connect_seconds: float = 300.0) -> tf.distribute.Strategy:
+    """A strategy by its name.
+
+    Args:
+        name: "one" (TensorFlow's default strategy, which distributes nothing); "mirrored", over
+            all GPUs of the machine, or else its logical CPUs; "multi_worker_mirrored", over the
+            workers that the environment variable TF_CONFIG names; "tpu"; or "auto":
+            "multi_worker_mirrored" where TF_CONFIG names several workers, else "mirrored" where
+            there are several devices, else "one".
+        connect_seconds: float > 0, how long to wait for the other workers.
 
     Returns:
-        `MirroredStrategy` where there are several devices, TensorFlow's default strategy (which
-        distributes nothing) where there is one.
+        The strategy.
+
+    Raises:
+        ValueError: if there is no such strategy, TF_CONFIG cannot be used, or a worker cannot be
+            reached.
     """
+    if name not in STRATEGIES:
+        raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}: received {name!r}")
+    workers = _workers() if name in ("auto", "multi_worker_mirrored") else []
+    if name == "multi_worker_mirrored" and not workers:
+        raise ValueError(
+            "strategy=multi_worker_mirrored needs TF_CONFIG, such as "
+            '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", '
+            '"index": 0}}'
+        )
+    if name == "multi_worker_mirrored" or len(workers) > 1:
+        _wait_for_names(workers)
+        options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=connect_seconds)
+        try:
+            return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+        except (tf.errors.OpError, RuntimeError) as error:
+            raise ValueError(
+                f"TF_CONFIG: the workers {', '.join(workers)} did not come together "
+                f"({' '.join(str(error).split())[:200]}); start all of them, and see that they "
+                "reach one another"
+            ) from error
+    if name == "tpu":
+        try:
+            resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect()
+        except (ValueError, tf.errors.OpError) as error:
+            raise ValueError(f"strategy=tpu: no TPU was found ({error})") from error
+        return tf.distribute.TPUStrategy(resolver)
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    if len(devices) == 1:
+    if name == "one" or (name == "auto" and len(devices) == 1):
         return tf.distribute.get_strategy()
     return tf.distribute.MirroredStrategy([device.name for device in devices])
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes: the only one, or the first worker."""
+    resolver = strategy.cluster_resolver
+    return resolver is None or not resolver.task_type or resolver.task_id == 0
 
 
 def check_batch_size(batch_size: int, strategy: tf.distribute.Strategy) -> None:
@@ -54,3 +104,43 @@ def check_batch_size(batch_size: int, strategy: tf.distribute.Strategy) -> None:
             f"batch_size must be a multiple of the {replicas} devices: received {batch_size}; "
             f"the nearest is {nearest}"
         )
+
+
+def _workers() -> list[str]:
+    text = os.environ.get("TF_CONFIG", "")
+    if not text:
+        return []
+    try:
+        config = json.loads(text)
+        workers = list(config["cluster"]["worker"])
+        index = config["task"]["index"]
+        if config["task"]["type"] != "worker" or not 0 <= index < len(workers):
+            raise ValueError(f"no task {config['task']}")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"TF_CONFIG cannot be used ({type(error).__name__}: {error}): received {text[:200]}; "
+            'give {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", '
+            '"index": 0}}'
+        ) from error
+    return workers
+
+
+def _wait_for_names(workers: list[str], seconds: float = 30.0) -> None:
+    """Raises a ValueError if a worker's host has no address: TensorFlow would wait for ever."""
+    deadline = time.monotonic() + seconds
+    for worker in workers:
+        host, _, port = worker.rpartition(":")
+        if not host or not port.isdecimal():
+            raise ValueError(f"TF_CONFIG: a worker must be host:port: received {worker!r}")
+        while True:
+            try:
+                socket.getaddrinfo(host, int(port))
+                break
+            except OSError as error:
+                # The names of a cluster that is just starting may take a while.
+                if time.monotonic() > deadline:
+                    raise ValueError(
+                        f"TF_CONFIG: {worker} cannot be reached ({error}); correct the name, or "
+                        "start that worker first"
+                    ) from error
+                time.sleep(1)

@@ -88,6 +88,17 @@ def test_copies_to_another_network():
         average.copy_to(other.variables[:1])
 
 
+def test_keeps_the_averages_in_a_network_that_is_given():
+    block, other = _block(), _block()
+    average = WeightAverage(block.variables, decay=0.5, averages=other.variables)
+    for expected, value in zip(_values(block.variables), _values(other.variables), strict=True):
+        np.testing.assert_array_equal(expected, value)
+    _perturb(block.variables, 1.0)
+    before = other.conv_0.kernel.numpy()
+    average.update()
+    np.testing.assert_allclose(other.conv_0.kernel.numpy(), before + 0.5, rtol=1e-6)
+
+
 def test_paths_are_those_of_the_network_but_for_the_first_part():
     block = _block()
     average = WeightAverage(block.variables)

@@ -1,0 +1,148 @@
+"""What is measured on pictures that are not trained on, as training goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from spade_tf.layers.normalization import BatchNorm
+from spade_tf.layers.state import hold_state
+from spade_tf.training.checkpoints import Checkpoints
+from spade_tf.training.gaugan import GauGAN
+
+
+class ReestimateStatistics(keras.callbacks.Callback):
+    """Gives the averaged generator batch statistics of its own.
+
+    Averaged weights make activations that the running averages of the trained generator do not
+    describe. They are replaced by the plain average over some batches, just before whatever is
+    done at the same step: put this callback before those.
+
+    Args:
+        batches: what to go through, the same each time.
+        every: int >= 1, steps between two estimates.
+
+    Reference: Yaz et al. 2018, https://arxiv.org/abs/1806.04498 (averages); Wu & Johnson 2021,
+        section 3, https://arxiv.org/abs/2105.07576 (statistics estimated again).
+    """
+
+    def __init__(self, batches: Iterable[Mapping[str, tf.Tensor]], every: int):
+        super().__init__()
+        self.batches = batches
+        self.every = every
+
+    def on_train_begin(self, logs=None):
+        """Forgets what an earlier training traced."""
+        self.function = tf.function(self._generate)
+        self.step = self.params["start_step"]
+        self.estimated = self.step
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Estimates."""
+        self.step = batch
+        if batch % self.every == 0 or batch == self.params["steps"]:
+            self.estimate()
+
+    def on_train_end(self, logs=None):
+        """Estimates for the last step."""
+        if self.estimated != self.step:
+            self.estimate()
+
+    def estimate(self) -> None:
+        """Goes through the batches once."""
+        for norm in _batch_norms(self.model.average_generator):
+            norm.num_batches.assign(0)
+        for batch in self.batches:
+            self.function(batch)
+        self.estimated = self.step
+
+    def _generate(self, batch):
+        model: GauGAN = self.model
+        generator: keras.Model = model.average_generator
+        norms = _batch_norms(generator)
+        z = None
+        if generator.z_dim is not None:
+            z = model.noise(tf.shape(batch["image"])[0], 0)
+            if model.encoder is not None:
+                z = model.sampling(*model.encoder(batch["image"], training=False), noise=z)
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.momentum = None
+        try:
+            with hold_state(statistics=False):
+                generator(inputs=model.semantics(batch), z=z, training=True)
+        finally:
+            for norm, momentum in zip(norms, momenta, strict=True):
+                norm.momentum = momentum
+
+
+class Evaluate(keras.callbacks.Callback):
+    """Runs the model's `test_step` over a data set every so many steps.
+
+    Means are appended as lines to a JSON Lines file, and added to the logs of the step as
+    `evaluation/...`; `evaluation/gap` is the difference of `l1` between the running statistics
+    and those of the batch. The best model so far, by `l1` with running statistics, is kept.
+
+    Args:
+        batches: to evaluate on, all of them each time.
+        path: of the file.
+        every: int >= 1, steps between two evaluations.
+        best: where to keep the best model; None to keep none.
+    """
+
+    def __init__(
+        self,
+        batches: Iterable[Mapping[str, tf.Tensor]],
+        path: str | os.PathLike[str],
+        every: int,
+        best: Checkpoints | None = None,
+    ):
+        super().__init__()
+        self.batches = batches
+        self.path = Path(path)
+        self.every = every
+        self.best = best
+
+    def on_train_begin(self, logs=None):
+        """Reads what was measured before, up to the step that training goes on from."""
+        self.function = tf.function(self.model.test_step)
+        start = self.params["start_step"]
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        self.records = [json.loads(line) for line in lines if line.endswith("}")]
+        self.records = [record for record in self.records if record["step"] <= start]
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Evaluates."""
+        if batch % self.every and batch != self.params["steps"]:
+            return
+        sums: dict[str, float] = {}
+        count = 0
+        for test_batch in self.batches:
+            size = test_batch["image"].shape[0]
+            for name, value in self.function(test_batch).items():
+                sums[name] = sums.get(name, 0.0) + float(value) * size
+            count += size
+        record = {f"evaluation/{name}": value / count for name, value in sums.items()}
+        record["evaluation/gap"] = (
+            record["evaluation/inference/l1"] - record["evaluation/training/l1"]
+        )
+        if logs is not None:
+            logs.update({name: tf.constant(value) for name, value in record.items()})
+        before = [past["evaluation/inference/l1"] for past in self.records]
+        self.records.append({"step": batch} | record)
+        temporary = self.path.with_name(self.path.name + ".part")
+        temporary.write_text("".join(json.dumps(past) + "\n" for past in self.records))
+        os.replace(temporary, self.path)
+        if self.best is not None and record["evaluation/inference/l1"] < min(
+            before, default=float("inf")
+        ):
+            self.best.save(batch)
+
+
+def _batch_norms(network: keras.Model) -> list[BatchNorm]:
+    return [layer for layer in network._flatten_layers() if isinstance(layer, BatchNorm)]
