@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
+from pipelines import records as shards
 from pipelines import transforms
 from pipelines.schema import DataError
 
@@ -14,8 +15,21 @@ if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 _AUTO_CACHE_BYTES = 256 * 2**20
+# What the sides of pictures are rounded to where nothing scales or crops them.
+_MULTIPLE = 32
 
 Size = int | tuple[int, int]
+
+PREPROCESS = (
+    "resize_and_crop",
+    "crop",
+    "scale_width",
+    "scale_width_and_crop",
+    "scale_short_side",
+    "scale_short_side_and_crop",
+    "fixed",
+    "none",
+)
 
 
 def make_dataset(
@@ -32,24 +46,35 @@ def make_dataset(
     shuffle_buffer: int = 2048,
     cache: bool | str = "auto",
     with_instance: bool = False,
+    preprocess: str = "resize_and_crop",
+    color_jitter: float = 0.0,
+    num_input_pipelines: int = 1,
+    input_pipeline_id: int = 0,
+    on_corrupt_record: str = "stop",
 ) -> tf.data.Dataset:
     """Returns batches for training or evaluation.
 
     Training goes on for ever: each epoch shuffles the records with a seed made of `seed` and the
-    number of the epoch, and an example is augmented (scaled to `load_size`, cropped at random,
-    mirrored) with a seed made of `seed` and its position in the stream, counted over all epochs.
-    So the stream from `start_step` on is exactly what an uninterrupted one goes on with; records
-    skipped for that are read but not decoded. Batches run across the ends of epochs.
+    number of the epoch, and an example is augmented (scaled, cropped at random, mirrored) with a
+    seed made of `seed` and its position in the stream, counted over all epochs. So the stream from
+    `start_step` on is exactly what an uninterrupted one goes on with; records skipped for that are
+    read but not decoded. Batches run across the ends of epochs.
 
-    Evaluation is one pass in the order of storage, scaled to `crop_size`, neither cropped nor
-    mirrored; the last batch may be smaller.
+    Evaluation is one pass in the order of storage, neither cropped at random nor mirrored; the
+    last batch may be smaller.
+
+    Several workers share out the rows of each global batch: worker `i` of `n` decodes rows
+    `[i B/n, (i+1) B/n)` and no others (it reads the records of all, still encoded). Their batches,
+    one after the other, are the batch that a single worker would have. Give each worker its own
+    stream, as `tf.distribute.Strategy.distribute_datasets_from_function` does; sharding by
+    `tf.distribute` is turned off for it.
 
     Args:
         builder: of a prepared data set, as `pipelines.prepare.open_dataset` returns it.
         split: such as `"train"`, or a part of it, such as `"train[:10]"`.
         batch_size: int, at least 1; the global batch where training is distributed.
         load_size: height and width that the image is scaled to before it is cropped, in pixels
-            (one number for a square), or None to crop it as it is. For training only.
+            (one number for a square), or None to crop it as it is.
         crop_size: height and width of what is returned, in pixels (one number for a square).
         flip: whether to mirror half of the examples. For training only.
         seed: int. For training only.
@@ -59,63 +84,145 @@ def make_dataset(
             For training only.
         cache: whether the encoded records are kept in memory; `"auto"` does up to 256 MiB.
         with_instance: whether batches hold `instance`.
+        preprocess: how an image gets its size, one of `PREPROCESS`:
+            `resize_and_crop` scales to `load_size`, whatever the shape, then crops;
+            `crop` crops as it is;
+            `scale_width` scales to the width of `load_size`, the height follows;
+            `scale_width_and_crop` then crops;
+            `scale_short_side` scales the shorter side to the smaller of `load_size`;
+            `scale_short_side_and_crop` then crops;
+            `fixed` scales to `crop_size`, whatever the shape (so with its aspect ratio);
+            `none` rounds both sides to multiples of 32.
+            Crops are uniform over all places where they fit; evaluation scales by
+            `resize_and_crop` to `crop_size`, by the other two that crop to where `crop_size` just
+            has its width or shorter side, and crops in the middle. Where nothing sets both sides,
+            images of one batch must have the same shape.
+        color_jitter: 0 to 1, how far brightness, contrast and saturation may change; hue by a
+            tenth of that, in turns. For training only.
+        num_input_pipelines: int, at least 1, the number of workers; it must divide `batch_size`.
+        input_pipeline_id: int, which of them this one is, from 0 on.
+        on_corrupt_record: `"stop"` or `"skip"`; see `pipelines.records.read_records`.
 
     Returns:
         Dataset of dictionaries: `image` float32 `[B, H, W, 3]`, -1 to 1; `label` int32
-        `[B, H, W]`; `instance` int32 `[B, H, W]`, if asked for. Shapes are static, except for the
-        batch axis in evaluation.
+        `[B, H, W]`, or `condition` float32 `[B, H, W, C]`, 0 to 1, of data sets that have
+        continuous maps instead; `instance` int32 `[B, H, W]`, if asked for. `B` is
+        `batch_size / num_input_pipelines`. Shapes are static, except for the batch axis in
+        evaluation and sizes that follow from the image.
 
     Raises:
         DataError: if an argument is out of range, the crop is larger than the loaded image, or
             the data set has no such split or no instance maps.
     """
-    height, width = _pair("crop_size", crop_size)
     for name, value, least in (
         ("batch_size", batch_size, 1),
         ("start_step", start_step, 0),
         ("shuffle_buffer", shuffle_buffer, 1),
+        ("num_input_pipelines", num_input_pipelines, 1),
     ):
         if value < least:
             raise DataError(f"{name}: {value} received; give {least} or more")
     if cache not in (True, False, "auto"):
         raise DataError(f"cache: {cache!r} received; give True, False or 'auto'")
+    if not 0 <= input_pipeline_id < num_input_pipelines:
+        raise DataError(
+            f"input_pipeline_id: {input_pipeline_id} received; give 0 to {num_input_pipelines - 1}"
+        )
+    if batch_size % num_input_pipelines:
+        raise DataError(
+            f"batch_size: {batch_size} received, which {num_input_pipelines} input pipelines "
+            f"cannot share out evenly; give a multiple of {num_input_pipelines}"
+        )
     if with_instance and "instance" not in builder.info.features:
         raise DataError(
             f"with_instance: True received, but {builder.info.full_name} has no instance maps; "
             "turn instances off, or prepare it from a source that has them"
         )
-
-    records, num_examples = _records(builder, split, cache, with_instance)
-    start = start_step * batch_size
-    if training:
-        operations = [transforms.random_crop(height, width)]
-        if load_size is not None:
-            load_height, load_width = _pair("load_size", load_size)
-            if height > load_height or width > load_width:
-                raise DataError(
-                    f"crop_size: {height}x{width} received, larger than load_size "
-                    f"{load_height}x{load_width} (height x width); lower it or raise load_size"
-                )
-            operations.insert(0, transforms.resize(load_height, load_width))
-        if flip:
-            operations.append(transforms.random_flip())
-        records = _shuffled_epochs(records, num_examples, start, seed, shuffle_buffer)
-    else:
-        operations = [transforms.resize(height, width)]
-        records = records.skip(start).enumerate(start)
+    operations = _sizing(preprocess, load_size, crop_size, training)
+    if training and flip:
+        operations.append(transforms.random_flip())
+    if not 0 <= color_jitter <= 1:
+        raise DataError(f"color_jitter: {color_jitter} received; give 0 to 1")
+    if training and color_jitter:
+        operations.append(
+            transforms.color_jitter(
+                brightness=color_jitter,
+                contrast=color_jitter,
+                saturation=color_jitter,
+                hue=color_jitter / 10,
+            )
+        )
     operations.append(transforms.normalize())
 
+    records, num_examples = _records(builder, split, cache, with_instance, on_corrupt_record)
+    start = start_step * batch_size
+    if training:
+        records = _shuffled_epochs(records, num_examples, start, seed, shuffle_buffer)
+    else:
+        records = records.skip(start).enumerate(start)
+    share = batch_size // num_input_pipelines
+    if num_input_pipelines > 1:
+        first = input_pipeline_id * share
+        records = records.filter(lambda position, _: (position % batch_size - first) // share == 0)
     dataset = records.map(
         _preprocess(builder, operations, seed),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
-    dataset = dataset.batch(batch_size, drop_remainder=training).prefetch(tf.data.AUTOTUNE)
+    dataset = dataset.batch(share, drop_remainder=training).prefetch(tf.data.AUTOTUNE)
     options = tf.data.Options()
     options.deterministic = True
-    # The files cannot be told apart behind the shuffled epochs, so workers share out the examples.
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    # Examples run beside one another already; operations that split up as well get in their way.
+    options.threading.max_intra_op_parallelism = 1
+    # One stream for all is shared out by rows of the batches; streams of workers are their shares
+    # already. Files cannot be told apart behind the shuffled epochs.
+    policy = tf.data.experimental.AutoShardPolicy
+    options.experimental_distribute.auto_shard_policy = (
+        policy.DATA if num_input_pipelines == 1 else policy.OFF
+    )
     return dataset.with_options(options)
+
+
+def _sizing(
+    preprocess: str, load_size: Size | None, crop_size: Size, training: bool
+) -> list[transforms.Transform]:
+    """Returns the operations that give an image its size."""
+    height, width = _pair("crop_size", crop_size)
+    load = None if load_size is None else _pair("load_size", load_size)
+    crop = transforms.random_crop(height, width)
+    if not training:
+        # What is cropped at random in training is shown as far as it fits.
+        load = (height, width)
+        crop = transforms.center_crop(height, width)
+    if preprocess not in PREPROCESS:
+        raise DataError(f"preprocess: {preprocess!r} received; give one of {', '.join(PREPROCESS)}")
+    if preprocess == "none":
+        return [transforms.round_to_multiple(_MULTIPLE)]
+    if preprocess == "fixed" or (preprocess == "resize_and_crop" and not training):
+        return [transforms.resize(height, width)]
+    if preprocess == "crop" or (preprocess == "resize_and_crop" and load is None):
+        return [crop]
+    if load is None:
+        raise DataError(
+            f"load_size: None received, but preprocess {preprocess} scales to it; give a number"
+        )
+    if not training and not preprocess.endswith("_and_crop"):
+        load = _pair("load_size", load_size if load_size is not None else crop_size)
+    if preprocess == "resize_and_crop":
+        if height > load[0] or width > load[1]:
+            raise DataError(
+                f"crop_size: {height}x{width} received, larger than load_size "
+                f"{load[0]}x{load[1]} (height x width); lower it or raise load_size"
+            )
+        return [transforms.resize_and_random_crop(*load, height, width)]
+    if preprocess.startswith("scale_width"):
+        scale = transforms.scale_width(load[1])
+    elif training:
+        scale = transforms.scale_short_side(min(load))
+    else:
+        # Otherwise a crop that is not square would not fit into the shorter side.
+        scale = transforms.scale_short_side(max(load) if "crop" in preprocess else min(load))
+    return [scale, crop] if preprocess.endswith("_and_crop") else [scale]
 
 
 def _pair(name: str, size: Size) -> tuple[int, int]:
@@ -126,33 +233,32 @@ def _pair(name: str, size: Size) -> tuple[int, int]:
 
 
 def _records(
-    builder: tfds.core.DatasetBuilder, split: str, cache: bool | str, with_instance: bool
+    builder: tfds.core.DatasetBuilder,
+    split: str,
+    cache: bool | str,
+    with_instance: bool,
+    on_corrupt_record: str,
 ) -> tuple[tf.data.Dataset, int]:
     """Returns the records of a split, their images still encoded, and how many they are."""
     import tensorflow_datasets as tfds
 
-    try:
-        info = builder.info.splits[split]
-    except (KeyError, ValueError):
-        raise DataError(
-            f"split: {split!r} is not in {builder.info.full_name}; give one of "
-            f"{', '.join(builder.info.splits)}, or a part such as 'train[:10]'"
-        ) from None
-    if info.num_examples == 0:
-        raise DataError(f"split: {split!r} of {builder.info.full_name} is empty; give another")
-    keys = ["image", "label"] + ["instance"] * with_instance
-    records = builder.as_dataset(
-        split=split,
-        shuffle_files=False,
-        decoders={
-            key: tfds.decode.SkipDecoding() for key in builder.info.features if key != "name"
-        },
-        # A cache below this one, put there by TFDS for small data sets, would be a second copy.
-        read_config=tfds.ReadConfig(try_autocache=False),
-    ).map(lambda record: {key: record[key] for key in keys})
-    if cache is True or (cache == "auto" and info.num_bytes <= _AUTO_CACHE_BYTES):
+    features = builder.info.features
+    keys = [key for key in ("image", "label", "condition") if key in features]
+    keys += ["instance"] * with_instance
+    decoders = {key: tfds.decode.SkipDecoding() for key in features if key != "name"}
+
+    def parse(serialized: tf.Tensor) -> transforms.Example:
+        record = features.deserialize_example(serialized, decoders=decoders)
+        return {key: record[key] for key in keys}
+
+    serialized, num_records = shards.read_records(
+        builder, split, on_corrupt_record=on_corrupt_record
+    )
+    records = serialized.map(tf.autograph.experimental.do_not_convert(parse))
+    num_bytes = builder.info.splits[split].num_bytes
+    if cache is True or (cache == "auto" and num_bytes <= _AUTO_CACHE_BYTES):
         records = records.cache()
-    return records, info.num_examples
+    return records, num_records
 
 
 def _shuffled_epochs(
@@ -184,7 +290,8 @@ def _preprocess(
     def preprocess(position: tf.Tensor, record: transforms.Example) -> transforms.Example:
         example = {"seed": tf.stack([tf.constant(seed, tf.int64), position])}
         for key, encoded in record.items():
-            example[key] = _decode(key, encoded, builder.info.features[key].tf_dtype)
+            feature = builder.info.features[key]
+            example[key] = _decode(key, encoded, feature.tf_dtype, feature.shape[-1])
         for operation in operations:
             example = operation(example)
         del example["seed"]
@@ -194,10 +301,13 @@ def _preprocess(
     return tf.autograph.experimental.do_not_convert(preprocess)
 
 
-def _decode(key: str, encoded: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+def _decode(key: str, encoded: tf.Tensor, dtype: tf.DType, channels: int) -> tf.Tensor:
     if key == "image":
         # This one reads PNG as well. The accurate transform is what other libraries default to.
         image = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
         return tf.cast(image, tf.float32)
+    if key == "condition":
+        condition = tf.io.decode_png(encoded, channels=channels, dtype=dtype)
+        return tf.cast(condition, tf.float32) / float(dtype.max)
     ids = tf.io.decode_png(encoded, channels=1, dtype=dtype)
     return tf.cast(tf.squeeze(ids, axis=-1), tf.int32)

@@ -1,6 +1,6 @@
-"""Finds the files of a data set and reads them, so that no bad file gets further than here.
+"""Reads the files of a data set, so that no bad file gets further than here.
 
-Every check ends in a `DataError` that names the file, what was found in it and the way out.
+Every check ends in a `BadFileError` that names the file, what was found in it and the way out.
 """
 
 from __future__ import annotations
@@ -13,33 +13,15 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from pipelines.schema import MAX_IDS, DataError
-
-_JPEG_SUFFIXES = (".jpg", ".jpeg")
-_SUFFIXES = (".png", *_JPEG_SUFFIXES)
-_UNREAD_SUFFIXES = (".bmp", ".gif", ".ppm", ".tga", ".tif", ".tiff", ".webp")
+from pipelines.listing import Pair, enumerate_few, jpeg_mask
+from pipelines.listing import list_images as list_images
+from pipelines.palettes import Palette
+from pipelines.schema import MAX_IDS, BadFileError, DataError
 
 _SAVE_AS_IDS = "save it as a single-channel 8-bit or 16-bit PNG whose values are the ids"
 _SAVE_AS_IMAGE = "save it as an 8-bit RGB or greyscale JPEG or PNG"
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_NUM_NAMED = 3
-
-
-class Pair(NamedTuple):
-    """The files of one example.
-
-    Attributes:
-        stem: the file name that all of them share, without its suffix.
-        image: the photograph, JPEG or PNG.
-        label: the label map, PNG.
-        instance: the instance map, PNG, or None.
-    """
-
-    stem: str
-    image: Path
-    label: Path
-    instance: Path | None
 
 
 class EncodedImage(NamedTuple):
@@ -56,98 +38,6 @@ class EncodedImage(NamedTuple):
     width: int
 
 
-def list_images(directory: Path, layout: str) -> dict[str, Path]:
-    """Returns the PNG and JPEG files of a directory by stem, in the order of their stems.
-
-    Args:
-        directory: where to look; directories below it are not entered, hidden files not taken.
-        layout: the layout wanted, quoted in the error messages.
-
-    Raises:
-        DataError: if the directory is missing, unreadable or without such files, if two files
-            share a stem, or if there is a picture in a format that is not read.
-    """
-    try:
-        entries = sorted(directory.iterdir())
-    except FileNotFoundError:
-        raise DataError(f"{directory}: no such folder; the layout wanted is {layout}") from None
-    except OSError as error:
-        raise DataError(
-            f"{directory}: cannot be listed ({error.strerror}); the layout wanted is {layout}"
-        ) from None
-
-    by_stem: dict[str, Path] = {}
-    for path in entries:
-        suffix = path.suffix.lower()
-        if path.name.startswith("."):
-            continue
-        if suffix in _UNREAD_SUFFIXES:
-            raise DataError(f"{path}: {suffix} files are not read; convert it to PNG or JPEG")
-        if suffix not in _SUFFIXES:
-            continue
-        if path.stem in by_stem:
-            raise DataError(
-                f"{path}: same stem as {by_stem[path.stem].name}; rename or remove one of the two"
-            )
-        by_stem[path.stem] = path
-    if not by_stem:
-        raise DataError(
-            f"{directory}: no images in it ({', '.join(_SUFFIXES)}); the layout wanted is {layout}"
-        )
-    return by_stem
-
-
-def find_pairs(
-    image_dir: Path, label_dir: Path, instance_dir: Path | None, layout: str
-) -> list[Pair]:
-    """Matches photographs with label maps, and instance maps if there are any, by stem.
-
-    Args:
-        image_dir: folder of the photographs.
-        label_dir: folder of the label maps.
-        instance_dir: folder of the instance maps, or None.
-        layout: the layout wanted, quoted in the error messages.
-
-    Returns:
-        The pairs, in the order of their stems.
-
-    Raises:
-        DataError: as `list_images`; if a file lacks its counterpart; if a mask is a JPEG.
-    """
-    images = list_images(image_dir, layout)
-    masks = {label_dir: list_images(label_dir, layout)}
-    if instance_dir is not None:
-        masks[instance_dir] = list_images(instance_dir, layout)
-
-    for mask_dir, by_stem in masks.items():
-        for path in by_stem.values():
-            if path.suffix.lower() in _JPEG_SUFFIXES:
-                raise _jpeg_mask(path)
-        _check_matched(images, image_dir, by_stem, mask_dir)
-    labels = masks[label_dir]
-    instances = masks.get(instance_dir, {}) if instance_dir is not None else {}
-    return [Pair(stem, path, labels[stem], instances.get(stem)) for stem, path in images.items()]
-
-
-def _check_matched(
-    images: dict[str, Path], image_dir: Path, masks: dict[str, Path], mask_dir: Path
-) -> None:
-    for haves, lacks, where in ((images, masks, mask_dir), (masks, images, image_dir)):
-        alone = [path for stem, path in haves.items() if stem not in lacks]
-        if alone:
-            raise DataError(
-                f"{alone[0].parent}: {len(alone)} of {len(haves)} files have no counterpart of the "
-                f"same stem in {where}: {_enumerate([path.name for path in alone])}; "
-                "add the missing files or remove these"
-            )
-
-
-def _enumerate(values: Sequence[object]) -> str:
-    named = ", ".join(str(value) for value in values[:_NUM_NAMED])
-    rest = len(values) - _NUM_NAMED
-    return f"{named} and {rest} more" if rest > 0 else named
-
-
 def read_image(path: Path) -> EncodedImage:
     """Reads a photograph and decodes it whole, as training will.
 
@@ -157,7 +47,7 @@ def read_image(path: Path) -> EncodedImage:
         path: a JPEG or PNG file, RGB or greyscale, or a PNG with an opaque palette.
 
     Raises:
-        DataError: if the file is unreadable, empty, truncated, neither JPEG nor PNG, or of a
+        BadFileError: if the file is unreadable, empty, truncated, neither JPEG nor PNG, or of a
             colour mode that does not turn into RGB without loss of meaning (alpha, CMYK).
     """
     import tensorflow as tf
@@ -167,69 +57,151 @@ def read_image(path: Path) -> EncodedImage:
         mode, width, height = image.mode, image.width, image.height
         opaque_palette = mode == "P" and "transparency" not in image.info
         if mode not in ("RGB", "L") and not opaque_palette:
-            raise DataError(f"{path}: photograph in mode {mode}; {_SAVE_AS_IMAGE}")
+            raise BadFileError(path, "image mode", f"photograph in mode {mode}; {_SAVE_AS_IMAGE}")
     # Training decodes with TensorFlow, whose decoder is stricter than Pillow's in places.
     try:
         tf.io.decode_image(encoded, channels=3, expand_animations=False)
     except tf.errors.InvalidArgumentError:
-        raise DataError(
-            f"{path}: truncated or damaged, cannot be decoded; replace it or remove its pair"
+        raise BadFileError(
+            path,
+            "truncated",
+            "truncated or damaged, cannot be decoded; replace it or remove its pair",
         ) from None
     return EncodedImage(encoded=encoded, height=height, width=width)
 
 
-def read_ids(path: Path) -> np.ndarray:
+def read_ids(path: Path, *, palette_indices: bool = False) -> np.ndarray:
     """Reads a map of ids, be they label or instance ids.
 
     Args:
         path: a single-channel PNG of 8 or 16 bits.
+        palette_indices: whether a PNG with a palette is taken too, for its indices.
 
     Returns:
         uint16 array `[H, W]`.
 
     Raises:
-        DataError: if the file is unreadable, empty, truncated, a JPEG, or does not hold ids
+        BadFileError: if the file is unreadable, empty, truncated, a JPEG, or does not hold ids
             (colour, palette, alpha, less than 8 bits).
     """
     encoded = _read_bytes(path)
     with _open(encoded, path) as image:
         if image.format == "JPEG":
-            raise _jpeg_mask(path)
-        if image.mode == "P":
-            raise DataError(
-                f"{path}: palette PNG (colours, mode P) where ids are expected; if its palette "
-                f"indices are the ids, {_SAVE_AS_IDS}"
+            raise jpeg_mask(path)
+        if image.mode == "P" and not palette_indices:
+            raise BadFileError(
+                path,
+                "palette mask",
+                "palette PNG (colours, mode P) where ids are expected; pass --palette, or if its "
+                f"palette indices are the ids, {_SAVE_AS_IDS}",
             )
         if image.mode in ("RGB", "RGBA"):
-            raise DataError(
-                f"{path}: {image.mode} colour mask where ids are expected; map each colour to its "
-                f"id and {_SAVE_AS_IDS}"
+            raise BadFileError(
+                path,
+                "colour mask",
+                f"{image.mode} colour mask where ids are expected; pass --palette, or map each "
+                f"colour to its id and {_SAVE_AS_IDS}",
             )
         bit_depth = _png_bit_depth(encoded)
         # Some releases of Pillow call 16 bits "I". Fewer than 8 bits are stretched over 0..255 by
         # every decoder, which turns an id into another one.
-        if image.mode not in ("L", "I", "I;16", "I;16B") or bit_depth < 8:
-            raise DataError(
-                f"{path}: {bit_depth}-bit PNG in mode {image.mode} where ids are expected; "
-                f"{_SAVE_AS_IDS}"
+        shallow = bit_depth < 8 and image.mode != "P"
+        if image.mode not in ("L", "I", "I;16", "I;16B", "P") or shallow:
+            raise BadFileError(
+                path,
+                "bit depth",
+                f"{bit_depth}-bit PNG in mode {image.mode} where ids are expected; {_SAVE_AS_IDS}",
             )
-        try:
-            ids = np.asarray(image)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise _damaged(path, error) from None
-    return ids.astype(np.uint16)
+        return _pixels(image, path).astype(np.uint16)
 
 
-def _jpeg_mask(path: Path) -> DataError:
-    return DataError(
-        f"{path}: JPEG mask, whose compression has changed the ids; make it again from the "
-        f"original annotation and {_SAVE_AS_IDS}"
-    )
+def read_colors(path: Path) -> np.ndarray:
+    """Reads a mask that holds colours.
+
+    Args:
+        path: a PNG, RGB, or with a palette (whose colours are taken, not its indices), or RGBA
+            where every pixel is opaque.
+
+    Returns:
+        uint8 array `[H, W, 3]`.
+
+    Raises:
+        BadFileError: if the file is unreadable, empty, truncated, a JPEG, or does not hold colours.
+    """
+    encoded = _read_bytes(path)
+    with _open(encoded, path) as image:
+        if image.format == "JPEG":
+            raise jpeg_mask(path)
+        if image.mode not in ("RGB", "RGBA", "P"):
+            raise BadFileError(
+                path,
+                "bit depth",
+                f"PNG in mode {image.mode} where the colours of a palette are expected; leave "
+                "--palette out if it holds ids, or save it as an RGB or palette PNG",
+            )
+        # Decoding comes first: a damaged file is better called that than converted.
+        pixels = _pixels(image, path)
+        if image.mode == "P":
+            return np.asarray(image.convert("RGB"))
+        if image.mode == "RGBA" and pixels[..., 3].min() < 255:
+            raise BadFileError(
+                path,
+                "colour mask",
+                "RGBA colour mask with transparent pixels, whose colours are in doubt; save it as "
+                "an RGB PNG",
+            )
+        return pixels[..., :3]
 
 
-def _damaged(path: Path, error: Exception) -> DataError:
-    return DataError(
-        f"{path}: truncated or damaged ({_one_line(error)}); replace it or remove its pair"
+def read_condition(path: Path) -> tuple[bytes, tuple[int, ...], int]:
+    """Reads a continuous map, such as edges or a heat map, as far as is needed to check it.
+
+    Args:
+        path: a PNG: greyscale of 8 or 16 bits, RGB or RGBA.
+
+    Returns:
+        The bytes of the file, its shape `(H, W, C)`, and its bits per channel.
+
+    Raises:
+        BadFileError: if the file is unreadable, empty, truncated, or no such PNG.
+    """
+    import tensorflow as tf
+
+    encoded = _read_bytes(path)
+    with _open(encoded, path) as image:
+        bits = _png_bit_depth(encoded)
+        channels = {"L": 1, "I": 1, "I;16": 1, "I;16B": 1, "RGB": 3, "RGBA": 4}.get(image.mode, 0)
+        height, width = image.height, image.width
+        if image.format != "PNG" or not channels or bits not in (8, 16):
+            raise BadFileError(
+                path,
+                "bit depth",
+                f"{image.format} in mode {image.mode} where a continuous map is expected; save it "
+                "as a PNG, greyscale of 8 or 16 bits, RGB or RGBA",
+            )
+    try:
+        tf.io.decode_png(encoded, dtype=tf.uint8 if bits == 8 else tf.uint16)
+    except tf.errors.InvalidArgumentError:
+        raise BadFileError(
+            path,
+            "truncated",
+            "truncated or damaged, cannot be decoded; replace it or remove its pair",
+        ) from None
+    return encoded, (height, width, channels), bits
+
+
+def _pixels(image: Image.Image, path: Path) -> np.ndarray:
+    try:
+        return np.asarray(image)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> BadFileError:
+    return BadFileError(
+        path,
+        "truncated",
+        f"truncated or damaged ({_one_line(error)}); replace it or remove its pair",
     )
 
 
@@ -241,11 +213,15 @@ def _read_bytes(path: Path) -> bytes:
     try:
         encoded = path.read_bytes()
     except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}); check the file and its permissions"
+        raise BadFileError(
+            path,
+            "unreadable",
+            f"cannot be read ({error.strerror}); check the file and its permissions",
         ) from None
     if not encoded:
-        raise DataError(f"{path}: empty file (0 bytes); replace it or remove its pair")
+        raise BadFileError(
+            path, "empty file", "empty file (0 bytes); replace it or remove its pair"
+        )
     return encoded
 
 
@@ -253,10 +229,12 @@ def _open(encoded: bytes, path: Path) -> Image.Image:
     try:
         return Image.open(io.BytesIO(encoded), formats=("JPEG", "PNG"))
     except Image.DecompressionBombError:
-        raise DataError(f"{path}: too many pixels to be read safely; scale it down") from None
+        raise BadFileError(
+            path, "too large", "too many pixels to be read safely; scale it down"
+        ) from None
     except Image.UnidentifiedImageError:
-        raise DataError(
-            f"{path}: truncated, or neither JPEG nor PNG; replace it or remove its pair"
+        raise BadFileError(
+            path, "truncated", "truncated, or neither JPEG nor PNG; replace it or remove its pair"
         ) from None
     except (OSError, SyntaxError, ValueError) as error:
         raise _damaged(path, error) from None
@@ -279,16 +257,26 @@ def encode_ids(ids: np.ndarray, num_ids: int) -> bytes:
     return buffer.getvalue()
 
 
-def check_same_size(ids: np.ndarray, path: Path, image: EncodedImage, image_path: Path) -> None:
+def check_same_size(
+    shape: Sequence[int], path: Path, image: EncodedImage, image_path: Path
+) -> None:
     """Checks that a map covers its photograph pixel for pixel.
 
+    Args:
+        shape: of the map, height and width first.
+        path: of the map.
+        image: the photograph.
+        image_path: of the photograph.
+
     Raises:
-        DataError: if height or width differ.
+        BadFileError: if height or width differ.
     """
-    if ids.shape != (image.height, image.width):
-        raise DataError(
-            f"{path}: {ids.shape[1]}x{ids.shape[0]} pixels (width x height), but {image_path} has "
-            f"{image.width}x{image.height}; scale one to the other (maps by nearest neighbour)"
+    if tuple(shape[:2]) != (image.height, image.width):
+        raise BadFileError(
+            path,
+            "size mismatch",
+            f"{shape[1]}x{shape[0]} pixels (width x height), but {image_path} has "
+            f"{image.width}x{image.height}; scale one to the other (maps by nearest neighbour)",
         )
 
 
@@ -310,7 +298,7 @@ def remap_label(ids: np.ndarray, path: Path, num_classes: int, has_unknown: bool
         uint16 array `[H, W]` with values `0..N-1`, and `N` for unknown.
 
     Raises:
-        DataError: if there is any other id.
+        BadFileError: if there is any other id.
     """
     counts = np.bincount(ids.ravel(), minlength=num_classes)
     unknown = source_unknown_id(num_classes)
@@ -322,13 +310,111 @@ def remap_label(ids: np.ndarray, path: Path, num_classes: int, has_unknown: bool
         remedy = f"correct the file, or pass --num_classes={outside[-1] + 1} if they are classes"
         if outside == [unknown]:
             remedy = "correct the file, or pass has_unknown=True if it marks unlabelled pixels"
-        raise DataError(
-            f"{path}: label ids {_enumerate(outside)} in {counts[outside].sum()} pixels are "
-            f"outside the classes ({allowed}); {remedy}"
+        raise BadFileError(
+            path,
+            "id out of range",
+            f"label ids {enumerate_few(outside)} in {counts[outside].sum()} pixels are "
+            f"outside the classes ({allowed}); {remedy}",
         )
     if not has_unknown:
         return ids
     return np.where(ids == unknown, np.uint16(num_classes), ids)
+
+
+def map_ids(ids: np.ndarray, path: Path, table: Sequence[int]) -> np.ndarray:
+    """Gives each id of a file the id that it is stored as.
+
+    Args:
+        ids: uint16 array `[H, W]`, as `read_ids` returns it.
+        path: the file that they come from, for the error message.
+        table: the new id of each id, -1 for those that may not be there.
+
+    Returns:
+        uint16 array `[H, W]`.
+
+    Raises:
+        BadFileError: if there is an id that may not be there.
+    """
+    counts = np.bincount(ids.ravel(), minlength=len(table))
+    allowed = np.flatnonzero(np.asarray(table) >= 0)
+    outside = [int(i) for i in np.setdiff1d(np.flatnonzero(counts), allowed)]
+    if outside:
+        raise BadFileError(
+            path,
+            "id out of range",
+            f"label ids {enumerate_few(outside)} in {counts[outside].sum()} pixels are none of "
+            f"this data set's ({_ranges(allowed)}); take the file from the original archive again",
+        )
+    return np.asarray(table, np.int32)[ids].astype(np.uint16)
+
+
+def _ranges(ids: np.ndarray) -> str:
+    starts = np.flatnonzero(np.diff(ids, prepend=-2) > 1)
+    parts = [
+        f"{part[0]}..{part[-1]}" if len(part) > 1 else str(part[0])
+        for part in np.split(ids, starts[1:])
+    ]
+    return " and ".join(parts)
+
+
+def decode_image(encoded: bytes) -> np.ndarray:
+    """Returns the pixels of a photograph that `read_image` has checked, uint8 `[H, W, 3]`."""
+    with Image.open(io.BytesIO(encoded)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def scale_image(encoded: bytes, height: int, width: int) -> bytes:
+    """Scales a photograph by antialiased bicubic interpolation.
+
+    Args:
+        encoded: JPEG or PNG.
+        height: in pixels.
+        width: in pixels.
+
+    Returns:
+        A PNG of that size.
+    """
+    with Image.open(io.BytesIO(encoded)) as image:
+        scaled = image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    scaled.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def map_colors(
+    colors: np.ndarray, path: Path, palette: Palette, unknown: int | None
+) -> tuple[np.ndarray, int]:
+    """Turns the colours of a mask into ids.
+
+    Args:
+        colors: uint8 array `[H, W, 3]`, as `read_colors` returns it.
+        path: the file that they come from, for the error message.
+        palette: which colour stands for which id.
+        unknown: the id that colours off the palette are given; None to refuse them.
+
+    Returns:
+        uint16 array `[H, W]`, and how many pixels were off the palette.
+
+    Raises:
+        BadFileError: if there are colours off the palette and `unknown` is None.
+    """
+    ids = palette.to_ids(colors)
+    off = ids < 0
+    count = int(off.sum())
+    if count and unknown is None:
+        strange, pixels = np.unique(colors[off], axis=0, return_counts=True)
+        order = np.argsort(-pixels, kind="stable")
+        named = enumerate_few(["(" + ",".join(map(str, strange[i])) + ")" for i in order])
+        raise BadFileError(
+            path,
+            "off palette",
+            f"{count} of {off.size} pixels have colours that palette {palette.name} does not "
+            f"hold: {named}; correct the mask, give the palette that it was drawn with, or pass "
+            "--off_palette=unknown",
+        )
+    if unknown is not None:
+        ids[off] = unknown
+    return ids.astype(np.uint16), count
 
 
 def largest_label_id(pairs: Sequence[Pair], max_files: int = 1000) -> tuple[int, int]:
@@ -344,6 +430,8 @@ def largest_label_id(pairs: Sequence[Pair], max_files: int = 1000) -> tuple[int,
     looked_at = pairs[:max_files]
     largest = -1
     for pair in looked_at:
+        if pair.label is None:
+            continue
         counts = np.bincount(read_ids(pair.label).ravel(), minlength=256)
         counts[255] = 0
         largest = max([largest, *np.flatnonzero(counts)[-1:].tolist()])

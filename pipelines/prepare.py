@@ -4,24 +4,43 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import shutil
 import tempfile
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from absl import logging
 
+from pipelines import journal as journals
+from pipelines.catalogue import DATASETS, make_builder
+from pipelines.journal import Journal
+from pipelines.palettes import load_palette
 from pipelines.schema import DataError, LabelSet
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
-DATASETS = ("paired_folder", "landscapes")
+    from pipelines.builders.sharded import ShardedBuilder
+
+__all__ = [
+    "DATASETS",
+    "label_set",
+    "open_dataset",
+    "open_directory",
+    "prepare",
+]
 
 OnProgress = Callable[[str, int, int | None], None]
+
+SKIPPED_FILE = "skipped.jsonl"
+
+_SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def prepare(
@@ -29,137 +48,254 @@ def prepare(
     *,
     data_dir: str | os.PathLike[str],
     source_dir: str | os.PathLike[str] | None = None,
+    config: str | None = None,
     num_classes: int | None = None,
     class_names: Sequence[str] | None = None,
+    palette: str | os.PathLike[str] | None = None,
+    off_palette: str = "stop",
+    segmenter: str | os.PathLike[str] | None = None,
+    segmenter_scale: float | None = None,
+    segmenter_offset: float | None = None,
     height: int | None = None,
     width: int | None = None,
     num_train: int | None = None,
     num_val: int | None = None,
     seed: int = 0,
+    on_bad_file: str = "stop",
+    shard_bytes: int = 64 * 2**20,
+    beam_runner: str | None = None,
+    beam_options: Sequence[str] = (),
     on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Writes a data set as TFRecord shards, all of it or nothing.
 
     What has been prepared already is left as it is, provided that it holds what is asked for.
-    No network is used.
+    Killed in the middle, or interrupted, the same call goes on after the last finished shard, if
+    its files are still the same. No network is used.
 
     Args:
-        dataset: `"paired_folder"`, which reads `source_dir` and takes `num_classes` and
-            `class_names`, or `"landscapes"`, which is drawn and takes `height`, `width`,
-            `num_train`, `num_val` and `seed`.
+        dataset: one of `DATASETS`.
         data_dir: the folder that prepared data sets are kept in.
-        source_dir: the folder that holds the source files.
-        num_classes: number of classes, unknown not counted.
+        source_dir: the folder that holds the source files (`pipelines.layouts.LAYOUTS` tells how
+            they lie); for `"manifest"`, the file that lists them.
+        config: which configuration of the data set, such as `"outdoor"` of `"ade20k"`.
+        num_classes: number of classes, unknown not counted, of one's own data.
         class_names: their names, id 0 first.
-        height: in pixels.
-        width: in pixels.
-        num_train: number of examples to train on.
-        num_val: number of examples to evaluate on.
+        palette: where label maps hold colours: one of `pipelines.palettes.PALETTES`, or a file.
+        off_palette: `"stop"` to refuse colours off the palette, `"unknown"` to take them for
+            unknown and count them.
+        segmenter: the network that labels `"flickr_landscapes"`.
+        segmenter_scale: what pixels are multiplied by for it.
+        segmenter_offset: what is added after that.
+        height: in pixels, of `"landscapes"`.
+        width: in pixels, of `"landscapes"`.
+        num_train: number of examples to train on, of `"landscapes"`.
+        num_val: number of examples to evaluate on, of `"landscapes"`.
         seed: int, what is drawn is a function of it.
+        on_bad_file: `"stop"` at the first bad file, or `"skip"` and list them all in
+            `skipped.jsonl` beside the shards.
+        shard_bytes: about how large the shards are.
+        beam_runner: name of the Apache Beam runner that writes the shards, such as
+            `"DirectRunner"`; None to write them one after the other.
+        beam_options: options of the runner, such as `"direct_num_workers=2"`. With runners on
+            other machines, source and data folders must be on a file system that all of them see.
         on_progress: called with the split, the number of its examples done, and the number there
-            will be (None if that is not known). Default: a progress bar on standard error.
+            will be. Default: a progress bar on standard error.
 
     Returns:
         A dictionary: `dataset`, `path`, `num_examples` and `num_shards` by split, `num_bytes`,
-        `seconds`, and `already_prepared`.
+        `seconds`, `already_prepared`, `skipped` (number of files by kind), `skipped_file`
+        (path or None) and `num_off_palette` (pixels).
 
     Raises:
         DataError: if an argument or a source file is bad, if `data_dir` cannot be written, or if
             another source has been prepared in the same place.
     """
     start = time.monotonic()
+    for name, value, choices in (
+        ("on_bad_file", on_bad_file, ("stop", "skip")),
+        ("off_palette", off_palette, ("stop", "unknown")),
+    ):
+        if value not in choices:
+            raise DataError(f"{name}: {value!r} received; give {' or '.join(choices)}")
+    if shard_bytes < 1:
+        raise DataError(f"shard_bytes: {shard_bytes} received; give 1 or more")
+    pipeline_options = _beam_options(beam_runner, beam_options)
     data_dir = Path(data_dir).expanduser()
     # TFDS reads what is there on construction, and says little about what is wrong with it.
     for directory in _prepared_directories(data_dir / dataset):
         open_directory(directory)
-    if dataset == "paired_folder":
-        builder = _paired_folder(
-            source_dir=source_dir,
-            data_dir=data_dir,
-            num_classes=num_classes,
-            class_names=class_names,
-        )
-    elif dataset == "landscapes":
-        builder = _landscapes(
-            data_dir=data_dir,
-            height=height,
-            width=width,
-            num_train=num_train,
-            num_val=num_val,
-            seed=seed,
-        )
-    else:
-        raise DataError(f"dataset: {dataset!r} received; give one of {', '.join(DATASETS)}")
+    builder = make_builder(
+        dataset,
+        data_dir=data_dir,
+        source_dir=source_dir,
+        options={
+            "config": config,
+            "num_classes": num_classes,
+            "class_names": class_names,
+            "palette": None if palette is None else load_palette(palette),
+            "off_palette_unknown": True if off_palette == "unknown" else None,
+            "segmenter": segmenter,
+            "segmenter_scale": segmenter_scale,
+            "segmenter_offset": segmenter_offset,
+            "height": height,
+            "width": width,
+            "num_train": num_train,
+            "num_val": num_val,
+            "seed": seed or None,
+            "skip_bad_files": True if on_bad_file == "skip" and dataset != "landscapes" else None,
+        },
+    )
 
-    already_prepared = Path(builder.data_dir).exists()
+    final = Path(builder.data_dir)
+    already_prepared = final.exists()
     if already_prepared:
         _check_unchanged(builder)
-        logging.info("%s: already prepared in %s", dataset, builder.data_dir)
+        logging.info("%s: already prepared in %s", dataset, final)
     else:
-        _write(builder, data_dir, on_progress)
-    splits = open_directory(Path(builder.data_dir)).info.splits
+        writing = _Written(builder, data_dir, on_bad_file == "skip", shard_bytes)
+        writing.write(on_progress, beam_runner, pipeline_options)
+    splits = open_directory(final).info.splits
+    skipped = read_skipped(final)
     return {
         "dataset": dataset,
-        "path": str(builder.data_dir),
+        "path": str(final),
         "num_examples": {name: split.num_examples for name, split in splits.items()},
         "num_shards": {name: split.num_shards for name, split in splits.items()},
         "num_bytes": sum(split.num_bytes for split in splits.values()),
         "seconds": time.monotonic() - start,
         "already_prepared": already_prepared,
+        "skipped": dict(Counter(entry["kind"] for entry in skipped)),
+        "skipped_file": str(final / SKIPPED_FILE) if skipped else None,
+        "num_off_palette": 0 if already_prepared else writing.num_off_palette,
     }
 
 
-def _paired_folder(
-    *,
-    source_dir: str | os.PathLike[str] | None,
-    data_dir: str | os.PathLike[str],
-    num_classes: int | None,
-    class_names: Sequence[str] | None,
-) -> Any:
-    from pipelines.builders.paired_folder import LAYOUT, PairedFolder
-
-    if source_dir is None:
-        raise DataError(f"source_dir: not given; pass --source_dir=DIR with the layout {LAYOUT}")
-    return PairedFolder(
-        source_dir=source_dir, data_dir=data_dir, num_classes=num_classes, class_names=class_names
-    )
-
-
-def _landscapes(*, data_dir: str | os.PathLike[str], seed: int, **sizes: int | None) -> Any:
-    from pipelines.builders.landscapes import Landscapes
-
-    given: dict[str, Any] = {name: size for name, size in sizes.items() if size is not None}
-    return Landscapes(data_dir=data_dir, seed=seed, **given)
-
-
-def _write(builder: Any, data_dir: Path, on_progress: OnProgress | None) -> None:
-    import tensorflow_datasets as tfds
-
-    created = _missing_directories(Path(builder.data_dir).parent)
-    try:
-        with contextlib.ExitStack() as stack:
-            _report_progress(builder, on_progress or stack.enter_context(_progress_bars()))
-            # TFDS makes its folder for downloads even for a data set that has none.
-            downloads = stack.enter_context(tempfile.TemporaryDirectory())
-            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-            tfds.disable_progress_bar()
-            stack.callback(tfds.enable_progress_bar)
-            builder.download_and_prepare(
-                download_dir=downloads,
-                download_config=tfds.download.DownloadConfig(try_download_gcs=False),
+def _beam_options(beam_runner: str | None, beam_options: Sequence[str]) -> Any:
+    if beam_runner is None:
+        if beam_options:
+            raise DataError(
+                f"beam_options: {', '.join(beam_options)} received without a runner; pass "
+                "--beam_runner=DirectRunner, or leave them out"
             )
-    except BaseException as error:
-        # TFDS has removed what it wrote of the data set, but not the folders around it.
-        for directory in created:
-            shutil.rmtree(directory / ".config", ignore_errors=True)
-            with contextlib.suppress(OSError):
-                directory.rmdir()
-        if not isinstance(error, OSError):
-            raise
+        return None
+    try:
+        from apache_beam.options.pipeline_options import PipelineOptions
+    except ImportError:
         raise DataError(
-            f"data_dir: {data_dir} cannot be written ({error.strerror or type(error).__name__}); "
-            "make room, or give another --data_dir"
+            f"beam_runner: {beam_runner!r} received, but Apache Beam is not installed; pip install "
+            "'spade-tf[prepare]', or leave it out"
         ) from None
+    return PipelineOptions([f"--{option.removeprefix('--')}" for option in beam_options])
+
+
+class _Written:
+    """One data set as it is written."""
+
+    def __init__(
+        self, builder: ShardedBuilder, data_dir: Path, skip_bad_files: bool, shard_bytes: int
+    ) -> None:
+        self._builder = builder
+        self._data_dir = data_dir
+        self._final = Path(builder.data_dir)
+        self._skip_bad_files = skip_bad_files
+        self._shard_bytes = shard_bytes
+        self.num_off_palette = 0
+
+    def write(
+        self, on_progress: OnProgress | None, beam_runner: str | None, beam_options: Any
+    ) -> None:
+        parent = self._final.parent
+        created = _missing_directories(parent)
+        try:
+            with journals.opened(parent / f".partial-{self._final.name}") as journal:
+                self._write(journal, on_progress, beam_runner, beam_options)
+        except BaseException as error:
+            # TFDS has removed what it wrote of the data set, but not the folders around it.
+            for directory in created:
+                shutil.rmtree(directory / ".config", ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    directory.rmdir()
+            if not isinstance(error, OSError):
+                raise
+            raise DataError(
+                f"data_dir: {self._data_dir} cannot be written "
+                f"({error.strerror or type(error).__name__}); make room, or give another --data_dir"
+            ) from None
+
+    def _write(
+        self,
+        journal: Journal,
+        on_progress: OnProgress | None,
+        beam_runner: str | None,
+        beam_options: Any,
+    ) -> None:
+        import tensorflow_datasets as tfds
+
+        from pipelines.builders.sharded import Writing, skipped_entry
+
+        builder = self._builder
+        builder.writing = Writing(journal, self._skip_bad_files, self._shard_bytes)
+        journal.drop_stale(builder.fingerprints() if journal.reports() else {})
+        # Left by a process that was killed: TFDS removes its own on any other end.
+        for left in self._final.parent.glob(f"incomplete.*_{self._final.name}"):
+            shutil.rmtree(left, ignore_errors=True)
+        try:
+            with contextlib.ExitStack() as stack:
+                tell = _Progress(
+                    builder.num_examples, on_progress or stack.enter_context(_progress_bars())
+                )
+                if beam_runner is None:
+                    builder.writing = builder.writing._replace(on_progress=tell.add)
+                else:
+                    stack.enter_context(_watched(journal, tell))
+                # TFDS makes its folder for downloads even for a data set that has none.
+                downloads = stack.enter_context(tempfile.TemporaryDirectory())
+                stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+                tfds.disable_progress_bar()
+                stack.callback(tfds.enable_progress_bar)
+                builder.download_and_prepare(
+                    download_dir=downloads,
+                    download_config=tfds.download.DownloadConfig(
+                        try_download_gcs=False, beam_runner=beam_runner, beam_options=beam_options
+                    ),
+                )
+        except Exception:
+            # Through Beam, the error comes home as a text with the traceback of a worker.
+            if (bad := journal.read_error()) is not None:
+                raise bad from None
+            raise
+        reports = journal.reports()
+        self.num_off_palette = sum(report.num_off_palette for report in reports)
+        skipped = [
+            skipped_entry(split, bad, stage="listing")
+            for split, bad in getattr(builder, "skipped", ())
+        ]
+        skipped += [entry for report in reports for entry in report.skipped]
+        if skipped:
+            _write_skipped(self._final / SKIPPED_FILE, skipped)
+
+
+def _write_skipped(path: Path, skipped: Sequence[Mapping[str, str]]) -> None:
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text("".join(json.dumps(entry) + "\n" for entry in skipped), encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def read_skipped(directory: Path) -> list[dict[str, str]]:
+    """Returns the files that were left out of a prepared data set.
+
+    Args:
+        directory: its version directory.
+
+    Returns:
+        `split`, `file`, `kind`, `stage` (listing or reading) and `reason` of each.
+    """
+    try:
+        lines = (directory / SKIPPED_FILE).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    return [json.loads(line) for line in lines]
 
 
 def _missing_directories(directory: Path) -> list[Path]:
@@ -167,19 +303,47 @@ def _missing_directories(directory: Path) -> list[Path]:
     return [path for path in (directory, *directory.parents) if not path.exists()]
 
 
-def _report_progress(builder: Any, on_progress: OnProgress) -> None:
-    # TFDS's own bar cannot know the number of examples before they are written.
-    split_generators = builder._split_generators
-    expected: Mapping[str, int] = builder.num_examples
+class _Progress:
+    """Counts what is done."""
 
-    def counted(split: str, examples: Iterator[Any]) -> Iterator[Any]:
-        for done, example in enumerate(examples, start=1):
-            yield example
-            on_progress(split, done, expected.get(split))
+    def __init__(self, expected: Mapping[str, int], on_progress: OnProgress) -> None:
+        self._expected = expected
+        self._on_progress = on_progress
+        self._done: Counter[str] = Counter()
 
-    builder._split_generators = lambda dl_manager: {
-        split: counted(split, examples) for split, examples in split_generators(dl_manager).items()
-    }
+    def add(self, split: str, count: int) -> None:
+        self.set(split, self._done[split] + count)
+
+    def set(self, split: str, done: int) -> None:
+        if done != self._done[split]:
+            self._done[split] = done
+            self._on_progress(split, done, self._expected.get(split))
+
+
+@contextlib.contextmanager
+def _watched(journal: Journal, tell: _Progress) -> Iterator[None]:
+    """Tells the progress of processes that cannot: by the shards that they have finished."""
+    over = threading.Event()
+
+    def look() -> None:
+        done: Counter[str] = Counter()
+        for report in journal.reports():
+            done[report.split] += report.num_examples + len(report.skipped)
+        for split, count in done.items():
+            tell.set(split, count)
+
+    def watch() -> None:
+        while not over.wait(_SECONDS_BETWEEN_LOOKS):
+            look()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+        look()
+    finally:
+        over.set()
+        thread.join()
 
 
 @contextlib.contextmanager
@@ -203,6 +367,10 @@ def _progress_bars() -> Iterator[OnProgress]:
 def _check_unchanged(builder: Any) -> None:
     prepared = open_directory(Path(builder.data_dir))
     found = {name: split.num_examples for name, split in prepared.info.splits.items()}
+    for entry in read_skipped(Path(builder.data_dir)):
+        # What was left out on reading, the builder still counts.
+        if entry["stage"] == "reading":
+            found[entry["split"]] = found.get(entry["split"], 0) + 1
     remedy = f"give another --data_dir, or remove {builder.data_dir} to prepare it again"
     if found != dict(builder.num_examples):
         raise DataError(

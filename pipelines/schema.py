@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -17,6 +19,25 @@ class DataError(ValueError):
     """Bad data; the message is one line: the file or argument, the value, the remedy."""
 
 
+class BadFileError(DataError):
+    """A source file that cannot be used; it may be left out instead of stopping for it.
+
+    Args:
+        path: the file.
+        kind: what is wrong with it, in the few words that such files are counted under.
+        message: what was found in it, and the way out.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], kind: str, message: str) -> None:
+        super().__init__(path, kind, message)
+        self.path = Path(path)
+        self.kind = kind
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
 class LabelSet(NamedTuple):
     """The ids that a label map may hold, and what they are called.
 
@@ -25,12 +46,15 @@ class LabelSet(NamedTuple):
         palette: one RGB colour, 0 to 255 each, per id; that of unknown comes last, if there is one.
         has_unknown: whether id `N` stands for unknown.
         has_instance: whether every record carries an instance map.
+        condition_channels: channels of the continuous map that records carry in place of a label
+            map; 0 where they carry label maps. There are no ids then.
     """
 
     class_names: tuple[str, ...]
     palette: tuple[Color, ...]
     has_unknown: bool
     has_instance: bool
+    condition_channels: int = 0
 
     @property
     def num_classes(self) -> int:
@@ -49,6 +73,7 @@ class LabelSet(NamedTuple):
             "palette": [list(color) for color in self.palette],
             "has_unknown": self.has_unknown,
             "has_instance": self.has_instance,
+            "condition_channels": self.condition_channels,
         }
 
     @classmethod
@@ -61,7 +86,8 @@ class LabelSet(NamedTuple):
         Raises:
             DataError: if a key is missing, or the palette's length is not the number of ids.
         """
-        missing = [field for field in cls._fields if field not in metadata]
+        needed = [field for field in cls._fields if field not in cls._field_defaults]
+        missing = [field for field in needed if field not in metadata]
         if missing:
             raise DataError(
                 f"metadata of the data set: no {', '.join(missing)} in it; prepare it again"
@@ -71,6 +97,7 @@ class LabelSet(NamedTuple):
             palette=tuple((int(r), int(g), int(b)) for r, g, b in metadata["palette"]),
             has_unknown=bool(metadata["has_unknown"]),
             has_instance=bool(metadata["has_instance"]),
+            condition_channels=int(metadata.get("condition_channels", 0)),
         )
         if len(label_set.palette) != label_set.num_ids:
             raise DataError(
@@ -112,7 +139,13 @@ def _interleaved_color(index: int) -> Color:
     return channels[0], channels[1], channels[2]
 
 
-def features(has_instance: bool, num_ids: int = 256) -> tfds.features.FeaturesDict:
+def features(
+    has_instance: bool,
+    num_ids: int = 256,
+    *,
+    condition_channels: int = 0,
+    condition_bits: int = 8,
+) -> tfds.features.FeaturesDict:
     """Returns the features of one record.
 
     Images stay as they were encoded, so a JPEG source is stored byte for byte.
@@ -121,18 +154,26 @@ def features(has_instance: bool, num_ids: int = 256) -> tfds.features.FeaturesDi
         has_instance: whether records carry an instance map.
         num_ids: number of distinct label ids, 1 to 65536; labels are stored in 8 bits up to 256
             ids and in 16 bits above.
+        condition_channels: 0, or 1, 3 or 4 where a continuous map takes the label map's place.
+        condition_bits: 8 or 16, of that map.
 
     Returns:
-        `image` uint8 `[H, W, 3]`; `label` uint8 or uint16 `[H, W, 1]`; `instance` uint16
-        `[H, W, 1]`, if there is one; `name` text.
+        `image` uint8 `[H, W, 3]`; `label` uint8 or uint16 `[H, W, 1]`, or `condition` uint8 or
+        uint16 `[H, W, C]` in its place; `instance` uint16 `[H, W, 1]`, if there is one; `name`
+        text.
 
     Raises:
-        DataError: if `num_ids` is out of range.
+        DataError: if an argument is out of range.
     """
     import numpy as np
     import tensorflow_datasets as tfds
 
-    if not 1 <= num_ids <= MAX_IDS:
+    if condition_channels not in (0, 1, 3, 4) or condition_bits not in (8, 16):
+        raise DataError(
+            f"condition_channels, condition_bits: {condition_channels}, {condition_bits} received; "
+            "give 1, 3 or 4 channels of 8 or 16 bits, or 0 channels"
+        )
+    if not condition_channels and not 1 <= num_ids <= MAX_IDS:
         raise DataError(f"num_ids: {num_ids} received; give 1 to {MAX_IDS}")
 
     def ids(dtype: type[np.unsignedinteger]) -> tfds.features.Image:
@@ -140,9 +181,16 @@ def features(has_instance: bool, num_ids: int = 256) -> tfds.features.FeaturesDi
 
     record = {
         "image": tfds.features.Image(shape=(None, None, 3), dtype=np.uint8),
-        "label": ids(np.uint8 if num_ids <= 256 else np.uint16),
         "name": tfds.features.Text(),
     }
+    if condition_channels:
+        record["condition"] = tfds.features.Image(
+            shape=(None, None, condition_channels),
+            dtype=np.uint8 if condition_bits == 8 else np.uint16,
+            encoding_format="png",
+        )
+    else:
+        record["label"] = ids(np.uint8 if num_ids <= 256 else np.uint16)
     if has_instance:
         record["instance"] = ids(np.uint16)
     return tfds.features.FeaturesDict(record)

@@ -256,3 +256,128 @@ def test_real_pairs(coco_stuff_sample, tmp_path):
     assert batch["image"].std() > 0.3
     assert batch["label"].min() >= 0
     assert batch["label"].max() == 182
+
+
+@pytest.mark.parametrize("num_input_pipelines", [2, 3, 6])
+@pytest.mark.parametrize("training", [True, False])
+def test_workers_share_out_the_rows_of_each_batch(builder, num_input_pipelines, training):
+    options = {"batch_size": 6, "start_step": 1, "training": training}
+    count = 7 if training else None
+    whole = batches(builder, count, **options)
+    workers = [
+        batches(
+            builder,
+            count,
+            num_input_pipelines=num_input_pipelines,
+            input_pipeline_id=worker,
+            **options,
+        )
+        for worker in range(num_input_pipelines)
+    ]
+    joined = [
+        {key: np.concatenate([part[key] for part in parts if part]) for key in whole[0]}
+        for parts in itertools.zip_longest(*workers)
+    ]
+    assert_same(joined, whole)
+    if training:
+        assert workers[0][0]["image"].shape[0] == 6 // num_input_pipelines
+
+
+def test_workers_decode_their_rows_alone(builder, monkeypatch):
+    decoded = []
+    decode = tf.io.decode_png
+
+    def counting(encoded, *args, **kwargs):
+        tf.py_function(lambda: decoded.append(1), [], [])
+        return decode(encoded, *args, **kwargs)
+
+    monkeypatch.setattr(tf.io, "decode_png", counting)
+    options = {"split": "val", "training": False, "batch_size": 4, "num_input_pipelines": 2}
+    counts = []
+    for worker in range(2):
+        decoded.clear()
+        batches(builder, input_pipeline_id=worker, **options)
+        # Label and instance map of each example.
+        counts.append(len(decoded) // 2)
+    assert counts == [3, 2]
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "said"),
+    [
+        ({"num_input_pipelines": 0}, "num_input_pipelines: 0 received; give 1 or more"),
+        ({"num_input_pipelines": 3, "input_pipeline_id": 3}, "input_pipeline_id: 3 received"),
+        ({"num_input_pipelines": 2}, "batch_size: 3 received, which 2 input pipelines cannot"),
+        ({"preprocess": "stretch"}, "preprocess: 'stretch' received; give one of resize_and_crop"),
+        ({"preprocess": "scale_width", "load_size": None}, "load_size: None received, but"),
+        ({"color_jitter": 2.0}, "color_jitter: 2.0 received; give 0 to 1"),
+        ({"on_corrupt_record": "ask"}, "on_corrupt_record: 'ask' received; give stop or skip"),
+    ],
+)
+def test_more_bad_arguments(builder, kwargs, said):
+    with pytest.raises(DataError, match=r"\A" + re.escape(said) + r"[^\n]*\Z"):
+        batches(builder, 1, **kwargs)
+
+
+# The pictures are 12 high and 16 wide; load_size is 11 by 14, crop_size 8 by 10.
+@pytest.mark.parametrize(
+    ("preprocess", "train_shape", "val_shape"),
+    [
+        ("resize_and_crop", (8, 10), (8, 10)),
+        ("crop", (8, 10), (8, 10)),
+        ("scale_width", (10, 14), (10, 14)),
+        ("scale_width_and_crop", (8, 10), None),
+        ("scale_short_side", (11, 14), (11, 14)),
+        ("scale_short_side_and_crop", (8, 10), (8, 10)),
+        ("fixed", (8, 10), (8, 10)),
+        ("none", (32, 32), (32, 32)),
+    ],
+)
+def test_preprocess(builder, preprocess, train_shape, val_shape):
+    (train,) = batches(builder, 1, preprocess=preprocess)
+    assert train["image"].shape[1:3] == train["label"].shape[1:] == train_shape
+    if val_shape is None:
+        # Scaled to a width of 10, the picture is 7 high: less than the crop.
+        with pytest.raises(tf.errors.InvalidArgumentError, match="crop of 8x10 is larger"):
+            batches(builder, 1, preprocess=preprocess, training=False)
+        return
+    (val,) = batches(builder, 1, preprocess=preprocess, training=False)
+    assert val["label"].shape[1:] == val_shape
+
+
+def test_colour_jitter_changes_the_image_alone(builder):
+    plain = batches(builder, 3)
+    jittered = batches(builder, 3, color_jitter=0.3)
+    for before, after in zip(plain, jittered, strict=True):
+        np.testing.assert_array_equal(before["label"], after["label"])
+        assert np.abs(before["image"] - after["image"]).max() > 0.01
+    assert_same(jittered, batches(builder, 3, color_jitter=0.3))
+    assert_same(
+        batches(builder, 1, training=False, color_jitter=0.3), batches(builder, 1, training=False)
+    )
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("L", 1), ("I;16", 1), ("RGB", 3), ("RGBA", 4)])
+def test_continuous_maps(tmp_path, make_source, mode, channels):
+    source = make_source(tmp_path / "source", num_train=3, with_instance=False)
+    shape = SIZE if channels == 1 else (*SIZE, channels)
+    dtype = np.uint16 if mode == "I;16" else np.uint8
+    maps = {}
+    for path in sorted((source / "train_label").iterdir()):
+        level = len(maps)
+        rng = np.random.default_rng(level)
+        maps[level] = rng.integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)
+        Image.fromarray(maps[level]).save(path)
+    (source / "train_label").rename(source / "train_cond")
+    prepare("paired_folder", source_dir=source, data_dir=tmp_path / "data")
+    builder = open_dataset("paired_folder", tmp_path / "data")
+    options = {"with_instance": False, "crop_size": SIZE, "load_size": None}
+    (batch,) = batches(builder, 1, training=False, **options)
+    assert sorted(batch) == ["condition", "image"]
+    for name, condition in zip(names([batch]), batch["condition"], strict=True):
+        expected = maps[name].reshape(*SIZE, channels) / np.float32(np.iinfo(dtype).max)
+        np.testing.assert_array_equal(condition, expected)
+    # Scaled, cropped and mirrored with the picture, it stays between 0 and 1.
+    (batch,) = batches(builder, 1, with_instance=False)
+    assert batch["condition"].shape == (3, 8, 10, channels)
+    assert 0 <= batch["condition"].min() < batch["condition"].max() <= 1

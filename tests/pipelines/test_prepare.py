@@ -227,7 +227,7 @@ def test_data_dir_cannot_be_written(source, data_dir):
 
 
 def test_bad_arguments(data_dir):
-    with raises("dataset: 'mnist' received; give one of paired_folder, landscapes"):
+    with raises("dataset: 'mnist' received; give one of paired_folder, manifest, coco_stuff"):
         prepare("mnist", data_dir=data_dir)
     with raises("source_dir: not given; pass --source_dir=DIR with the layout"):
         prepare("paired_folder", data_dir=data_dir)

@@ -33,9 +33,14 @@ def numbers(example):
 
 ALL = {
     "resize": transforms.resize(6, 5),
+    "resize_and_random_crop": transforms.resize_and_random_crop(8, 9, 6, 5),
     "random_crop": transforms.random_crop(6, 5),
     "center_crop": transforms.center_crop(6, 5),
+    "scale_width": transforms.scale_width(5),
+    "scale_short_side": transforms.scale_short_side(6),
+    "round_to_multiple": transforms.round_to_multiple(4),
     "random_flip": transforms.random_flip(),
+    "color_jitter": transforms.color_jitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1),
     "normalize": transforms.normalize(),
 }
 
@@ -55,7 +60,7 @@ def test_eager_equals_tf_data_of_unknown_size(name, with_instance):
         for key, value in make_example(with_instance=with_instance).items()
     }
     dataset = tf.data.Dataset.from_generator(generate, output_signature=specs).map(ALL[name])
-    if name not in ("random_flip", "normalize"):
+    if "crop" in name or name == "resize":
         assert dataset.element_spec["image"].shape == (6, 5, 3)
         assert dataset.element_spec["label"].shape == (6, 5)
     for example, transformed in zip(generate(), dataset, strict=True):
@@ -210,3 +215,103 @@ def test_random_operations_need_a_seed():
     del example["seed"]
     with pytest.raises(DataError, match="no 'seed'"):
         transforms.random_flip()(example)
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "expected"),
+    [
+        ("scale_width", (9, 13), (3, 5)),
+        ("scale_width", (40, 4), (50, 5)),
+        ("scale_width", (1, 60), (1, 5)),
+        ("scale_short_side", (9, 13), (6, 8)),
+        ("scale_short_side", (13, 9), (8, 6)),
+        ("scale_short_side", (6, 7), (6, 7)),
+        ("round_to_multiple", (9, 14), (8, 16)),
+        ("round_to_multiple", (1, 13), (4, 12)),
+    ],
+)
+def test_sizes_that_follow_from_the_image(name, source, expected):
+    result = ALL[name](make_example(*source))
+    for key in ("image", "label", "instance"):
+        assert result[key].shape[:2] == expected
+    assert_equal = np.testing.assert_array_equal
+    assert_equal(result["label"], transforms.resize(*expected)(make_example(*source))["label"])
+
+
+@pytest.mark.parametrize("size", [(6, 5), (9, 13), (40, 21), (1, 1), (3, 100)])
+def test_resize_agrees_with_tensorflow(size):
+    image = np.random.default_rng(0).uniform(0, 255, (37, 53, 3)).astype(np.float32)
+    example = {"image": tf.constant(image), "condition": tf.constant(image / 255)}
+    result = transforms.resize(*size)(example)
+    # Weights are float32 there, and positions too: a few units in the fifth digit of 255.
+    expected = tf.image.resize(image, size, "bicubic", antialias=True)
+    np.testing.assert_allclose(result["image"], np.clip(expected, 0, 255), rtol=0, atol=5e-3)
+    expected = tf.image.resize(image / 255, size, "bilinear", antialias=True)
+    np.testing.assert_allclose(result["condition"], expected, rtol=0, atol=2e-5)
+
+
+def test_condition_is_cropped_and_mirrored_with_the_image():
+    number = make_example()["image"]
+    for seed in range(8):
+        example = make_example(seed=seed) | {"condition": number[..., :1]}
+        for operation in (transforms.random_crop(6, 5), transforms.random_flip()):
+            example = operation(example)
+        np.testing.assert_array_equal(example["condition"][..., 0], example["label"])
+
+
+def test_colour_jitter_of_one_kind():
+    image = np.random.default_rng(0).uniform(60, 190, (5, 6, 3)).astype(np.float32)
+    example = {"image": tf.constant(image), "seed": tf.constant([3, 4], tf.int64)}
+    luma = np.array([0.299, 0.587, 0.114], np.float32)
+    grey = image @ luma
+
+    def jittered(**kwargs):
+        return transforms.color_jitter(**kwargs)(example)["image"].numpy()
+
+    np.testing.assert_allclose(jittered(), image, rtol=1e-6)
+    bright = jittered(brightness=0.2) / image
+    assert 0.8 <= bright.mean() <= 1.2
+    # One factor for all: float32 rounding remains.
+    np.testing.assert_allclose(bright, bright.mean(), rtol=1e-5)
+    contrast = (jittered(contrast=0.2) - grey.mean()) / (image - grey.mean())
+    np.testing.assert_allclose(contrast, np.median(contrast), rtol=1e-2)
+    # Neither saturation nor hue changes the brightness of a pixel; the matrix of YIQ is given to
+    # four digits.
+    for kind in ("saturation", "hue"):
+        changed = jittered(**{kind: 0.2})
+        assert np.abs(changed - image).max() > 1
+        np.testing.assert_allclose(changed @ luma, grey, rtol=0, atol=0.1)
+
+
+def test_hue_turned_all_the_way_is_the_image(monkeypatch):
+    image = np.random.default_rng(0).uniform(0, 255, (5, 6, 3)).astype(np.float32)
+    example = {"image": tf.constant(image), "seed": tf.constant([3, 4], tf.int64)}
+    monkeypatch.setattr(tf.random, "stateless_uniform", lambda *a, maxval, **k: 2 * maxval)
+    result = transforms.color_jitter(hue=0.5)(example)["image"]
+    # 2 pi in float32, and an inverse of a matrix of float32.
+    np.testing.assert_allclose(result, image, rtol=0, atol=1e-2)
+
+
+@pytest.mark.parametrize("kwargs", [{"hue": 0.6}, {"contrast": -0.1}, {"brightness": 1.1}])
+def test_colour_jitter_out_of_range(kwargs):
+    with pytest.raises(DataError, match=r"color_jitter: \w+ \S+ received; give 0 to"):
+        transforms.color_jitter(**kwargs)
+
+
+@pytest.mark.parametrize("size", [(7, 9), (13, 17), (40, 30)])
+def test_resize_and_random_crop_is_the_two_one_after_the_other(size):
+    number = make_example()["image"]
+    for seed in range(6):
+        example = make_example(seed=seed) | {"condition": number / 117}
+        expected = transforms.random_crop(7, 5)(transforms.resize(*size)(example))
+        result = transforms.resize_and_random_crop(*size, 7, 5)(example)
+        for key in ("label", "instance"):
+            np.testing.assert_array_equal(result[key], expected[key])
+        for key in ("image", "condition"):
+            # Sums of the same float32 products, up to 117, in another order.
+            np.testing.assert_allclose(result[key], expected[key], rtol=0, atol=2e-5)
+
+
+def test_resize_and_random_crop_larger_than_the_image():
+    with pytest.raises(DataError, match="crop of 9x4 is larger than the image of 8x8"):
+        transforms.resize_and_random_crop(8, 8, 9, 4)

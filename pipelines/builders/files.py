@@ -1,0 +1,203 @@
+"""What the builders share that read pairs of files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from pipelines import inspection, schema
+from pipelines.builders.sharded import Example, ShardedBuilder
+from pipelines.listing import OnBadFile, Pair
+from pipelines.palettes import Palette
+from pipelines.schema import BadFileError, DataError, LabelSet
+
+
+class PairReader(NamedTuple):
+    """Reads and checks the files of one example.
+
+    Attributes:
+        label_set: what their label maps may hold.
+        palette: how colours are to be read; None where label maps hold ids.
+        off_palette_unknown: whether colours off the palette are unknown, or refused.
+        id_table: new id of each id in the files, -1 for those that may not be there; None for
+            0..N-1, with 255 (65535 above 255 classes) for unknown.
+        palette_indices: whether palette PNGs are label maps whose indices are the ids.
+        size: height and width that pictures are scaled to as they are stored; None to store the
+            files as they are.
+    """
+
+    label_set: LabelSet
+    palette: Palette | None = None
+    off_palette_unknown: bool = False
+    id_table: tuple[int, ...] | None = None
+    palette_indices: bool = False
+    size: tuple[int, int] | None = None
+
+    def __call__(self, pair: Pair) -> Example:
+        """Reads an example.
+
+        Raises:
+            BadFileError: if one of its files cannot be used.
+        """
+        image = inspection.read_image(pair.image)
+        features: dict[str, Any] = {"image": image.encoded, "name": pair.stem}
+        off_palette = 0
+        if pair.label is not None:
+            label, off_palette = self.read_label(pair.label)
+            inspection.check_same_size(label.shape, pair.label, image, pair.image)
+            features["label"] = self._encode(label, self.label_set.num_ids)
+        if pair.condition is not None:
+            encoded, shape, _ = inspection.read_condition(pair.condition)
+            inspection.check_same_size(shape, pair.condition, image, pair.image)
+            if shape[2] != self.label_set.condition_channels:
+                raise BadFileError(
+                    pair.condition,
+                    "bit depth",
+                    f"{shape[2]} channels, but the first map has "
+                    f"{self.label_set.condition_channels}; give all of them the same",
+                )
+            features["condition"] = encoded
+        if pair.instance is not None:
+            instance = inspection.read_ids(pair.instance)
+            inspection.check_same_size(instance.shape, pair.instance, image, pair.image)
+            features["instance"] = self._encode(instance, schema.MAX_IDS)
+        if self.size is not None:
+            features["image"] = inspection.scale_image(image.encoded, *self.size)
+        return Example(pair.stem, features, off_palette)
+
+    def read_label(self, path: Path) -> tuple[np.ndarray, int]:
+        """Reads a label map.
+
+        Returns:
+            uint16 `[H, W]` of the ids that are stored, and how many pixels were off the palette.
+
+        Raises:
+            BadFileError: if it cannot be used.
+        """
+        unknown = self.label_set.num_classes if self.label_set.has_unknown else None
+        if self.palette is not None:
+            refuse = None if not self.off_palette_unknown else unknown
+            return inspection.map_colors(
+                inspection.read_colors(path), path, self.palette, unknown=refuse
+            )
+        ids = inspection.read_ids(path, palette_indices=self.palette_indices)
+        if self.id_table is not None:
+            return inspection.map_ids(ids, path, self.id_table), 0
+        return inspection.remap_label(
+            ids, path, self.label_set.num_classes, self.label_set.has_unknown
+        ), 0
+
+    def _encode(self, ids: np.ndarray, num_ids: int) -> bytes:
+        if self.size is not None:
+            rows = np.arange(self.size[0]) * ids.shape[0] // self.size[0]
+            columns = np.arange(self.size[1]) * ids.shape[1] // self.size[1]
+            ids = ids[rows][:, columns]
+        return inspection.encode_ids(ids, num_ids)
+
+
+class FilesBuilder(ShardedBuilder):
+    """Base of the builders that read pairs of files.
+
+    Args:
+        pairs: by split.
+        pair_reader: what reads them; its label set is that of the data set.
+        description: of the data set.
+        data_dir: where prepared data sets are kept.
+        citation: of the paper that describes it.
+        condition_bits: 8 or 16, per channel of continuous maps.
+        **kwargs: passed on to TFDS.
+    """
+
+    def __init__(
+        self,
+        *,
+        pairs: Mapping[str, Sequence[Pair]],
+        pair_reader: Any,
+        description: str,
+        data_dir: str | os.PathLike[str] | None,
+        citation: str = "",
+        condition_bits: int = 8,
+        **kwargs: Any,
+    ) -> None:
+        self._pairs = pairs
+        self._pair_reader = pair_reader
+        self._description = description
+        self._citation = citation
+        self._condition_bits = condition_bits
+        self.label_set = pair_reader.label_set
+        self.num_examples = {split: len(found) for split, found in pairs.items()}
+        super().__init__(data_dir=data_dir, **kwargs)
+
+    def items(self) -> Mapping[str, Sequence[Pair]]:
+        """The pairs of each split."""
+        return self._pairs
+
+    def reader(self) -> Any:
+        """What reads a pair."""
+        return self._pair_reader
+
+    def num_source_bytes(self, items: Sequence[Pair]) -> int:
+        """The sizes of all files; files that are gone are found out when they are read."""
+        total = 0
+        for pair in items:
+            for path in pair.paths:
+                try:
+                    total += path.stat().st_size
+                except OSError:
+                    continue
+        return total
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=self._description,
+            citation=self._citation or None,
+            features=schema.features(
+                self.label_set.has_instance,
+                max(self.label_set.num_ids, 1),
+                condition_channels=self.label_set.condition_channels,
+                condition_bits=self._condition_bits,
+            ),
+            metadata=tfds.core.MetadataDict(self.label_set.to_metadata()),
+        )
+
+
+def source_folder(source_dir: str | os.PathLike[str], layout: str) -> Path:
+    """Returns the source folder as a path.
+
+    Raises:
+        DataError: if there is no such folder.
+    """
+    path = Path(source_dir).expanduser()
+    if not path.is_dir():
+        raise DataError(f"source_dir: no folder {path}; the layout wanted is {layout}")
+    return path
+
+
+def first_existing(candidates: Sequence[Path], layout: str) -> Path:
+    """Returns the first of these folders that exists.
+
+    Raises:
+        DataError: if none does.
+    """
+    for path in candidates:
+        if path.is_dir():
+            return path
+    named = " nor ".join(str(path) for path in candidates)
+    missing = f"neither {named} is there" if len(candidates) > 1 else f"no folder {named}"
+    raise DataError(f"source_dir: {missing}; the layout wanted is {layout}")
+
+
+class SplitSkips(list[tuple[str, BadFileError]]):
+    """The files that were left out as the files were listed, with their splits."""
+
+    def of(self, split: str, skip_bad_files: bool) -> OnBadFile | None:
+        """What to do with a bad file of a split: take it down, or None to stop for it."""
+        if not skip_bad_files:
+            return None
+        return lambda bad: self.append((split, bad))

@@ -1,0 +1,165 @@
+"""Colours → ids, for label maps that were drawn in colours."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from pipelines import label_sets
+from pipelines.schema import MAX_IDS, Color, DataError, LabelSet
+
+_LABEL_SETS: dict[str, LabelSet] = {
+    "ade20k": label_sets.ADE20K,
+    "cityscapes": label_sets.CITYSCAPES,
+    "coco_stuff": label_sets.COCO_STUFF,
+    "facades": label_sets.FACADES,
+    "voc": label_sets.VOC,
+}
+
+PALETTES = tuple(_LABEL_SETS)
+
+FORMAT = "one line per colour: ID RED GREEN BLUE [NAME], with ID a number or the word unknown"
+
+
+class Palette(NamedTuple):
+    """Which colour stands for which id.
+
+    Attributes:
+        name: of the palette, or of its file.
+        colors: the colours.
+        ids: their ids; that of unknown is `num_classes`.
+        num_classes: number of classes, unknown not counted.
+        class_names: their names, id 0 first; none if the file gives none.
+        has_unknown: whether a colour stands for unknown.
+        shared: the colours that stand for several ids, and are read as the lowest of them.
+    """
+
+    name: str
+    colors: tuple[Color, ...]
+    ids: tuple[int, ...]
+    num_classes: int
+    class_names: tuple[str, ...]
+    has_unknown: bool
+    shared: tuple[Color, ...] = ()
+
+    def to_ids(self, colors: np.ndarray) -> np.ndarray:
+        """Looks up the id of every pixel.
+
+        Args:
+            colors: uint8 array `[H, W, 3]`.
+
+        Returns:
+            int32 array `[H, W]`, -1 where a colour is not in the palette.
+        """
+        codes = _codes(np.asarray(self.colors, np.uint8))
+        order = np.argsort(codes)
+        known, ids = codes[order], np.asarray(self.ids, np.int32)[order]
+        wanted = _codes(colors)
+        at = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+        return np.where(known[at] == wanted, ids[at], np.int32(-1))
+
+
+def _codes(colors: np.ndarray) -> np.ndarray:
+    r, g, b = np.moveaxis(colors.astype(np.int32), -1, 0)
+    return r << 16 | g << 8 | b
+
+
+def load_palette(name: str | os.PathLike[str]) -> Palette:
+    """Returns a palette by its name, or from a file.
+
+    Args:
+        name: one of `PALETTES`, or the path of a text file: one line per colour, `ID RED GREEN
+            BLUE [NAME]`; the ID is a number from 0 on, or the word `unknown`; several colours may
+            have the same ID; what follows a `#` is not read.
+
+    Raises:
+        DataError: if there is no such palette, or the file cannot be used.
+    """
+    if str(name) in _LABEL_SETS:
+        label_set = _LABEL_SETS[str(name)]
+        return _from_entries(
+            str(name),
+            list(zip(label_set.palette, range(label_set.num_ids), strict=True)),
+            label_set.class_names,
+            label_set.has_unknown,
+        )
+    path = Path(name)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise DataError(
+            f"palette: {name} is neither one of {', '.join(PALETTES)} nor a file that can be read "
+            f"({reason}); give one of them ({FORMAT})"
+        ) from None
+    return _from_file(path, lines)
+
+
+def _from_file(path: Path, lines: list[str]) -> Palette:
+    entries: list[tuple[Color, int]] = []
+    names: dict[int, str] = {}
+    seen: dict[Color, int] = {}
+    unknown: list[Color] = []
+    for number, line in enumerate(lines, start=1):
+        fields = line.partition("#")[0].split(maxsplit=4)
+        if not fields:
+            continue
+        try:
+            r, g, b = (int(field) for field in fields[1:4])
+            color = (r, g, b)
+            is_unknown = fields[0].lower() == "unknown"
+            index = -1 if is_unknown else int(fields[0])
+            valid = all(0 <= channel <= 255 for channel in color)
+            valid = valid and (is_unknown or 0 <= index < MAX_IDS - 1)
+        except ValueError:
+            valid = False
+        if not valid:
+            raise DataError(f"{path}: line {number} is {line.strip()!r}; write {FORMAT}")
+        if color in seen:
+            raise DataError(
+                f"{path}: line {number} gives colour {color} again, which line {seen[color]} has; "
+                "give every colour one id"
+            )
+        seen[color] = number
+        if is_unknown:
+            unknown.append(color)
+        else:
+            entries.append((color, index))
+            if len(fields) == 5:
+                names[index] = fields[4].strip()
+    if not entries:
+        raise DataError(f"{path}: no colours in it; write {FORMAT}")
+    num_classes = max(index for _, index in entries) + 1
+    missing = sorted(set(range(num_classes)) - {index for _, index in entries})
+    if missing:
+        raise DataError(
+            f"{path}: no colour for id {missing[0]}, though ids go up to {num_classes - 1}; "
+            "number the classes without gaps"
+        )
+    entries += [(color, num_classes) for color in unknown]
+    class_names = tuple(names.get(index, f"class {index}") for index in range(num_classes))
+    return _from_entries(str(path), entries, class_names if names else (), bool(unknown))
+
+
+def _from_entries(
+    name: str, entries: list[tuple[Color, int]], class_names: tuple[str, ...], has_unknown: bool
+) -> Palette:
+    first: dict[Color, int] = {}
+    shared: list[Color] = []
+    for color, index in entries:
+        if color in first:
+            shared.append(color)
+        first.setdefault(color, index)
+    num_ids = max(index for _, index in entries) + 1
+    return Palette(
+        name=name,
+        colors=tuple(first),
+        ids=tuple(first.values()),
+        num_classes=num_ids - has_unknown,
+        class_names=class_names,
+        has_unknown=has_unknown,
+        shared=tuple(dict.fromkeys(shared)),
+    )
