@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import tempfile
@@ -11,46 +12,89 @@ from pathlib import Path
 from absl import flags, logging
 from ml_collections import config_flags
 
-FLAGS = flags.FLAGS
-
 USAGE = """usage: python run.py COMMAND [--flags]
 
   prepare   files → TFRecords, once per data set
+  doctor    what is wrong with a data set, and how to put it right
   train     trains an experiment, and goes on where it was interrupted
   generate  label maps → pictures
   export    a trained model → SavedModel
+  convert   checkpoints of the official release → a model of this project, and back
+  benchmark timings as JSON lines
 
 python run.py COMMAND --help lists the flags of a command; python run.py train alone trains
 the built-in landscapes."""
 
+LANDSCAPES = Path(__file__).parent / "experiments" / "landscapes.py"
 
-def _define_prepare() -> None:
-    flags.DEFINE_enum(
-        "dataset", "paired_folder", ["paired_folder", "landscapes"], "What to prepare."
+
+class Flags(flags.FlagValues):
+    """The flags of one command, apart from those of other modules and calls."""
+
+    def __getattr__(self, name):
+        """Defines a flag (`define_integer(...)`) or returns its value."""
+        if name.startswith("define_"):
+            define = getattr(flags, "DEFINE_" + name.removeprefix("define_"))
+            return functools.partial(define, flag_values=self)
+        return super().__getattr__(name)
+
+
+def _define_source(values: Flags) -> None:
+    from pipelines.catalogue import DATASETS
+    from pipelines.layouts import LAYOUTS
+    from pipelines.palettes import PALETTES
+
+    values.define_enum("dataset", "paired_folder", list(DATASETS), "Which data set.")
+    layouts = "; ".join(f"{name}: {layout}" for name, layout in LAYOUTS.items())
+    values.define_string("source_dir", None, f"What it is made from. {layouts}.")
+    values.define_string("config_name", None, "Which configuration of it, such as outdoor.")
+    values.define_integer("num_classes", None, "Number of classes, unknown not counted.")
+    values.define_list("class_names", None, "Their names, id 0 first.")
+    values.define_string(
+        "palette", None, f"Masks hold colours: of {', '.join(PALETTES)}, or of a file."
     )
-    flags.DEFINE_string("source_dir", None, "Folder of the source files.")
-    flags.DEFINE_string("data_dir", "data", "Where prepared data sets are kept.")
-    flags.DEFINE_integer("num_classes", None, "Number of classes, unknown not counted.")
-    flags.DEFINE_integer("height", None, "landscapes: height in pixels.")
-    flags.DEFINE_integer("width", None, "landscapes: width in pixels.")
-    flags.DEFINE_integer("num_train", None, "landscapes: pictures to train on.")
-    flags.DEFINE_integer("num_val", None, "landscapes: pictures to validate on.")
-    flags.DEFINE_integer("seed", 0, "landscapes: what is drawn is a function of it.")
 
 
-def _prepare() -> None:
+def _define_prepare(values: Flags) -> None:
+    _define_source(values)
+    values.define_string("data_dir", "data", "Where prepared data sets are kept.")
+    values.define_enum("off_palette", None, ["stop", "unknown"], "Of colours not in the palette.")
+    values.define_enum("on_bad_file", "stop", ["stop", "skip"], "skip writes a list of them.")
+    values.define_string("segmenter", None, "flickr_landscapes: the network that labels.")
+    values.define_float("segmenter_scale", None, "flickr_landscapes: what pixels are times.")
+    values.define_float("segmenter_offset", None, "flickr_landscapes: what is then added.")
+    values.define_integer("height", None, "landscapes: height in pixels.")
+    values.define_integer("width", None, "landscapes: width in pixels.")
+    values.define_integer("num_train", None, "landscapes: pictures to train on.")
+    values.define_integer("num_val", None, "landscapes: pictures to validate on.")
+    values.define_integer("seed", 0, "landscapes: what is drawn is a function of it.")
+    values.define_string("beam_runner", None, "Prepare with Apache Beam, such as DirectRunner.")
+    values.define_list("beam_options", [], "Of Beam, such as direct_num_workers=2.")
+
+
+def _prepare(values: Flags) -> None:
     from pipelines.prepare import prepare
 
     summary = prepare(
-        FLAGS.dataset,
-        source_dir=FLAGS.source_dir,
-        data_dir=FLAGS.data_dir,
-        num_classes=FLAGS.num_classes,
-        height=FLAGS.height,
-        width=FLAGS.width,
-        num_train=FLAGS.num_train,
-        num_val=FLAGS.num_val,
-        seed=FLAGS.seed,
+        values.dataset,
+        data_dir=values.data_dir,
+        source_dir=values.source_dir,
+        config=values.config_name,
+        num_classes=values.num_classes,
+        class_names=values.class_names,
+        palette=values.palette,
+        off_palette=values.off_palette or "stop",
+        segmenter=values.segmenter,
+        segmenter_scale=values.segmenter_scale,
+        segmenter_offset=values.segmenter_offset,
+        height=values.height,
+        width=values.width,
+        num_train=values.num_train,
+        num_val=values.num_val,
+        seed=values.seed,
+        on_bad_file=values.on_bad_file,
+        beam_runner=values.beam_runner,
+        beam_options=values.beam_options,
     )
     counts = ", ".join(f"{count} {split}" for split, count in summary["num_examples"].items())
     state = "already prepared" if summary["already_prepared"] else "prepared"
@@ -59,76 +103,165 @@ def _prepare() -> None:
         f"{summary['num_bytes'] / 2**20:.1f} MiB, {summary['seconds']:.1f} s: {summary['path']}",
         file=sys.stderr,
     )
+    if summary["skipped"]:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in summary["skipped"].items())
+        print(f"skipped: {kinds}; listed in {summary['skipped_file']}", file=sys.stderr)
+    if summary["num_off_palette"]:
+        print(f"pixels off the palette: {summary['num_off_palette']}", file=sys.stderr)
 
 
-def _define_train() -> None:
-    config_flags.DEFINE_config_file(
-        "config",
-        str(Path(__file__).parent / "experiments" / "landscapes.py"),
-        "The experiment; any key of it as --config.SECTION.KEY=VALUE.",
+def _define_doctor(values: Flags) -> None:
+    _define_source(values)
+    values.define_string("output_dir", None, "Where the histogram and the contact sheet go.")
+    values.define_integer("max_files", None, "Of how many examples the files are read.")
+
+
+def _doctor(values: Flags) -> int:
+    from pipelines.doctor import diagnose, print_diagnosis
+
+    diagnosis = diagnose(
+        values.dataset,
+        values.source_dir,
+        output_dir=values.output_dir,
+        num_classes=values.num_classes,
+        class_names=values.class_names,
+        palette=values.palette,
+        config=values.config_name,
+        max_files=values.max_files,
     )
-    flags.DEFINE_string("data_dir", "data", "Where prepared data sets are kept.")
-    flags.DEFINE_string("workdir", None, "Where to write; default runs/NAME.")
-    flags.DEFINE_integer(
+    print_diagnosis(diagnosis)
+    return diagnosis.exit_status
+
+
+def _define_train(values: Flags) -> None:
+    values.define_string("data_dir", "data", "Where prepared data sets are kept.")
+    values.define_string("workdir", None, "Where to write; default runs/NAME.")
+    values.define_enum(
+        "strategy",
+        "auto",
+        ["auto", "one", "mirrored", "multi_worker_mirrored", "tpu"],
+        "What to train on; auto: the workers of TF_CONFIG, or all devices of this machine.",
+    )
+    values.define_integer(
         "num_virtual_cpus", 1, "Devices to split the processor into: MirroredStrategy without GPUs."
     )
+    values.define_list("profile_steps", None, "First and last step to profile for TensorBoard.")
 
 
-def _train() -> None:
+def _train(values: Flags) -> None:
     from experiments.train import train
 
     train(
-        FLAGS.config,
-        data_dir=FLAGS.data_dir,
-        workdir=FLAGS.workdir or f"runs/{FLAGS.config.name}",
-        num_virtual_cpus=FLAGS.num_virtual_cpus,
+        values.config,
+        data_dir=values.data_dir,
+        workdir=values.workdir or f"runs/{values.config.name}",
+        strategy=values.strategy,
+        num_virtual_cpus=values.num_virtual_cpus,
+        profile_steps=_steps(values.profile_steps),
     )
 
 
-def _define_generate() -> None:
-    flags.DEFINE_string("model", None, "Workdir of a training, or a SavedModel.", required=True)
-    flags.DEFINE_string("labels", None, "Folder of label map PNGs; default the validation split.")
-    flags.DEFINE_string("instances", None, "Folder of instance PNGs with the same names.")
-    flags.DEFINE_string("style_image", None, "Photograph whose style the pictures get.")
-    flags.DEFINE_integer("seed", 0, "Of drawn styles.")
-    flags.DEFINE_integer("num_samples", 1, "Pictures per label map, in different styles.")
-    flags.DEFINE_integer("max_labels", None, "How many label maps.")
-    flags.DEFINE_string("output_dir", "out", "Where the pictures go.")
+def _steps(given: list[str] | None) -> tuple[int, int] | None:
+    if given is None:
+        return None
+    if len(given) != 2 or not all(item.isdecimal() for item in given):
+        raise ValueError(f"--profile_steps={','.join(given)}: give two steps, such as 100,110")
+    return int(given[0]), int(given[1])
 
 
-def _generate() -> None:
+def _define_generate(values: Flags) -> None:
+    values.define_string("model", None, "Workdir of a training, or a SavedModel.", required=True)
+    values.define_string("labels", None, "Folder of label map PNGs; default the validation split.")
+    values.define_string("instances", None, "Folder of instance PNGs with the same names.")
+    values.define_string("style_image", None, "Photograph whose style the pictures get.")
+    values.define_integer("seed", 0, "Of drawn styles.")
+    values.define_integer("num_samples", 1, "Pictures per label map, in different styles.")
+    values.define_integer("max_labels", None, "How many label maps.")
+    values.define_string("output_dir", "out", "Where the pictures go.")
+
+
+def _generate(values: Flags) -> None:
     from experiments.generate import generate
 
     generate(
-        FLAGS.model,
-        output_dir=FLAGS.output_dir,
-        labels=FLAGS.labels,
-        instances=FLAGS.instances,
-        style_image=FLAGS.style_image,
-        seed=FLAGS.seed,
-        num_samples=FLAGS.num_samples,
-        max_labels=FLAGS.max_labels,
+        values.model,
+        output_dir=values.output_dir,
+        labels=values.labels,
+        instances=values.instances,
+        style_image=values.style_image,
+        seed=values.seed,
+        num_samples=values.num_samples,
+        max_labels=values.max_labels,
     )
 
 
-def _define_export() -> None:
-    flags.DEFINE_string("model", None, "Workdir of a training.", required=True)
-    flags.DEFINE_enum("format", "saved_model", ["saved_model"], "What to write.")
-    flags.DEFINE_string("output_dir", None, "Of the model's versions.", required=True)
+def _define_export(values: Flags) -> None:
+    values.define_string("model", None, "Workdir of a training.", required=True)
+    values.define_enum("format", "saved_model", ["saved_model"], "What to write.")
+    values.define_string("output_dir", None, "Of the model's versions.", required=True)
 
 
-def _export() -> None:
+def _export(values: Flags) -> None:
     from experiments.export import export
 
-    export(FLAGS.model, output_dir=FLAGS.output_dir)
+    export(values.model, output_dir=values.output_dir)
 
 
-COMMANDS: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
+def _define_convert(values: Flags) -> None:
+    values.define_enum("source", None, ["nvlabs"], "Convert from the official release.")
+    values.define_enum("target", None, ["nvlabs"], "Convert to the official release.")
+    values.define_string("checkpoint_dir", None, "source: folder of latest_net_G.pth and others.")
+    values.define_string("model", None, "target: workdir of a training.")
+    values.define_string("options", None, "source: JSON file of the official options.")
+    values.define_string("class_names", None, "source: file of class names, one a line.")
+    values.define_string("dataset", None, "source: prepared data set to go on training on.")
+    values.define_string("data_dir", "data", "Where prepared data sets are kept.")
+    values.define_bool("unknown_first", False, "The official networks have id 0 for unknown.")
+    values.define_bool("legacy", False, "target: the file format of PyTorch before 1.6.")
+    values.define_string("output", None, "Folder to write.", required=True)
+
+
+def _convert(values: Flags) -> None:
+    from experiments.convert import convert
+
+    convert(
+        output=values.output,
+        source=values.source,
+        target=values.target,
+        checkpoint_dir=values.checkpoint_dir,
+        model=values.model,
+        options=values.options,
+        class_names=values.class_names,
+        dataset=values.dataset,
+        data_dir=values.data_dir,
+        unknown_first=values.unknown_first,
+        legacy=values.legacy,
+    )
+
+
+def _define_benchmark(values: Flags) -> None:
+    values.define_enum("suite", "input", ["input"], "What to measure.")
+    values.define_string("data_dir", "data", "input: where prepared data sets are kept.")
+    values.define_string("dataset", "paired_folder", "input: the prepared data set.")
+
+
+def _benchmark(values: Flags) -> None:
+    from experiments.benchmark_input import benchmark_input
+
+    benchmark_input(data_dir=values.data_dir, dataset=values.dataset, output=sys.stdout)
+
+
+# Defines the flags of a command, and runs it; what it returns, if anything, is the exit code.
+COMMANDS: dict[str, tuple[Callable[[Flags], None], Callable[[Flags], int | None]]] = {
     "prepare": (_define_prepare, _prepare),
+    "doctor": (_define_doctor, _doctor),
     "train": (_define_train, _train),
     "generate": (_define_generate, _generate),
     "export": (_define_export, _export),
+    "convert": (_define_convert, _convert),
+    "benchmark": (_define_benchmark, _benchmark),
 }
+CONFIGURABLE = ("train",)
 
 
 def main(arguments: list[str]) -> int:
@@ -147,42 +280,54 @@ def main(arguments: list[str]) -> int:
     if command not in COMMANDS:
         return _fail(f"{command!r} is no command; give one of {', '.join(COMMANDS)}")
     define, run = COMMANDS[command]
+    values = Flags()
+    program = f"run.py {command}"
     try:
-        define()
+        if command in CONFIGURABLE:
+            config_flags.DEFINE_config_file(
+                "config",
+                str(LANDSCAPES),
+                "The experiment; any key of it as --config.SECTION.KEY=VALUE.",
+                flag_values=values,
+                sys_argv=[program, *rest],
+            )
+        define(values)
+        values.define_integer("verbosity", -1, "0: TensorFlow's messages; 1: tracebacks, too.")
         if any(argument in ("-h", "--help") for argument in rest):
-            print(f"python run.py {command}\n{FLAGS.main_module_help()}")
+            print(f"python run.py {command} [--flags]{values.get_help()}")
             return 0
-        left = FLAGS([f"run.py {command}", *rest])
+        left = values([program, *rest])
         if len(left) > 1:
             return _fail(f"{left[1]!r} is not a flag; flags are --name=value")
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        return _fail(_flag_error(error))
-    _quieten(FLAGS.verbosity)
+        return _fail(_flag_error(error, rest))
+    _quieten(values.verbosity)
     try:
-        run()
+        return run(values) or 0
     except (ValueError, OSError) as error:
         # Every room raises ValueErrors of one line for what the user can put right.
-        if FLAGS.verbosity > 0:
+        if values.verbosity > 0:
             raise
-        return _fail(str(error))
+        # A message without a word in it would leave the user in the dark.
+        text = str(error)
+        return _fail(text if " " in text else f"{type(error).__name__}: {text}")
     except KeyboardInterrupt:
         return _fail("interrupted")
-    return 0
 
 
-def _flag_error(error: Exception) -> str:
+def _flag_error(error: Exception, arguments: list[str]) -> str:
     text = str(error.args[0]) if error.args else type(error).__name__
     if isinstance(error, KeyError | AttributeError):
-        overrides = [item for item in sys.argv if item.startswith("--config.")]
+        overrides = [item for item in arguments if item.startswith("--config.")]
         return f"{' or '.join(overrides)}: {text}; the keys are those of experiments/schema.py"
     return text
 
 
 def _quieten(verbosity: int) -> None:
-    """Silences TensorFlow's start-up, unless --verbosity=0 (information) or 1 (and tracebacks)."""
+    """Silences TensorFlow's start-up, unless --verbosity=0 (messages) or 1 (and tracebacks)."""
     logging.set_verbosity(verbosity)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbosity >= 0 else "3")
-    if verbosity >= 0:
+    if verbosity >= 0 or "tensorflow" in sys.modules:
         return
     # Some of it is written, whatever that level, before there is a logger to ask: hence the detour.
     with tempfile.TemporaryFile() as chatter:

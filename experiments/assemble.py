@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 
+def condition_channels(labels: LabelSet) -> int:
+    """Channels of what networks condition on: label ids, or those of a continuous map."""
+    return labels.condition_channels or labels.num_ids
+
+
 def make_generator(
     config: Config, labels: LabelSet, name: str = "generator"
 ) -> SPADEGenerator | Pix2PixHDGenerator:
@@ -48,9 +53,9 @@ def make_generator(
         "name": name,
     }
     if settings.architecture == "pix2pixhd":
-        return Pix2PixHDGenerator(labels.num_ids, **shared)
+        return Pix2PixHDGenerator(condition_channels(labels), **shared)
     return SPADEGenerator(
-        labels.num_ids,
+        condition_channels(labels),
         num_upsampling_layers=settings.num_upsampling_layers,
         rematerialize=config.train.rematerialize,
         **shared,
@@ -109,7 +114,7 @@ def make_gaugan(config: Config, labels: LabelSet, rate_factor: float = 1.0) -> G
     model = GauGAN(
         make_generator(config, labels),
         MultiscaleDiscriminator(
-            labels.num_ids,
+            condition_channels(labels),
             use_instance_edges=config.data.use_instance,
             num_scales=config.discriminator.num_scales,
             filters=config.discriminator.filters,
@@ -207,6 +212,9 @@ def make_batches(
         start_step=start_step,
         shuffle_buffer=data.shuffle_buffer,
         with_instance=data.use_instance,
+        preprocess=data.preprocess,
+        color_jitter=data.color_jitter if training else 0.0,
+        on_corrupt_record=data.on_corrupt_record,
         num_input_pipelines=num_input_pipelines,
         input_pipeline_id=input_pipeline_id,
     )

@@ -12,7 +12,7 @@ from experiments.schema import Config
 def get_config() -> Config:
     """The experiment's configuration."""
     config = Config(name="coco_stuff")
-    config.data.dataset = "paired_folder"
+    config.data.dataset = "coco_stuff"
     # 100 epochs of 118,287 pictures.
     config.train.steps = 369_600
     return config

@@ -94,6 +94,10 @@ def generate(
             f"--num_samples={num_samples}: this model knows one style only; train one with "
             "--config.generator.z_dim=256"
         )
+    if loaded.labels.condition_channels:
+        raise ConfigError(
+            f"--model={model}: it takes continuous maps, and generate label maps only"
+        )
     if labels is not None:
         layouts = list(_folder_layouts(loaded, Path(labels), instances, max_labels))
     else:

@@ -20,6 +20,16 @@ CONDITIONINGS = (
     "none",
 )
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+PREPROCESS = (
+    "resize_and_crop",
+    "crop",
+    "scale_width",
+    "scale_width_and_crop",
+    "scale_short_side",
+    "scale_short_side_and_crop",
+    "fixed",
+    "none",
+)
 AUGMENTATIONS = ("color", "translation", "cutout")
 ADVERSARIAL_LOSSES = ("hinge", "least_squares", "original", "wasserstein")
 UPSAMPLING_LAYERS = {"normal": 32, "more": 64, "most": 128}
@@ -41,6 +51,12 @@ class DataConfig:
     height: int = 256
     width: int = 256
     flip: bool = True
+    # How a picture gets its size; see `pipelines.input_pipeline.make_dataset`.
+    preprocess: str = "resize_and_crop"
+    # Largest relative change of brightness, contrast and saturation; 0 for none.
+    color_jitter: float = 0.0
+    # "skip" leaves a damaged record out, and counts it.
+    on_corrupt_record: str = "stop"
     # Whether the edges between instances are shown to the networks.
     use_instance: bool = True
     train_split: str = "train"
@@ -216,6 +232,10 @@ class Config:
         _choice(self.generator.architecture, "generator.architecture", ("spade", "pix2pixhd"))
         _choice(self.generator.conditioning, "generator.conditioning", CONDITIONINGS)
         _choice(self.generator.concat, "generator.concat", ("none", "convs", "blocks"))
+        _choice(self.data.preprocess, "data.preprocess", PREPROCESS)
+        _choice(self.data.on_corrupt_record, "data.on_corrupt_record", ("stop", "skip"))
+        jitter = self.data.color_jitter
+        _require(0 <= jitter < 1, "data.color_jitter", jitter, "give at least 0, less than 1")
         _choice(self.train.precision, "train.precision", PRECISIONS)
         for policy in filter(None, self.train.augment.split(",")):
             _choice(policy, "train.augment", AUGMENTATIONS)

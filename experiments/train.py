@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import math
 import os
 import sys
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ def train(
     strategy: str = "auto",
     num_virtual_cpus: int = 1,
     profile_steps: tuple[int, int] | None = None,
+    connect_seconds: float = 300.0,
 ) -> int:
     """Trains, from the newest checkpoint of the workdir on if there is one.
 
@@ -43,6 +43,7 @@ def train(
         strategy: see `spade_tf.training.strategy.make_strategy`.
         num_virtual_cpus: int >= 1; several make `MirroredStrategy` run without GPUs.
         profile_steps: first and last step to profile for TensorBoard; None for none.
+        connect_seconds: float > 0, how long to wait for the other workers.
 
     Returns:
         The number of steps done in all.
@@ -67,12 +68,14 @@ def train(
         tf.config.experimental.enable_op_determinism()
     if num_virtual_cpus != 1:
         configure_virtual_cpus(num_virtual_cpus)
-    devices = make_strategy(strategy)
+    devices = make_strategy(strategy, connect_seconds)
     check_batch_size(config.train.batch_size, devices)
     chief = is_chief(devices)
     workdir = Path(workdir)
     with _locked(workdir) if chief else contextlib.nullcontext():
         check_same(config, workdir)
+        if chief:
+            _remove_partial(workdir)
         builder, labels = _open_or_draw(config, data_dir)
         check_same_labels(labels.to_metadata(), workdir)
         if chief:
@@ -106,16 +109,19 @@ def _run(
     import tensorflow as tf
 
     from experiments.assemble import make_batches, make_gaugan
+    from pipelines.records import corrupt_record_error
     from spade_tf.training import loop
     from spade_tf.training.checkpoints import Checkpoints
-    from spade_tf.training.strategy import is_chief
+    from spade_tf.training.strategy import is_chief, is_multi_worker, lost_worker
 
-    settings = config.train
+    settings, chief = config.train, is_chief(devices)
     with devices.scope():
         model = make_gaugan(config, labels, rate_factor)
     checkpoints = Checkpoints(
-        model, workdir / "checkpoints", settings.max_to_keep, asynchronous=True
+        model, workdir / "checkpoints", settings.max_to_keep, asynchronous=chief
     )
+    if chief:
+        checkpoints.remove_orphans()
     restored = checkpoints.restore_latest()
     start_step = restored or 0
     if restored is not None:
@@ -141,12 +147,8 @@ def _run(
         each = settings.batch_size // context.num_replicas_in_sync
         return shares.unbatch().batch(each, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
-    several_workers = (
-        devices.cluster_resolver is not None
-        and devices.extended._in_multi_worker_mode()  # the only sign there is of it
-    )
-    whole = batches if several_workers else None
-    if whole is None:
+    whole: Any = batches
+    if not is_multi_worker(devices):
         whole = make_batches(
             config,
             builder,
@@ -164,15 +166,23 @@ def _run(
             start_step=start_step,
             jit_compile=settings.jit_compile,
             callbacks=_callbacks(
-                config, builder, labels, workdir, checkpoints, is_chief(devices), profile_steps
+                config, builder, labels, workdir, checkpoints, chief, profile_steps
             ),
         )
-    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
+    except tf.errors.OpError as error:
+        corrupt = corrupt_record_error(error)
+        if corrupt is not None:
+            raise corrupt from error
+        if not is_multi_worker(devices):
+            raise
         reason = " ".join(error.message.split())[:300]
         raise ConfigError(
-            f"a worker was lost ({reason}); start all workers again, and they go on from the last "
-            "checkpoint"
+            f"the worker {lost_worker(error)} was lost ({reason}); start all workers again, and "
+            "they go on from the last checkpoint"
         ) from error
+    finally:
+        # What is being written must be whole before a training that goes back reads it.
+        checkpoints.close()
 
 
 def _callbacks(
@@ -192,7 +202,9 @@ def _callbacks(
     from spade_tf.training.tensorboard import TensorBoard
 
     settings, every = config.train, config.train.log_every
-    stop = callbacks.StopOnNonFinite(every)
+    stop = callbacks.StopOnNonFinite(
+        [every, settings.sample_every, settings.checkpoint_every, settings.eval_every or every]
+    )
     if not chief:
         return [stop]
     train_split = config.data.train_split
@@ -200,23 +212,25 @@ def _callbacks(
     if split not in builder.info.splits:
         split = train_split
 
-    def evaluation_batches(name, count, size):
-        dataset = make_batches(config, builder, name, training=False, batch_size=size)
+    def some_batches(name, count, size, training=False):
+        dataset = make_batches(config, builder, name, training=training, batch_size=size)
         return dataset.take(count)
 
     samples = callbacks.SampleGrid(
         workdir / "samples",
-        next(iter(evaluation_batches(split, 1, settings.num_samples))),
+        next(iter(some_batches(split, 1, settings.num_samples))),
         labels.palette,
         settings.sample_every,
     )
     result = [stop]
     if settings.average_decay and config.generator.norm in ("batch", "local_batch"):
-        intervals = [settings.sample_every, settings.checkpoint_every, settings.eval_every]
+        intervals = [settings.sample_every, settings.checkpoint_every]
         result.append(
             ReestimateStatistics(
-                evaluation_batches(train_split, settings.statistics_batches, settings.batch_size),
-                math.gcd(*intervals),
+                some_batches(
+                    train_split, settings.statistics_batches, settings.batch_size, training=True
+                ),
+                intervals + [settings.eval_every] * bool(settings.eval_every),
             )
         )
     result.append(samples)
@@ -224,7 +238,7 @@ def _callbacks(
         best = Checkpoints(checkpoints.model, workdir / "best", max_to_keep=1)
         result.append(
             Evaluate(
-                evaluation_batches(split, -1, settings.batch_size),
+                some_batches(split, -1, settings.batch_size),
                 workdir / "evaluation.jsonl",
                 settings.eval_every,
                 best,
@@ -261,6 +275,12 @@ def _locked(workdir: Path) -> Iterator[None]:
                 "choose another one"
             ) from error
         yield
+
+
+def _remove_partial(workdir: Path) -> None:
+    """Removes files that a process which was killed left half-written."""
+    for path in [*workdir.glob("*.part"), *workdir.glob("samples/*.part")]:
+        path.unlink(missing_ok=True)
 
 
 def _open_or_draw(config, data_dir):

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -354,7 +355,9 @@ def _progress_bars() -> Iterator[OnProgress]:
 
     def advance(split: str, done: int, total: int | None) -> None:
         if split not in bars:
-            bars[split] = tqdm(desc=split, total=total, unit=" examples")
+            # Where there is no terminal, every refresh is a line in somebody's log.
+            interval = 0.1 if sys.stderr.isatty() else 30
+            bars[split] = tqdm(desc=split, total=total, unit=" examples", mininterval=interval)
         bars[split].update(done - bars[split].n)
 
     try:

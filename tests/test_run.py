@@ -21,7 +21,7 @@ def fails(capsys, *arguments):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["paint"], "prepare, train, generate, export, convert"),
+        (["paint"], "prepare, doctor, train"),
         (["train", "--steps=3"], "steps"),
         (["train", "now"], "'now' is not a flag"),
         (["train", "--config=nowhere.py"], "nowhere.py"),
@@ -61,7 +61,7 @@ def test_usage_lists_every_command(capsys):
 def test_a_data_set_that_is_not_prepared_names_the_command(capsys, tmp_path):
     config = str(ROOT / "experiments" / "coco_stuff.py")
     arguments = [f"--config={config}", f"--data_dir={tmp_path}", f"--workdir={tmp_path / 'w'}"]
-    assert "run.py prepare --dataset=paired_folder" in fails(capsys, "train", *arguments)
+    assert "run.py prepare --dataset=coco_stuff" in fails(capsys, "train", *arguments)
 
 
 def test_start_up_is_silent_and_quick_to_help(tmp_path):

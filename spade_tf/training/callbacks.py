@@ -157,7 +157,7 @@ class SampleGrid(keras.callbacks.Callback):
         real = self.batch["image"].numpy()
         if logs is not None:
             logs["samples/l1"] = tf.constant(np.abs(fake - real).mean())
-        pictures = (colorize(self.batch["label"].numpy(), self.palette), to_uint8(fake))
+        pictures = (self._conditions(), to_uint8(fake))
         rows = list(zip(*pictures, to_uint8(real), strict=True))
         # Two triples a row, so that the grid is about as wide as high.
         if len(rows) % 2 == 0 and len(rows) > 2:
@@ -165,10 +165,18 @@ class SampleGrid(keras.callbacks.Callback):
         self.picture = grid(rows)
         write_png(self.directory / f"step-{batch:06d}.png", self.picture)
 
+    def _conditions(self) -> np.ndarray:
+        if "label" in self.batch:
+            return colorize(self.batch["label"].numpy(), self.palette)
+        channels = self.batch["condition"].shape[-1]
+        # Of a continuous map, what a screen can show: three channels in 0..1.
+        shown = [channel % channels for channel in range(3)]
+        return to_uint8(2.0 * self.batch["condition"].numpy()[..., shown] - 1.0)
+
     def generated(self) -> np.ndarray:
         """The pictures of the batch as the model makes them now, float `[B, H, W, 3]`."""
         if not hasattr(self, "function"):
-            self.function = tf.function(self._generate)
+            self.function = tf.function(self._generate, autograph=False)
         return self.function(self.batch).numpy()
 
     def _generate(self, batch):
@@ -185,7 +193,7 @@ class SampleGrid(keras.callbacks.Callback):
 class SaveCheckpoints(keras.callbacks.Callback):
     """Saves a checkpoint every so many steps, and when training ends or is interrupted.
 
-    A step that was not finite is never saved: see `NonFiniteGuard`.
+    Put `StopOnNonFinite` before it, so that no step that was stopped is saved.
 
     Args:
         checkpoints: where to.
@@ -214,7 +222,6 @@ class SaveCheckpoints(keras.callbacks.Callback):
         self.checkpoints.wait()
 
     def _save(self):
-        check_finite(self.model)
         self.checkpoints.save(self.step)
         self.saved = self.step
 
@@ -222,18 +229,25 @@ class SaveCheckpoints(keras.callbacks.Callback):
 class StopOnNonFinite(keras.callbacks.Callback):
     """Raises the guard's `NonFiniteError` soon after a step that was not finite.
 
+    Put it first, and on every worker, so that all of them look at the same steps, and nothing is
+    done with a step that was stopped.
+
     Args:
-        every: int >= 1, steps between two looks.
+        intervals: ints >= 1; it looks at the multiples of each.
     """
 
-    def __init__(self, every: int = 10):
+    def __init__(self, intervals: Sequence[int] = (10,)):
         super().__init__()
-        self.every = every
+        self.intervals = tuple(intervals)
 
     def on_train_batch_end(self, batch, logs=None):
         """Looks."""
-        if batch % self.every == 0 or batch == self.params["steps"]:
+        if any(batch % interval == 0 for interval in self.intervals):
             check_finite(self.model)
+
+    def on_train_end(self, logs=None):
+        """Looks for the last time."""
+        check_finite(self.model)
 
 
 def check_finite(model: keras.Model) -> None:

@@ -87,6 +87,11 @@ class Checkpoints:
         if writing is not None:
             writing.result()
 
+    def close(self) -> None:
+        """Lets what is being written finish, whether it can be or not, and writes no more."""
+        if self._writer is not None:
+            self._writer.shutdown(wait=True)
+
     def _write(self, step: int) -> str:
         try:
             return self._manager.save(checkpoint_number=step)
@@ -131,16 +136,20 @@ class Checkpoints:
             )
         return None
 
+    def remove_orphans(self) -> None:
+        """Removes what a process that was killed left half-written; only a sole writer may."""
+        kept = {Path(path).name for path in self._manager.checkpoints}
+        for path in [*self.directory.glob("step-*"), *self.directory.glob("checkpoint.*")]:
+            if path.name.split(".")[0] not in kept:
+                _remove(path)
+
     def steps(self) -> list[int]:
         """Steps of the checkpoints there are, oldest first."""
         return [int(path.rsplit("-", 1)[1]) for path in self._manager.checkpoints]
 
     def _remove_partial(self, step: int) -> None:
-        for path in self.directory.glob(f"step-{step}*"):
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+        for path in [*self.directory.glob(f"step-{step}.*"), self.directory / f"step-{step}_temp"]:
+            _remove(path)
 
 
 def restore_networks(directory: str | os.PathLike[str], **networks: keras.Model | None) -> int:
@@ -172,8 +181,8 @@ def _variables(model: GauGAN) -> dict[str, Any]:
     groups = {
         "generator": _by_path(model.generator.variables),
         "discriminator": _by_path(model.discriminator.variables),
-        "generator_optimizer": _by_position(model.generator_optimizer.variables),
-        "discriminator_optimizer": _by_position(model.discriminator_optimizer.variables),
+        "generator_optimizer": _state(model.generator_optimizer),
+        "discriminator_optimizer": _state(model.discriminator_optimizer),
         "training": _by_path([model.step]),
     }
     if model.average_generator is not None:
@@ -182,8 +191,7 @@ def _variables(model: GauGAN) -> dict[str, Any]:
         # The loss scale is a layer around the optimizer that it scales for.
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             name = "generator" if optimizer is model.generator_optimizer else "discriminator"
-            inner = optimizer.inner_optimizer.variables
-            groups[f"{name}_inner_optimizer"] = _by_position(inner)
+            groups[f"{name}_inner_optimizer"] = _state(optimizer.inner_optimizer)
     if model.encoder is not None:
         groups["encoder"] = _by_path(model.encoder.variables)
     return groups
@@ -207,9 +215,21 @@ def _by_path(variables: list[keras.Variable]) -> dict[str, tf.Variable]:
     return named
 
 
-def _by_position(variables: list[keras.Variable]) -> dict[str, tf.Variable]:
-    # Slots are in the order of the weights. Their names hold those that Keras may number.
-    return {f"{index:04d}": variable.value for index, variable in enumerate(variables)}
+def _state(optimizer: keras.optimizers.Optimizer) -> dict[str, tf.Variable]:
+    # Slots are in the order of the weights. Their names hold those that Keras may number. The
+    # rate is the configuration's, or what is left of it after going back: no checkpoint sets it.
+    return {
+        f"{index:04d}": variable.value
+        for index, variable in enumerate(optimizer.variables)
+        if variable.path.rsplit("/", 1)[-1] != "learning_rate"
+    }
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _reason(error: Exception) -> str:

@@ -53,11 +53,21 @@ class WeightAverage:
         for average, variable in self._pairs():
             average.assign(variable)
 
-    def update(self) -> None:
-        """Moves the averages towards the weights, once per training step."""
+    def update(self, step: tf.Tensor | int | None = None) -> None:
+        """Moves the averages towards the weights, once per training step.
+
+        Args:
+            step: int scalar, updates before this one; the decay is then at most
+                `(1 + step) / (10 + step)`, so that early averages forget where they started.
+                None for the same decay at all times.
+        """
+        decay: tf.Tensor | float = self.decay
+        if step is not None:
+            step = tf.cast(step, tf.float32)
+            decay = tf.minimum(self.decay, (1.0 + step) / (10.0 + step))
         for average, variable in self._pairs():
             if variable.trainable:
-                average.assign(self.decay * average + (1.0 - self.decay) * variable)
+                average.assign(decay * average + (1.0 - decay) * variable)
             else:
                 average.assign(variable)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -25,27 +25,28 @@ class ReestimateStatistics(keras.callbacks.Callback):
 
     Args:
         batches: what to go through, the same each time.
-        every: int >= 1, steps between two estimates.
+        intervals: ints >= 1; it estimates at the multiples of each.
 
     Reference: Yaz et al. 2018, https://arxiv.org/abs/1806.04498 (averages); Wu & Johnson 2021,
         section 3, https://arxiv.org/abs/2105.07576 (statistics estimated again).
     """
 
-    def __init__(self, batches: Iterable[Mapping[str, tf.Tensor]], every: int):
+    def __init__(self, batches: tf.data.Dataset, intervals: Sequence[int]):
         super().__init__()
         self.batches = batches
-        self.every = every
+        self.intervals = tuple(intervals)
 
     def on_train_begin(self, logs=None):
         """Forgets what an earlier training traced."""
-        self.function = tf.function(self._generate)
+        self.function = _traced_once(self._generate, self.batches)
         self.step = self.params["start_step"]
         self.estimated = self.step
 
     def on_train_batch_end(self, batch, logs=None):
         """Estimates."""
         self.step = batch
-        if batch % self.every == 0 or batch == self.params["steps"]:
+        at_end = batch == self.params["steps"]
+        if at_end or any(batch % interval == 0 for interval in self.intervals):
             self.estimate()
 
     def on_train_end(self, logs=None):
@@ -97,7 +98,7 @@ class Evaluate(keras.callbacks.Callback):
 
     def __init__(
         self,
-        batches: Iterable[Mapping[str, tf.Tensor]],
+        batches: tf.data.Dataset,
         path: str | os.PathLike[str],
         every: int,
         best: Checkpoints | None = None,
@@ -110,7 +111,7 @@ class Evaluate(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Reads what was measured before, up to the step that training goes on from."""
-        self.function = tf.function(self.model.test_step)
+        self.function = _traced_once(self.model.test_step, self.batches)
         start = self.params["start_step"]
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         self.records = [json.loads(line) for line in lines if line.endswith("}")]
@@ -142,6 +143,11 @@ class Evaluate(keras.callbacks.Callback):
             before, default=float("inf")
         ):
             self.best.save(batch)
+
+
+def _traced_once(function: Callable, batches: tf.data.Dataset) -> Callable:
+    # By the data set's own shapes, so that a smaller last batch is no reason to trace again.
+    return tf.function(function, input_signature=[batches.element_spec], autograph=False)
 
 
 def _batch_norms(network: keras.Model) -> list[BatchNorm]:

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from spade_tf.layers.gaussian_sampling import GaussianSampling
-from spade_tf.layers.semantics import Semantics
+from spade_tf.layers.semantics import Semantics, instance_edges
 from spade_tf.layers.state import hold_state
 from spade_tf.losses.adversarial import AdversarialLoss, HingeLoss
 from spade_tf.losses.feature_matching import feature_matching_loss
@@ -175,14 +175,23 @@ class GauGAN(keras.Model):
         for draw in range(1, 1 + self.discriminator_steps):
             losses |= self.update_discriminator(semantics, batch["image"], draw=draw)
         if self.average is not None:
-            self.average.update()
+            self.average.update(tf.convert_to_tensor(self.step))
         self.step.assign_add(1)
         return losses
 
     def semantics(self, batch: Mapping[str, tf.Tensor]) -> Semantics:
-        """What all networks condition on, made once per step."""
+        """What all networks condition on, made once per step.
+
+        A batch without `label` holds `condition`, a float map `[B, H, W, C]`, in its place.
+        """
+        inputs: Mapping[str, tf.Tensor] | tf.Tensor = batch
+        if "condition" in batch:
+            inputs = batch["condition"]
+            if self.generator.use_instance_edges:
+                edges = tf.cast(instance_edges(batch["instance"]), inputs.dtype)
+                inputs = tf.concat([inputs, edges[..., None]], -1)
         return Semantics.from_inputs(
-            batch,
+            inputs,
             num_labels=self.generator.num_labels,
             use_instance_edges=self.generator.use_instance_edges,
             dtype=self.generator.compute_dtype,
@@ -318,7 +327,7 @@ class GauGAN(keras.Model):
     def noise(self, batch_size: int | tf.Tensor, draw: int) -> tf.Tensor:
         """Standard normal noise, keyed to an example's place in the global batch.
 
-        The draw of an example does not depend on how many replicas share the batch.
+        It does not depend on how many replicas share the batch. XLA draws other numbers.
 
         Args:
             batch_size: this replica's share.
@@ -332,8 +341,8 @@ class GauGAN(keras.Model):
         if replicas is not None:
             index, count = replicas.replica_id_in_sync_group, replicas.num_replicas_in_sync
         seed = tf.stack([self.seed * 2 + draw, tf.cast(self.step, tf.int32)])
-        shape = [batch_size * count, self.generator.z_dim]
-        return tf.random.stateless_normal(shape, seed)[index * batch_size :][:batch_size]
+        noise = tf.random.stateless_normal([batch_size * count, self.generator.z_dim], seed)
+        return noise[index * batch_size :][:batch_size]
 
     def test_step(self, batch: Mapping[str, tf.Tensor]) -> Losses:
         """Losses of the averaged generator, or else the generator, on pictures not trained on.

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from spade_tf.training.gaugan import GauGAN
+from spade_tf.training.strategy import is_multi_worker
 
 
 def train(
@@ -47,21 +48,31 @@ def train(
     callback_list.set_params({"steps": steps, "epochs": 1, "start_step": start_step})
     model.stop_training = False
 
-    replica_step = tf.function(model.train_step, jit_compile=True) if jit_compile else None
+    replica_step = (
+        tf.function(model.train_step, autograph=False, jit_compile=True) if jit_compile else None
+    )
     replica_step = replica_step or model.train_step
 
-    # Seen by AutoGraph as one call: the loop itself stays in Python, the step does not.
-    @tf.function
-    def train_step(batch):
+    # Nothing in a step depends on values, so that AutoGraph would only cost time.
+    @tf.function(autograph=False)
+    def train_step(batch, stops):
         losses = strategy.run(replica_step, args=(batch,))
         mean = tf.distribute.ReduceOp.MEAN
-        return {name: strategy.reduce(mean, loss, axis=None) for name, loss in losses.items()}
+        means = {name: strategy.reduce(mean, loss, axis=None) for name, loss in losses.items()}
+        if workers:
+            stops = strategy.run(tf.identity, args=(stops,))
+            stops = strategy.reduce(tf.distribute.ReduceOp.SUM, stops, axis=None)
+        return means, stops
 
     distribute = (
         strategy.experimental_distribute_dataset
         if isinstance(dataset, tf.data.Dataset)
         else strategy.distribute_datasets_from_function
     )
+    # A worker that stops alone leaves the others waiting for it: all stop after the step that
+    # follows the one by which any of them wants to.
+    workers = is_multi_worker(strategy)
+    stops = tf.constant(0)
     batches: Iterable = distribute(dataset)
     step = start_step
     with _stop_on_signals(model):
@@ -69,12 +80,12 @@ def train(
         callback_list.on_epoch_begin(0)
         logs: dict[str, tf.Tensor] = {}
         iterator = iter(batches)
-        while step < steps and not model.stop_training:
+        while step < steps and not (stops > 0 if workers else model.stop_training):
             callback_list.on_train_batch_begin(step)
             start = time.perf_counter()
             batch = next(iterator)
             model.seconds_waited_for_data = time.perf_counter() - start
-            logs = train_step(batch)
+            logs, stops = train_step(batch, tf.constant(int(model.stop_training)))
             step += 1
             callback_list.on_train_batch_end(step, logs)
         callback_list.on_epoch_end(0, logs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -109,10 +110,11 @@ def _lines(path: Path) -> list[dict[str, float]]:
 
 def _plot(title: str, records: Sequence[dict[str, float]], names: Sequence[str]) -> str:
     curves = {
-        name: [(record["step"], record[name]) for record in records if name in record]
+        # NaN is false in every comparison, and so left out.
+        name: [(r["step"], r[name]) for r in records if abs(r.get(name, math.nan)) < 1e30]
         for name in names
     }
-    points = [point for curve in curves.values() for point in curve if abs(point[1]) < 1e30]
+    points = [point for curve in curves.values() for point in curve]
     if not points:
         return ""
     left, right = min(x for x, _ in points), max(x for x, _ in points)

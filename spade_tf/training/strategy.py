@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import time
 
@@ -62,7 +63,8 @@ def make_strategy(name: str = "auto", connect_seconds: float = 300.0) -> tf.dist
             '"index": 0}}'
         )
     if name == "multi_worker_mirrored" or len(workers) > 1:
-        _wait_for_names(workers)
+        # TensorFlow would wait for ever, or end the process, without a word about who is missing.
+        _wait_for_workers(workers, _task_index(), connect_seconds)
         options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=connect_seconds)
         try:
             return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
@@ -88,6 +90,22 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the one that writes: the only one, or the first worker."""
     resolver = strategy.cluster_resolver
     return resolver is None or not resolver.task_type or resolver.task_id == 0
+
+
+def is_multi_worker(strategy: tf.distribute.Strategy) -> bool:
+    """Whether other processes take part."""
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def lost_worker(error: Exception) -> str:
+    """The worker that an error of TensorFlow's is about, by its address where it can be told."""
+    workers = _workers()
+    others = [worker for index, worker in enumerate(workers) if index != _task_index()]
+    # "/job:worker/replica:0/task:1"; where there is but one other, it is that one.
+    told = re.search(r"task:(\d+) is down", str(error))
+    if told and int(told[1]) < len(workers):
+        return workers[int(told[1])]
+    return " or ".join(others)
 
 
 def check_batch_size(batch_size: int, strategy: tf.distribute.Strategy) -> None:
@@ -125,22 +143,44 @@ def _workers() -> list[str]:
     return workers
 
 
-def _wait_for_names(workers: list[str], seconds: float = 30.0) -> None:
-    """Raises a ValueError if a worker's host has no address: TensorFlow would wait for ever."""
+def _task_index() -> int:
+    return int(json.loads(os.environ["TF_CONFIG"])["task"]["index"])
+
+
+def _wait_for_workers(workers: list[str], index: int, seconds: float) -> None:
+    """Raises a ValueError that names the workers which do not answer within some seconds."""
+    addresses = [_address(worker) for worker in workers]
     deadline = time.monotonic() + seconds
-    for worker in workers:
-        host, _, port = worker.rpartition(":")
-        if not host or not port.isdecimal():
-            raise ValueError(f"TF_CONFIG: a worker must be host:port: received {worker!r}")
+    try:
+        # So that the others find this worker before TensorFlow listens in its place.
+        listener = socket.create_server(("", addresses[index][1]), backlog=len(workers))
+    except OSError as error:
+        raise ValueError(
+            f"TF_CONFIG: {workers[index]}, which is this worker, cannot be listened on "
+            f"({error.strerror}); give a free port"
+        ) from error
+    with listener:
+        missing = {worker: "" for worker in workers if worker != workers[index]}
         while True:
-            try:
-                socket.getaddrinfo(host, int(port))
-                break
-            except OSError as error:
-                # The names of a cluster that is just starting may take a while.
-                if time.monotonic() > deadline:
-                    raise ValueError(
-                        f"TF_CONFIG: {worker} cannot be reached ({error}); correct the name, or "
-                        "start that worker first"
-                    ) from error
-                time.sleep(1)
+            for worker in list(missing):
+                try:
+                    socket.create_connection(_address(worker), timeout=1.0).close()
+                    del missing[worker]
+                except OSError as error:
+                    missing[worker] = error.strerror or str(error)
+            if not missing:
+                return
+            if time.monotonic() > deadline:
+                reasons = ", ".join(f"{name} ({why})" for name, why in missing.items())
+                raise ValueError(
+                    f"TF_CONFIG: {reasons} cannot be reached from {workers[index]} within "
+                    f"{seconds:g} s; start all workers, and correct the address where it is wrong"
+                )
+            time.sleep(0.2)
+
+
+def _address(worker: str) -> tuple[str, int]:
+    host, _, port = worker.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError(f"TF_CONFIG: a worker must be host:port: received {worker!r}")
+    return host, int(port)

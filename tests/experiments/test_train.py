@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -10,8 +12,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from small_networks import SmallDiscriminator, SmallEncoder, SmallGenerator
 from tiny_experiment import get_config
 
+from experiments import assemble
 from experiments.schema import ConfigError
 from experiments.train import train
 
@@ -25,7 +29,9 @@ def losses(workdir):
 def variables(workdir):
     reader = tf.train.load_checkpoint(str(workdir / "checkpoints"))
     names = reader.get_variable_to_shape_map()
-    return {name: reader.get_tensor(name) for name in names if not name.startswith("_")}
+    # How often it was saved is not of the training.
+    skipped = ("_CHECKPOINTABLE", "save_counter")
+    return {name: reader.get_tensor(name) for name in names if not name.startswith(skipped)}
 
 
 def test_a_run_leaves_losses_samples_and_checkpoints(workdir):
@@ -45,19 +51,93 @@ def test_a_run_leaves_losses_samples_and_checkpoints(workdir):
     assert (workdir / "checkpoints" / "step-4.index").exists()
 
 
-def test_resumed_equals_uninterrupted(workdir, data_dir, tmp_path, capsys):
+@pytest.fixture
+def small(monkeypatch):
+    """Puts networks that are traced in a second in the place of an experiment's."""
+
+    def generator(config, labels, name="generator"):
+        return SmallGenerator(num_labels=labels.num_ids, name=name)
+
+    def discriminator(num_labels, **kwargs):
+        return SmallDiscriminator(num_labels, name="discriminator")
+
+    monkeypatch.setattr(assemble, "make_generator", generator)
+    monkeypatch.setattr(assemble, "MultiscaleDiscriminator", discriminator)
+    monkeypatch.setattr(assemble, "make_encoder", lambda config: SmallEncoder(name="encoder"))
     config = get_config()
-    config.train.steps = 2
-    train(config, data_dir=data_dir, workdir=tmp_path / "w", strategy="one")
-    config.train.steps = 4
-    train(config, data_dir=data_dir, workdir=tmp_path / "w", strategy="one")
+    config.data.use_instance = False
+    return config
+
+
+def test_resumed_equals_uninterrupted(small, data_dir, tmp_path, capsys):
+    train(small, data_dir=data_dir, workdir=tmp_path / "straight", strategy="one")
+    small.train.steps = 2
+    train(small, data_dir=data_dir, workdir=tmp_path / "w", strategy="one")
+    # What a process leaves that is killed as it writes.
+    (tmp_path / "w" / "report.html.part").write_text("x")
+    (tmp_path / "w" / "samples" / "step-000004.png.part").write_text("x")
+    (tmp_path / "w" / "checkpoints" / "step-3_temp").mkdir()
+    small.train.steps = 4
+    train(small, data_dir=data_dir, workdir=tmp_path / "w", strategy="one")
     assert "resumed from step 2" in capsys.readouterr().err
+    assert not [*tmp_path.rglob("*.part"), *tmp_path.rglob("*_temp")]
     assert [line["step"] for line in losses(tmp_path / "w")] == [1, 2, 3, 4]
-    straight, resumed = variables(workdir), variables(tmp_path / "w")
+    straight, resumed = variables(tmp_path / "straight"), variables(tmp_path / "w")
     assert straight.keys() == resumed.keys()
     for name in straight:
         # Multi-threaded sums on the CPU may be added up in another order, hence not exact here.
         np.testing.assert_allclose(resumed[name], straight[name], rtol=1e-3, atol=1e-5)
+
+
+def test_nan_goes_back_at_half_the_rate_then_gives_up(
+    small, data_dir, tmp_path, monkeypatch, capsys
+):
+    rates, make_gaugan = [], assemble.make_gaugan
+
+    def make(config, labels, rate_factor):
+        model = make_gaugan(config, labels, rate_factor)
+        rates.append(float(model.generator_optimizer.learning_rate))
+        kl = model.sampling.call
+
+        def call(mu, logvar, noise):
+            # The third step is not a number, whatever is tried.
+            bad = tf.where(model.step.value == 2, float("nan"), 1.0)
+            return kl(mu * bad, logvar, noise=noise)
+
+        model.sampling.call = call
+        return model
+
+    monkeypatch.setattr(assemble, "make_gaugan", make)
+    small.train.max_rollbacks = 2
+    with pytest.raises(ConfigError, match=r"3 times.*step 3: loss generator/adv") as caught:
+        train(small, data_dir=data_dir, workdir=tmp_path, strategy="one")
+    assert "\n" not in str(caught.value)
+    np.testing.assert_allclose(rates, [1e-4, 5e-5, 2.5e-5], rtol=1e-6)
+    said = capsys.readouterr().err
+    assert said.count("going back to the last checkpoint, at half the learning rate") == 2
+    assert said.count("resumed from step 2") == 2
+    # What was good is kept, and nothing else.
+    assert [path.name for path in (tmp_path / "checkpoints").glob("*.index")] == ["step-2.index"]
+    assert np.isfinite(np.concatenate([v.ravel() for v in variables(tmp_path).values()])).all()
+
+
+def test_a_second_process_on_a_workdir_is_refused(data_dir, tmp_path):
+    with (tmp_path / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match="another process is training there") as caught:
+            train(get_config(), data_dir=data_dir, workdir=tmp_path, strategy="one")
+    assert str(tmp_path) in str(caught.value)
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_a_workdir_that_cannot_be_written_is_refused(data_dir, tmp_path, monkeypatch):
+    def refuse(self, *args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    # Whoever runs the tests may be allowed to write everywhere.
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(ConfigError, match="cannot be written .Permission denied.; choose another"):
+        train(get_config(), data_dir=data_dir, workdir=tmp_path / "w", strategy="one")
 
 
 def test_another_configuration_in_a_workdir_is_refused(workdir, data_dir):
@@ -77,6 +157,7 @@ def test_a_batch_that_devices_cannot_share_is_refused(data_dir, tmp_path):
         train(config, data_dir=data_dir, workdir=tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_goes_on_and_an_interrupted_one_saves(number, data_dir, tmp_path):
     command = [sys.executable, str(ROOT / "run.py"), "train", f"--data_dir={data_dir}"]

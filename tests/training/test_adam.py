@@ -1,0 +1,50 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from spade_tf.training.adam import Adam
+
+GRADIENTS = np.random.default_rng(0).normal(0, 1e-3, (6, 5))
+
+
+def run(optimizer, gradients=GRADIENTS):
+    weight = keras.Variable(np.linspace(-1, 1, gradients.shape[1]), dtype="float32", name="w")
+    for gradient in gradients:
+        optimizer.apply([tf.constant(gradient, tf.float32)], [weight])
+    return weight.numpy()
+
+
+def kingma_ba(rate, beta_1, beta_2, epsilon, decay=0.0):
+    """Algorithm 1 of the paper, in float64."""
+    weight, m, v = np.linspace(-1, 1, GRADIENTS.shape[1]), 0.0, 0.0
+    for t, gradient in enumerate(GRADIENTS, 1):
+        weight = weight - rate * decay * weight
+        m = beta_1 * m + (1 - beta_1) * gradient
+        v = beta_2 * v + (1 - beta_2) * gradient**2
+        weight = weight - rate * (m / (1 - beta_1**t)) / (np.sqrt(v / (1 - beta_2**t)) + epsilon)
+    return weight
+
+
+@pytest.mark.parametrize("beta_1", [0.0, 0.9])
+# An epsilon as large as the gradients tells where it stands.
+@pytest.mark.parametrize("epsilon", [1e-8, 1e-3])
+def test_equals_the_paper_s_algorithm(beta_1, epsilon):
+    actual = run(Adam(0.1, beta_1=beta_1, beta_2=0.999, epsilon=epsilon))
+    # 1 - 0.999^t loses three digits of float32; six steps of at most 0.1.
+    np.testing.assert_allclose(actual, kingma_ba(0.1, beta_1, 0.999, epsilon), rtol=0, atol=5e-5)
+
+
+def test_equals_keras_s_where_epsilon_does_not_matter():
+    ours = run(Adam(0.1, beta_1=0.5, epsilon=1e-12))
+    theirs = run(keras.optimizers.Adam(0.1, beta_1=0.5, epsilon=1e-12))
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=5e-5)
+    # Keras's stands beside sqrt(v) before the correction: here it must matter, or else this class
+    # would not have to be.
+    theirs = run(keras.optimizers.Adam(0.1, beta_1=0.5, epsilon=1e-3))
+    assert np.abs(run(Adam(0.1, beta_1=0.5, epsilon=1e-3)) - theirs).max() > 1e-3
+
+
+def test_weight_decay_is_decoupled():
+    actual = run(Adam(0.1, beta_1=0.0, beta_2=0.999, epsilon=1e-8, weight_decay=0.02))
+    np.testing.assert_allclose(actual, kingma_ba(0.1, 0.0, 0.999, 1e-8, 0.02), rtol=0, atol=5e-5)

@@ -1,0 +1,336 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_networks import make_small, small_batch, values
+
+from spade_tf.training import callbacks, loop
+from spade_tf.training.checkpoints import CheckpointError, Checkpoints
+from spade_tf.training.evaluation import Evaluate, ReestimateStatistics
+from spade_tf.training.guard import NonFiniteError, NonFiniteGuard
+from spade_tf.training.pictures import write_png
+from spade_tf.training.report import write_report
+from spade_tf.training.tensorboard import TensorBoard
+
+PALETTE = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+
+
+def batches(count=None, size=4, rest=0):
+    """Different batches; the last may be smaller."""
+    drawn = [small_batch(size, seed) for seed in range(count or 3)]
+    if rest:
+        drawn[-1] = {name: value[:rest] for name, value in drawn[-1].items()}
+    signature = {
+        name: tf.TensorSpec([None, *value.shape[1:]], value.dtype)
+        for name, value in drawn[0].items()
+    }
+    dataset = tf.data.Dataset.from_generator(lambda: iter(drawn), output_signature=signature)
+    return dataset if count else dataset.repeat()
+
+
+def fixed(dataset):
+    """With static shapes, as training data have."""
+    return dataset.map(
+        lambda batch: {n: tf.ensure_shape(v, [4, *v.shape[1:]]) for n, v in batch.items()}
+    )
+
+
+def begin(callback, model, start_step=0, steps=10):
+    callback.set_model(model)
+    callback.set_params({"steps": steps, "epochs": 1, "start_step": start_step})
+    callback.on_train_begin()
+
+
+class EchoModel(keras.Model):
+    """Says what it is told."""
+
+    def test_step(self, batch):
+        value = tf.reduce_mean(batch["image"])
+        return {"inference/l1": value, "training/l1": value / 2}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of six steps with every callback, and its directory."""
+    workdir = tmp_path_factory.mktemp("run")
+    model = make_small(average=True, average_decay=0.5, guard=NonFiniteGuard())
+    checkpoints = Checkpoints(model, workdir / "checkpoints", asynchronous=True)
+    samples = callbacks.SampleGrid(workdir / "samples", small_batch(), PALETTE, 3)
+    done = loop.train(
+        model,
+        fixed(batches()),
+        strategy=tf.distribute.get_strategy(),
+        steps=6,
+        callbacks=[
+            callbacks.StopOnNonFinite([2]),
+            ReestimateStatistics(fixed(batches(3)), [3]),
+            samples,
+            Evaluate(
+                batches(2, rest=3),
+                workdir / "evaluation.jsonl",
+                3,
+                Checkpoints(model, workdir / "best", 1),
+            ),
+            callbacks.JsonLines(workdir / "losses.jsonl", 2),
+            TensorBoard(workdir / "tensorboard", 2, samples, histograms_every=6),
+            callbacks.SaveCheckpoints(checkpoints, 4),
+            callbacks.ProgressBar(4, 2),
+        ],
+    )
+    assert done == 6
+    return model, workdir
+
+
+def test_a_run_writes_what_it_should(trained):
+    _, workdir = trained
+    lines = [json.loads(line) for line in (workdir / "losses.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4, 6]
+    assert "evaluation/gap" in lines[-1]
+    names = {path.name for path in (workdir / "checkpoints").glob("*.index")}
+    assert names == {"step-4.index", "step-6.index"}
+    assert len(list((workdir / "best").glob("*.index"))) == 1
+    assert not list(workdir.rglob("*.part"))
+
+
+def test_event_files_can_be_read(trained):
+    model, workdir = trained
+    tags = {}
+    for path in (workdir / "tensorboard").glob("events*"):
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                tags.setdefault(value.tag, []).append(event.step)
+    assert tags["generator/adversarial"] == [2, 4, 6]
+    assert tags["generator/learning_rate"] == [2, 4, 6]
+    assert tags["label | generated | real"] == [3, 6]
+    weight = model.generator.trainable_variables[0]
+    assert tags[f"generator/{weight.path}"] == [6]
+
+
+def test_the_average_gets_the_plain_mean_of_the_batches_statistics(trained):
+    model, _ = trained
+    average = model.average_generator
+    callback = ReestimateStatistics(fixed(batches(3)), [3])
+    begin(callback, model)
+    callback.estimate()
+    kept = values([v for v in average.variables if "moving" not in v.path])
+    inputs = []
+    # By hand: what the normalisation is given, batch by batch.
+    for batch in batches(3):
+        z = model.encoder(batch["image"])
+        z = model.sampling(*z, noise=model.noise(4, 0))
+        x = average.first(model.semantics(batch).dense) + average.style(z)[:, None, None]
+        inputs.append(x.numpy().reshape(-1, 4).astype(np.float64))
+    means = np.mean([x.mean(0) for x in inputs], 0)
+    variances = np.mean([x.var(0, ddof=1) for x in inputs], 0)
+    # Float32 moments of 256 numbers.
+    np.testing.assert_allclose(average.norm.moving_mean.numpy(), means, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(average.norm.moving_variance.numpy(), variances, rtol=1e-4)
+    assert average.norm.momentum == 0.9
+    callback.estimate()
+    # A second time from the start, and nothing else moves.
+    np.testing.assert_allclose(average.norm.moving_mean.numpy(), means, rtol=1e-4, atol=1e-6)
+    for before, after in zip(
+        kept, values([v for v in average.variables if "moving" not in v.path]), strict=True
+    ):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_the_average_follows_the_weights(trained):
+    model, _ = trained
+    weights, average = (
+        values(network.trainable_variables)
+        for network in (model.generator, model.average_generator)
+    )
+    assert max(np.abs(a - b).max() for a, b in zip(weights, average, strict=True)) > 0
+    model.average.update()
+    for weight, old, new in zip(
+        weights, average, values(model.average_generator.trainable_variables), strict=True
+    ):
+        np.testing.assert_allclose(new, (weight + old) / 2, rtol=0, atol=1e-6)
+
+
+def test_evaluation_means_are_over_examples_and_the_best_is_kept(tmp_path):
+    saved = []
+
+    class Best:
+        save = staticmethod(saved.append)
+
+    # Levels 0, 1 in batches of 4 and 2: the mean is over 6 examples.
+    level = tf.Variable(1.0)
+    dataset = batches(2, rest=2).enumerate()
+    dataset = dataset.map(
+        lambda i, batch: {"image": tf.zeros_like(batch["image"]) + tf.cast(i, tf.float32) * level}
+    )
+    callback = Evaluate(dataset, tmp_path / "e.jsonl", 2, Best)
+    (tmp_path / "e.jsonl").write_text(
+        '{"step": 2, "evaluation/inference/l1": 0.5}\n{"step": 9, "evaluation/inference/l1": 0.1}\n'
+    )
+    begin(callback, EchoModel(), start_step=2)
+    for step, scale in ((3, 1.0), (4, 1.0), (6, 3.0), (8, 0.5)):
+        level.assign(scale)
+        logs = {}
+        callback.on_train_batch_end(step, logs)
+        if step == 4:
+            np.testing.assert_allclose(logs["evaluation/inference/l1"], 2 / 6, rtol=1e-6)
+            np.testing.assert_allclose(logs["evaluation/gap"], 1 / 6, rtol=1e-6)
+    assert saved == [4, 8]
+    records = [json.loads(line) for line in (tmp_path / "e.jsonl").read_text().splitlines()]
+    # Step 9 is to be done again: it was dropped.
+    assert [record["step"] for record in records] == [2, 4, 6, 8]
+
+
+def test_evaluation_moves_nothing(trained):
+    model, _ = trained
+    before = values(model.variables)
+    model.test_step(small_batch())
+    for old, variable in zip(before, model.variables, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), old, err_msg=variable.path)
+
+
+class Pages(HTMLParser):
+    VOID = ("meta", "img")
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.seen = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_report_is_one_well_formed_page(trained):
+    _, workdir = trained
+    (workdir / "config.json").write_text('{"name": "<b>&"}')
+    for step in range(10):
+        write_png(workdir / "samples" / f"step-{step:06d}.png", np.zeros((4, 4, 3), np.uint8))
+    page = write_report(workdir).read_text()
+    parser = Pages()
+    parser.feed(page)
+    assert not parser.open
+    assert "&lt;b&gt;&amp;" in page
+    # Everything is in it: no address but those of embedded pictures.
+    for tag, attributes in parser.seen:
+        for name in ("src", "href"):
+            assert attributes.get(name, "data:").startswith("data:"), (tag, attributes)
+    assert len([tag for tag, _ in parser.seen if tag == "img"]) == 5
+    titles = [attributes["aria-label"] for tag, attributes in parser.seen if tag == "svg"]
+    assert {"generator/adversarial", "discriminator", "evaluation: gap"} <= set(titles)
+    for tag, attributes in parser.seen:
+        if tag == "polyline":
+            numbers = re.findall(r"-?[\d.]+", attributes["points"])
+            assert len(numbers) >= 2
+            assert all(0 <= float(number) <= 640 for number in numbers)
+
+
+def test_an_empty_report(tmp_path):
+    assert "step 0" in write_report(tmp_path).read_text()
+
+
+def test_a_loss_that_is_not_a_number_still_gives_a_page(tmp_path):
+    lines = [{"step": i, "generator/x": value} for i, value in enumerate((1.0, float("nan"), 2.0))]
+    (tmp_path / "losses.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert "nan" not in write_report(tmp_path).read_text()
+
+
+def test_nothing_is_saved_after_a_step_that_was_stopped(tmp_path):
+    model = make_small(guard=NonFiniteGuard())
+    checkpoints = Checkpoints(model, tmp_path)
+    stop, save = callbacks.StopOnNonFinite([10, 4]), callbacks.SaveCheckpoints(checkpoints, 4)
+    for callback in (stop, save):
+        begin(callback, model)
+    model.guard.step.assign(3)
+    model.guard.names.append("loss x")
+    stop.on_train_batch_end(3)
+    with pytest.raises(NonFiniteError, match="step 3: loss x"):
+        stop.on_train_batch_end(4)
+    with pytest.raises(NonFiniteError):
+        stop.on_train_end()
+    assert checkpoints.steps() == []
+
+
+def test_what_cannot_be_written_in_the_background_is_told_at_the_next_save(tmp_path, monkeypatch):
+    model = make_small()
+    checkpoints = Checkpoints(model, tmp_path, asynchronous=True)
+    checkpoints.save(1)
+    checkpoints.wait()
+
+    def fail(*args, **kwargs):
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints._manager, "save", fail)
+        checkpoints.save(2)
+        with pytest.raises(CheckpointError, match=r"step 2 .*No space left.*step-1 is still good"):
+            checkpoints.save(3)
+    checkpoints.save(4)
+    checkpoints.wait()
+    checkpoints.close()
+    assert checkpoints.steps() == [1, 4]
+
+
+def test_what_is_saved_in_the_background_is_of_that_step(tmp_path):
+    model = make_small()
+    checkpoints = Checkpoints(model, tmp_path, asynchronous=True)
+    before = values(model.generator.variables)
+    checkpoints.save(1)
+    for variable in model.generator.variables:
+        variable.assign(tf.zeros_like(variable))
+    checkpoints.close()
+    assert Checkpoints(model, tmp_path).restore_latest() == 1
+    for old, variable in zip(before, model.generator.variables, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), old)
+
+
+def test_the_learning_rate_is_not_a_checkpoint_s(tmp_path):
+    model = make_small()
+    Checkpoints(model, tmp_path).save(1)
+    model.generator_optimizer.learning_rate = 0.5
+    Checkpoints(model, tmp_path).restore_latest()
+    assert float(model.generator_optimizer.learning_rate) == 0.5
+
+
+def test_the_loss_scale_is_a_checkpoint_s(tmp_path):
+    def optimizer():
+        return keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(1e-2))
+
+    model = make_small(dtype="mixed_float16", optimizer=optimizer)
+    model.train_step(small_batch())
+    everything = [
+        *model.generator_optimizer.variables,
+        *model.generator_optimizer.inner_optimizer.variables,
+    ]
+    expected = values(everything)
+    Checkpoints(model, tmp_path).save(1)
+    for variable in everything:
+        if "learning_rate" not in variable.path:
+            variable.assign(tf.ones_like(variable))
+    Checkpoints(model, tmp_path).restore_latest()
+    for old, variable in zip(expected, everything, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), old, err_msg=variable.path)
+
+
+def test_orphans_of_a_killed_process_are_removed(tmp_path):
+    model = make_small()
+    Checkpoints(model, tmp_path).save(1)
+    kept = sorted(path.name for path in tmp_path.iterdir())
+    (tmp_path / "step-2_temp").mkdir()
+    for name in ("step-2_temp/part-00000-of-00001.index", "step-3.data-00000-of-00001"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "checkpoint.tmp0123").write_text("x")
+    checkpoints = Checkpoints(model, tmp_path)
+    checkpoints.remove_orphans()
+    assert sorted(path.name for path in tmp_path.iterdir()) == kept
+    assert checkpoints.restore_latest() == 1
