@@ -247,6 +247,13 @@ class Config:
         decay_steps, steps = self.optimizer.decay_steps, self.train.steps
         remedy = f"give 0 to train.steps={steps}"
         _require(0 <= decay_steps <= steps, "optimizer.decay_steps", decay_steps, remedy)
+        clip = self.optimizer.clip_norm
+        _require(
+            not clip or self.train.precision != "mixed_float16",
+            "optimizer.clip_norm",
+            clip,
+            "gradients under mixed_float16 are scaled: give train.precision=mixed_bfloat16, or 0",
+        )
         parts, batch = self.train.accumulation_steps, self.train.batch_size
         remedy = f"it must divide train.batch_size={batch}"
         _require(batch % parts == 0, "train.accumulation_steps", parts, remedy)

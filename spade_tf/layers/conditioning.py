@@ -36,6 +36,7 @@ def get_conditional_norm(
     hidden_filters: int = 128,
     kernel_size: int = 3,
     norm: str = "batch",
+    modulation: str = "auto",
     dtype: str | keras.DTypePolicy | None = None,
     layer_name: str | None = None,
 ) -> keras.layers.Layer:
@@ -54,6 +55,8 @@ def get_conditional_norm(
         kernel_size: odd int, of SPADE's convolutions. Default 3.
         norm: "batch" (synchronised), "local_batch", "instance", "layer" or "group". Default
             "batch".
+        modulation: "dense", "deduplicated" or "auto": how "spade" computes gamma and beta.
+            Default "auto".
         dtype: dtype policy of the layer.
         layer_name: str, name of the layer.
 
@@ -67,7 +70,11 @@ def get_conditional_norm(
     common: dict[str, Any] = {"norm": norm, "dtype": dtype, "name": layer_name}
     if name == "spade":
         return SPADE(
-            semantic_channels, hidden_filters=hidden_filters, kernel_size=kernel_size, **common
+            semantic_channels,
+            hidden_filters=hidden_filters,
+            kernel_size=kernel_size,
+            modulation=modulation,
+            **common,
         )
     if name == "adain" and embedding_dim is not None:
         return AdaIN(embedding_dim, **common)

@@ -6,7 +6,13 @@ import keras
 import tensorflow as tf
 
 from spade_tf.layers.initialization import xavier_normal
+from spade_tf.layers.neighbourhoods import Neighbourhoods
 from spade_tf.layers.semantics import Semantics
+
+FORMS = ("dense", "deduplicated", "auto")
+# With n1 distinct windows per pixel, looking up costs about as much per pixel as n1 + 0.3 times
+# the convolutions to gamma and beta, and the convolution of the label map is saved, as measured.
+_LOOKUP_COST = 0.3
 
 
 @keras.saving.register_keras_serializable("spade_tf")
@@ -15,11 +21,18 @@ class SpatialModulation(keras.layers.Layer):
 
     `hidden = relu(conv(semantics))`, `gamma = conv(hidden)`, `beta = conv(hidden)`.
 
+    There are two forms of this, of the same weights and the same result up to rounding. "dense"
+    convolves maps. "deduplicated" computes gamma and beta once for each distinct neighbourhood of
+    labels, and looks them up: most pixels see what others see too. It needs label ids, and shapes
+    that depend on what is in them, which XLA does not have.
+
     Args:
         filters: int >= 1, channels of gamma and of beta.
         semantic_channels: int >= 1, channels of the semantics' dense map.
         hidden_filters: int >= 1, width of the shared convolution. Default 128.
         kernel_size: odd int, of all three convolutions. Default 3.
+        form: "dense", "deduplicated", or "auto": deduplicated where it can be, and where the
+            label map at hand has few enough neighbourhoods for it to pay. Default "auto".
 
     Call arguments:
         semantics: a `Semantics` at the resolution wanted.
@@ -28,7 +41,8 @@ class SpatialModulation(keras.layers.Layer):
         `(gamma, beta)`, each `[B, H, W, filters]`, in the compute dtype.
 
     Raises:
-        ValueError: if `kernel_size` is even.
+        ValueError: if `kernel_size` is even, there is no such form, or "deduplicated" is asked for
+            where it cannot be.
 
     Reference: Park et al. 2019, figure 2 and appendix A.
     """
@@ -39,15 +53,18 @@ class SpatialModulation(keras.layers.Layer):
         semantic_channels: int,
         hidden_filters: int = 128,
         kernel_size: int = 3,
+        form: str = "auto",
         **kwargs,
     ):
         super().__init__(**kwargs)
+        check_form(form)
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd: received {kernel_size}")
         self.filters = filters
         self.semantic_channels = semantic_channels
         self.hidden_filters = hidden_filters
         self.kernel_size = kernel_size
+        self.form = form
         self.shared = self._conv(hidden_filters, "shared", activation="relu")
         self.gamma = self._conv(filters, "gamma")
         self.beta = self._conv(filters, "beta")
@@ -69,8 +86,61 @@ class SpatialModulation(keras.layers.Layer):
         self.beta.build((None, None, None, self.hidden_filters))
 
     def call(self, *, semantics: Semantics):
+        prefers = prefers_lookup(semantics, self.kernel_size, self.filters, self.form)
+        if prefers is False:
+            return self._dense(semantics)
+        # Found outside of the branches, so that all layers of this resolution share them.
+        neighbourhoods = semantics.neighbourhoods(self.kernel_size)
+        if prefers is True:
+            return self._deduplicated(neighbourhoods)
+        return tf.cond(
+            prefers,
+            lambda: self._deduplicated(neighbourhoods),
+            lambda: self._dense(semantics),
+        )
+
+    def _dense(self, semantics):
         hidden = self.shared(tf.cast(semantics.dense, self.compute_dtype))
         return self.gamma(hidden), self.beta(hidden)
+
+    def _deduplicated(self, neighbourhoods):
+        return tuple(tf.gather(table, neighbourhoods.ids) for table in self.tables(neighbourhoods))
+
+    def tables(self, neighbourhoods: Neighbourhoods) -> tuple[tf.Tensor, tf.Tensor]:
+        """Gamma and beta of each distinct neighbourhood.
+
+        Args:
+            neighbourhoods: of this layer's kernel size.
+
+        Returns:
+            `(gamma, beta)`, each `[n2, filters]`, in the compute dtype.
+        """
+        kernel, bias = self._weights(self.shared)
+        hidden = sum_rows(
+            tf.reshape(kernel, [-1, self.hidden_filters]),
+            neighbourhoods.rows,
+            neighbourhoods.segments,
+            neighbourhoods.count,
+        )
+        hidden = tf.nn.relu(hidden + bias)
+        return self._table(hidden, self.gamma, neighbourhoods), self._table(
+            hidden, self.beta, neighbourhoods
+        )
+
+    def _table(self, hidden, conv, neighbourhoods):
+        # The convolution is linear: what a window adds at each tap is computed once per window of
+        # the first level, of which there are far fewer than of the second.
+        kernel, bias = self._weights(conv)
+        kernel = tf.reshape(kernel, [self.kernel_size**2, self.hidden_filters, self.filters])
+        return bias + sum_rows(
+            tf.reshape(tf.matmul(hidden, kernel), [-1, self.filters]),
+            neighbourhoods.second_rows,
+            neighbourhoods.second_segments,
+            neighbourhoods.second_count,
+        )
+
+    def _weights(self, conv):
+        return (tf.cast(weight, self.compute_dtype) for weight in (conv.kernel, conv.bias))
 
     def get_config(self):
         return {
@@ -79,4 +149,77 @@ class SpatialModulation(keras.layers.Layer):
             "semantic_channels": self.semantic_channels,
             "hidden_filters": self.hidden_filters,
             "kernel_size": self.kernel_size,
+            "form": self.form,
         }
+
+
+def check_form(form: str) -> None:
+    """Raises a ValueError unless `form` is one of `FORMS`."""
+    if form not in FORMS:
+        raise ValueError(f"modulation must be one of {', '.join(FORMS)}: received {form!r}")
+
+
+def prefers_lookup(
+    semantics: Semantics, kernel_size: int, filters: int, form: str
+) -> bool | tf.Tensor:
+    """Whether gamma and beta are to be looked up rather than convolved.
+
+    Args:
+        semantics: what they are computed from.
+        kernel_size: odd int, of the convolutions.
+        filters: int >= 1, channels of gamma and of beta.
+        form: one of `FORMS`.
+
+    Returns:
+        A bool, or a bool scalar where it depends on the label map.
+
+    Raises:
+        ValueError: if they are to be looked up and cannot be.
+    """
+    if form == "dense":
+        return False
+    obstacle = None
+    if semantics.label is None:
+        obstacle = "a dense map in place of label ids"
+    elif _in_xla():
+        obstacle = "XLA, which needs static shapes"
+    if form == "deduplicated" and obstacle is not None:
+        raise ValueError(
+            f"modulation 'deduplicated' does not go with {obstacle}: give 'auto' or 'dense'"
+        )
+    if form == "deduplicated" or obstacle is not None:
+        return obstacle is None
+    if semantics.is_crop:
+        # Convolutions would pad it where the map goes on.
+        return True
+    largest_share = 1.0 - _LOOKUP_COST + semantics.channels / (2 * filters)
+    return largest_share >= 1.0 or semantics.neighbourhoods(kernel_size).share <= largest_share
+
+
+def sum_rows(table: tf.Tensor, rows: tf.Tensor, segments: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """Sums of rows of a table, `[count, C]`.
+
+    Args:
+        table: `[R, C]`.
+        rows: int32 `[m]`, which rows.
+        segments: int32 `[m]`, ascending, in `[0, count)`: which sum each is part of.
+        count: int32 scalar.
+    """
+    return tf.raw_ops.SparseSegmentSumWithNumSegments(
+        data=table, indices=rows, segment_ids=segments, num_segments=count
+    )
+
+
+def _in_xla() -> bool:
+    """Whether what is being traced is for XLA: a jit-compiled function, or a TPU's."""
+    if tf.executing_eagerly():
+        return False
+    graph = tf.compat.v1.get_default_graph()
+    while graph is not None:
+        context = graph._get_control_flow_context()
+        while context is not None:
+            if context.IsXLAContext():
+                return True
+            context = context.outer_context
+        graph = getattr(graph, "outer_graph", None)
+    return False

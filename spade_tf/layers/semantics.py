@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import tensorflow as tf
+
+from spade_tf.layers.neighbourhoods import Neighbourhoods
 
 
 def instance_edges(instance: tf.Tensor) -> tf.Tensor:
@@ -69,9 +72,16 @@ class Semantics:
         self.edges = edges
         self.dtype = tf.as_dtype(dtype)
         self._dense: Any = None if dense is None else tf.cast(dense, self.dtype)
-        self._made: dict[Any, Any] = {}
-        self._made_in: Any = None
+        # What one graph holds cannot be used in another one, such as a branch of it.
+        self._made: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
+        self._made_eagerly: dict[Any, Any] = {}
         self._derived = False
+        self._whole: tuple[Semantics, tf.Tensor] | None = None
+
+    @property
+    def is_crop(self) -> bool:
+        """Whether there is more of the map around this part of it."""
+        return self._whole is not None
 
     @classmethod
     def from_inputs(
@@ -155,14 +165,37 @@ class Semantics:
             dense = tf.concat([dense, tf.cast(self.edges, self.dtype)[..., None]], -1)
         return dense
 
+    def neighbourhoods(self, kernel_size: int) -> Neighbourhoods:
+        """The distinct neighbourhoods that two convolutions over this map see.
+
+        Args:
+            kernel_size: odd int, of both convolutions.
+
+        Returns:
+            `Neighbourhoods`, the same for the same kernel size.
+
+        Raises:
+            ValueError: if there are no label ids to tell apart.
+        """
+        if self._whole is not None:
+            return self._neighbourhoods_within(kernel_size)
+        label = self.label
+        if label is None:
+            raise ValueError("neighbourhoods are of label ids: received a dense map")
+        return self._once(
+            ("neighbourhoods", kernel_size),
+            lambda: Neighbourhoods.of(
+                label, self.edges, num_labels=self.num_labels, kernel_size=kernel_size
+            ),
+        )
+
     def _once(self, key: Any, make: Any) -> Any:
-        # What one tf.function has traced cannot be used outside it.
-        graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
-        if graph is not self._made_in:
-            self._made, self._made_in = {}, graph
-        if key not in self._made:
-            self._made[key] = make()
-        return self._made[key]
+        made = self._made_eagerly
+        if not tf.executing_eagerly():
+            made = self._made.setdefault(tf.compat.v1.get_default_graph(), {})
+        if key not in made:
+            made[key] = make()
+        return made[key]
 
     def at(self, height: int | tf.Tensor, width: int | tf.Tensor) -> Semantics:
         """The same semantics, nearest-resized.
@@ -212,6 +245,35 @@ class Semantics:
             return self
         return self.at(tf.shape(x)[1], tf.shape(x)[2])
 
+    def crop(self, box: tf.Tensor) -> Semantics:
+        """A rectangle of these labels, whose neighbourhoods reach beyond it.
+
+        Args:
+            box: int32 `[2, 2]`, `(top, left)` and `(bottom, right)`, the latter excluded.
+
+        Returns:
+            A `Semantics`. Its dense map knows of the rectangle alone.
+        """
+        cropped = self._map(lambda source: crop(source, box))
+        cropped._whole = self, box
+        return cropped
+
+    def _neighbourhoods_within(self, kernel_size: int) -> Neighbourhoods:
+        assert self._whole is not None
+        whole, box = self._whole
+
+        def find() -> Neighbourhoods:
+            margin = 2 * (kernel_size // 2)
+            assert whole.label is not None
+            corners = tf.stack([tf.zeros([2], tf.int32), tf.shape(whole.label)[1:]])
+            wider = tf.stack(
+                [tf.maximum(box[0] - margin, corners[0]), tf.minimum(box[1] + margin, corners[1])]
+            )
+            found = whole._map(lambda source: crop(source, wider)).neighbourhoods(kernel_size)
+            return found._replace(ids=crop(found.ids, box - wider[0]))
+
+        return self._once(("neighbourhoods", kernel_size), find)
+
     def with_dense(self, dense: tf.Tensor) -> Semantics:
         """A continuous map of this resolution in place of these labels.
 
@@ -245,6 +307,16 @@ class Semantics:
             )
         mapped._derived = True
         return mapped
+
+
+def crop(source: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
+    """A rectangle of each map of a batch.
+
+    Args:
+        source: `[B, H, W, ...]`.
+        box: int32 `[2, 2]`, `(top, left)` and `(bottom, right)`, the latter excluded.
+    """
+    return source[:, box[0, 0] : box[1, 0], box[0, 1] : box[1, 1]]
 
 
 def _nearest(source: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:

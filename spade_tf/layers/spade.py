@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from spade_tf.layers.modulation import SpatialModulation
+from spade_tf.layers.modulation import SpatialModulation, check_form
 from spade_tf.layers.normalization import get_normalization
 from spade_tf.layers.semantics import Semantics
 
@@ -21,6 +21,9 @@ class SPADE(keras.layers.Layer):
         kernel_size: odd int, of the convolutions over the semantics. Default 3.
         norm: "batch" (synchronised), "local_batch", "instance", "layer" or "group": the
             parameter-free normalisation. Default "batch".
+        modulation: "dense", "deduplicated" or "auto": how gamma and beta are computed; the weights
+            are the same and so is the result, up to rounding. See `SpatialModulation`. Default
+            "auto".
 
     Call arguments:
         x: `[B, H, W, C]` activations.
@@ -44,13 +47,16 @@ class SPADE(keras.layers.Layer):
         hidden_filters: int = 128,
         kernel_size: int = 3,
         norm: str = "batch",
+        modulation: str = "auto",
         **kwargs,
     ):
         super().__init__(**kwargs)
+        check_form(modulation)
         self.semantic_channels = semantic_channels
         self.hidden_filters = hidden_filters
         self.kernel_size = kernel_size
         self.norm = norm
+        self.form = modulation
         self.normalization = get_normalization(norm, dtype=self.dtype_policy, name="normalization")
 
     def build(self, x_shape):
@@ -63,6 +69,7 @@ class SPADE(keras.layers.Layer):
             self.semantic_channels,
             hidden_filters=self.hidden_filters,
             kernel_size=self.kernel_size,
+            form=self.form,
             dtype=self.dtype_policy,
             name="modulation",
         )
@@ -83,4 +90,5 @@ class SPADE(keras.layers.Layer):
             "hidden_filters": self.hidden_filters,
             "kernel_size": self.kernel_size,
             "norm": self.norm,
+            "modulation": self.form,
         }

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from spade_tf.layers.conditioning import check_conditioning, get_conditional_norm
 from spade_tf.layers.initialization import xavier_normal
+from spade_tf.layers.modulation import check_form
 from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.spectral_norm import SpectralConv2D
 
@@ -34,6 +35,8 @@ class SPADEResnetBlock(keras.layers.Layer):
         concat: whether the dense map of the semantics is concatenated to the input of "convs"
             (every convolution) or of the "blocks" (the first one and that of the shortcut); None
             for neither. Default None.
+        modulation: "dense", "deduplicated" or "auto": how SPADE computes gamma and beta; see
+            `SPADE`. Default "auto".
 
     Call arguments:
         x: `[B, H, W, C]`.
@@ -61,11 +64,13 @@ class SPADEResnetBlock(keras.layers.Layer):
         conditioning: str = "spade",
         embedding_dim: int | None = None,
         concat: str | None = None,
+        modulation: str = "auto",
         **kwargs,
     ):
         super().__init__(**kwargs)
         check_conditioning(conditioning, embedding_dim)
         check_concat(concat)
+        check_form(modulation)
         self.filters = filters
         self.semantic_channels = semantic_channels
         self.hidden_filters = hidden_filters
@@ -75,6 +80,7 @@ class SPADEResnetBlock(keras.layers.Layer):
         self.conditioning = conditioning
         self.embedding_dim = embedding_dim
         self.concat = concat
+        self.modulation = modulation
 
     def _spade(self, x_shape, name):
         spade = get_conditional_norm(
@@ -84,6 +90,7 @@ class SPADEResnetBlock(keras.layers.Layer):
             hidden_filters=self.hidden_filters,
             kernel_size=self.kernel_size,
             norm=self.norm,
+            modulation=self.modulation,
             dtype=self.dtype_policy,
             layer_name=name,
         )
@@ -164,6 +171,7 @@ class SPADEResnetBlock(keras.layers.Layer):
             "conditioning": self.conditioning,
             "embedding_dim": self.embedding_dim,
             "concat": self.concat,
+            "modulation": self.modulation,
         }
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import keras
 import tensorflow as tf
 
 from spade_tf.layers.conditioning import check_conditioning, conditions_by_scale
 from spade_tf.layers.initialization import xavier_normal
+from spade_tf.layers.rematerialization import rematerialize
 from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.shared_predictor import SharedPredictor
 from spade_tf.layers.spade_resnet_block import SPADEResnetBlock
+
+if TYPE_CHECKING:
+    from spade_tf.networks.fused import FusedGenerator
 
 # How many times the picture is larger than the first feature map, as a power of two.
 UPSAMPLINGS = {"normal": 5, "more": 6, "most": 7}
@@ -46,6 +52,10 @@ class SPADEGenerator(keras.Model):
             to the input of "convs", every convolution but the first, or of the "blocks" alone;
             None for neither. Default None. The paper's "decoder with Concat" is "convs" with
             conditioning "affine".
+        modulation: "dense", "deduplicated" or "auto": how SPADE computes gamma and beta, which
+            changes neither weights nor, up to rounding, pictures; see `SPADE`. Default "auto".
+        rematerialize: bool, whether training computes the blocks again for their gradients, which
+            takes less memory and more time. Default False.
 
     Call arguments:
         inputs: a `Semantics`; or a mapping with `label` int `[B, H, W]` and, with edges,
@@ -79,6 +89,8 @@ class SPADEGenerator(keras.Model):
         spectral_norm: bool = True,
         conditioning: str = "spade",
         concat: str | None = None,
+        modulation: str = "auto",
+        rematerialize: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -106,8 +118,15 @@ class SPADEGenerator(keras.Model):
         self.num_upsampling_layers = num_upsampling_layers
         self.z_dim = z_dim
         self.spectral_norm = spectral_norm
+        if rematerialize and conditioning == "shared_spade":
+            raise ValueError(
+                "rematerialize=True keeps no gradient for the predictor of "
+                "conditioning='shared_spade': give one or the other"
+            )
+        self.rematerialize = rematerialize
         self.conditioning = conditioning
         self.concat = concat
+        self.modulation = modulation
 
         self.semantic_channels = num_labels + int(use_instance_edges)
         self.scale = 2 ** UPSAMPLINGS[num_upsampling_layers]
@@ -158,6 +177,7 @@ class SPADEGenerator(keras.Model):
                 conditioning=conditioning,
                 embedding_dim=z_dim,
                 concat=concat,
+                modulation=modulation,
                 dtype=self.dtype_policy,
                 name=name,
             )
@@ -199,20 +219,28 @@ class SPADEGenerator(keras.Model):
             use_instance_edges=self.use_instance_edges,
             dtype=self.compute_dtype,
         )
-        self._check_size(semantics)
+        check_label_size(semantics, self.scale, self.image_size if self.starts_from_z else None)
         scale = self.scale
         z = self._style(semantics, z)
         x = self._start(semantics, z)
         condition = conditions_by_scale(semantics, self.predictor)
         for index, block in enumerate(self.blocks):
-            if self._upsamples_before(index):
+            if self.upsamples_before(index):
                 x = upsample(x)
                 scale //= 2
-            x = block(x, semantics=condition(scale), embedding=z, training=training)
+            x = self._apply(block, x, condition(scale), z, training)
         x = tf.nn.leaky_relu(tf.cast(x, tf.float32), 0.2)
         if self.concat == "convs":
             x = tf.concat([x, tf.cast(condition(1).dense, tf.float32)], -1)
         return tf.tanh(self.conv_img(x))
+
+    def _apply(self, block, x, semantics, z, training):
+        def call(x, z=z):
+            return block(x, semantics=semantics, embedding=z, training=training)
+
+        if not (self.rematerialize and training):
+            return call(x)
+        return rematerialize(call)(x) if z is None else rematerialize(call)(x, z)
 
     def _style(self, semantics, z):
         if self.z_dim is None:
@@ -225,22 +253,29 @@ class SPADEGenerator(keras.Model):
         height, width = (size // self.scale for size in self.image_size)
         return tf.reshape(self.fc(z), [-1, height, width, self.widths[0]])
 
-    def _upsamples_before(self, index):
+    def upsamples_before(self, index: int) -> bool:
+        """Whether a block works at twice the resolution of the one before."""
         # head, up, middle, (up), middle, then up before every block.
         if index == 2:
             return self.num_upsampling_layers != "normal"
         return index == 1 or index > 2
 
-    def _check_size(self, semantics):
-        _, height, width = semantics.shape
-        if height is None or width is None:
-            return
-        if self.starts_from_z and (height, width) != self.image_size:
-            raise ValueError(
-                f"a generator that starts from z makes {self.image_size[0]}x{self.image_size[1]} "
-                f"pictures only: received a label map of {height}x{width}"
-            )
-        check_image_size((height, width), self.scale)
+    def fuse(self, dtype: str = "float32", jit_compile: bool = False) -> FusedGenerator:
+        """A copy for inference, in less time: see `FusedGenerator`.
+
+        Args:
+            dtype: "float32" or "bfloat16", of its weights and of what it computes in.
+            jit_compile: bool, whether XLA compiles the element-wise parts.
+
+        Returns:
+            A `FusedGenerator`, called as this generator is.
+
+        Raises:
+            ValueError: if the conditioning or the normalisation cannot be fused.
+        """
+        from spade_tf.networks.fused import FusedGenerator
+
+        return FusedGenerator(self, dtype, jit_compile)
 
     def compute_output_shape(self, input_shape=None, z_shape=None):
         return (None, *self.image_size, 3)
@@ -259,7 +294,9 @@ class SPADEGenerator(keras.Model):
             "z_dim": self.z_dim,
             "spectral_norm": self.spectral_norm,
             "conditioning": self.conditioning,
+            "rematerialize": self.rematerialize,
             "concat": self.concat,
+            "modulation": self.modulation,
         }
 
 
@@ -269,6 +306,27 @@ def draw_style(semantics: Semantics, z_dim: int) -> tf.Tensor:
     if batch is None:
         batch = tf.shape(semantics.dense if semantics.label is None else semantics.label)[0]
     return tf.random.normal([batch, z_dim])
+
+
+def check_label_size(
+    semantics: Semantics, multiple: int, image_size: tuple[int, int] | None = None
+) -> None:
+    """Raises a ValueError if the size of a label map is known and cannot be made.
+
+    Args:
+        semantics: the label maps.
+        multiple: int, what height and width must be multiples of.
+        image_size: `(height, width)`, the only one that can be made; None for any.
+    """
+    _, height, width = semantics.shape
+    if height is None or width is None:
+        return
+    if image_size is not None and (height, width) != image_size:
+        raise ValueError(
+            f"a generator that starts from z makes {image_size[0]}x{image_size[1]} "
+            f"pictures only: received a label map of {height}x{width}"
+        )
+    check_image_size((height, width), multiple)
 
 
 def check_image_size(image_size: tuple[int, int], multiple: int) -> None:

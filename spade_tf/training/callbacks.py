@@ -158,7 +158,7 @@ class SampleGrid(keras.callbacks.Callback):
         if logs is not None:
             logs["samples/l1"] = tf.constant(np.abs(fake - real).mean())
         pictures = (self._conditions(), to_uint8(fake))
-        rows = list(zip(*pictures, to_uint8(real), strict=True))
+        rows: list[tuple] = list(zip(*pictures, to_uint8(real), strict=True))
         # Two triples a row, so that the grid is about as wide as high.
         if len(rows) % 2 == 0 and len(rows) > 2:
             rows = [first + second for first, second in zip(rows[::2], rows[1::2], strict=True)]

@@ -424,10 +424,11 @@ class GauGAN(keras.Model):
         share = 1.0 / self.accumulation_steps
         if replicas is not None:
             share /= replicas.num_replicas_in_sync
-        sums, losses = None, {}
+        losses: Losses = {}
+        sums: list[tf.Tensor | None] = [None] * len(values)
         for index, part in enumerate(parts):
             # Each part waits for the one before, which is what saves the memory.
-            after = [] if sums is None else [gradient for gradient in sums if gradient is not None]
+            after = [gradient for gradient in sums if gradient is not None]
             hold = hold_state(statistics=False) if index else contextlib.nullcontext()
             with tf.control_dependencies(after), hold:
                 with part.tape:
@@ -438,11 +439,7 @@ class GauGAN(keras.Model):
                 gradients = part.tape.gradient(total, values)
             # A lookup's gradient comes as slices, of another number on each replica.
             gradients = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
-            sums = (
-                gradients
-                if sums is None
-                else [_add(*pair) for pair in zip(sums, gradients, strict=True)]
-            )
+            sums = [_add(*pair) for pair in zip(sums, gradients, strict=True)]
             for name, loss in part_losses.items():
                 losses[name] = losses.get(name, 0.0) + loss / self.accumulation_steps
         if self.guard is not None:

@@ -17,7 +17,8 @@ _COLORS = ("#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#0a7ea4", "#b
 
 _STYLE = """
 :root { color-scheme: light dark; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1320px; margin: 2rem auto; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1320px; margin: auto; }
+body { padding: 2rem 1rem; }
 h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(480px, 1fr)); gap: 1rem; }
 figure { margin: 0; } svg { width: 100%; height: auto; } img { max-width: 100%; }
@@ -131,10 +132,11 @@ def _plot(title: str, records: Sequence[dict[str, float]], names: Sequence[str])
     for i in range(5):
         value, step = low + (high - low) * i / 4, left + (right - left) * i / 4
         y, x = y_of(value), x_of(step)
+        anchor = "end" if i == 4 else "middle"
         marks.append(
             f'<line class="grid" x1="{margin}" x2="{_WIDTH - 8}" y1="{y:.1f}" y2="{y:.1f}"/>'
             f'<text x="{margin - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>'
-            f'<text x="{x:.1f}" y="{_HEIGHT - 6}" text-anchor="middle">{step:.0f}</text>'
+            f'<text x="{x:.1f}" y="{_HEIGHT - 6}" text-anchor="{anchor}">{step:.0f}</text>'
         )
     lines, keys = [], []
     for color, (name, curve) in zip(_COLORS, curves.items(), strict=False):

@@ -46,8 +46,8 @@ def test_infinity_in_a_gradient_alone_is_named():
     bias.assign(tf.zeros(3))
     before = values(everything(model)[0])
     original = model.adversarial_loss.generator
-    model.adversarial_loss.generator = lambda logits: original(logits) + tf.reduce_sum(
-        tf.sqrt(bias.value)
+    model.adversarial_loss.generator = lambda logits: (
+        original(logits) + tf.reduce_sum(tf.sqrt(bias.value))
     )
     model.train_step(small_batch())
     failure = model.guard.failure()

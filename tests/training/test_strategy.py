@@ -23,7 +23,7 @@ def free_port():
 def test_by_name(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     assert make_strategy("one") is tf.distribute.get_strategy()
-    with pytest.raises(ValueError, match="strategy must be one of auto, one, .*: received 'two'"):
+    with pytest.raises(ValueError, match=r"strategy must be one of auto, one, .*: received 'two'"):
         make_strategy("two")
     with pytest.raises(ValueError, match="multi_worker_mirrored needs TF_CONFIG"):
         make_strategy("multi_worker_mirrored")
@@ -40,7 +40,7 @@ def test_by_name(monkeypatch):
 )
 def test_an_environment_that_cannot_be_used(text, told, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(ValueError, match=f"TF_CONFIG cannot be used .{told}.*received"):
+    with pytest.raises(ValueError, match=f"TF_CONFIG cannot be used .*{told}.*received"):
         make_strategy("auto")
 
 

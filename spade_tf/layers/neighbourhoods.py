@@ -1,0 +1,163 @@
+"""The distinct neighbourhoods of a map of ids, and of the neighbourhoods themselves."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+# Bits of each of three, or two, numbers that are packed in a positive 64-bit integer.
+_BITS = {2: 31, 3: 21}
+
+
+class Neighbourhoods(NamedTuple):
+    """What two stacked convolutions over a label map can see, each distinct case once.
+
+    A pixel's symbol is its label and whether it is an edge. The first convolution sees a k x k
+    window of symbols, the second a k x k window of what the first has seen. A convolution of
+    ones and zeros is a sum of rows of its kernel, and so is one of what has been computed for
+    each distinct window: the sums are given as rows to be added up per segment. Cells outside
+    the picture, and labels that do not exist, add nothing.
+
+    Attributes:
+        ids: int32 `[B, H, W]`, which distinct window of the second level is around each pixel.
+        count: int32 scalar, n1, distinct windows of the first level.
+        rows: int32 `[m1]`, rows of the first kernel as `[k * k * channels, filters]`.
+        segments: int32 `[m1]`, ascending, in `[0, n1)`: the window that each row belongs to.
+        second_count: int32 scalar, n2, distinct windows of the second level.
+        second_rows: int32 `[m2]`, tap `t` of window `i` of the first level, as `t * n1 + i`.
+        second_segments: int32 `[m2]`, ascending, in `[0, n2)`.
+    """
+
+    ids: tf.Tensor
+    count: tf.Tensor
+    rows: tf.Tensor
+    segments: tf.Tensor
+    second_count: tf.Tensor
+    second_rows: tf.Tensor
+    second_segments: tf.Tensor
+
+    @classmethod
+    def of(
+        cls, label: tf.Tensor, edges: tf.Tensor | None, *, num_labels: int, kernel_size: int
+    ) -> Neighbourhoods:
+        """Finds them, by exact comparison, over all maps of the batch together.
+
+        Args:
+            label: int `[B, H, W]`; ids outside `[0, num_labels)` count as no label.
+            edges: bool `[B, H, W]`, the channel after those of the labels; None for none.
+            num_labels: int >= 1.
+            kernel_size: odd int, k.
+
+        Returns:
+            The `Neighbourhoods`.
+        """
+        exists = (label >= 0) & (label < num_labels)
+        symbols = tf.where(exists, tf.cast(label, tf.int32), num_labels)
+        num_symbols = channels = num_labels + 1
+        if edges is None:
+            channels -= 1
+        else:
+            num_symbols *= 2
+            symbols += (num_labels + 1) * tf.cast(edges, tf.int32)
+        windows, ids = distinct_windows(symbols, num_symbols, num_labels, kernel_size)
+        count = tf.shape(windows)[0]
+        second_windows, ids = distinct_windows(ids, count + 1, count, kernel_size)
+
+        taps = tf.range(kernel_size**2)
+        edge = windows > num_labels
+        labels = tf.where(edge, windows - (num_labels + 1), windows)
+        rows, valid = channels * taps + labels, labels < num_labels
+        if edges is not None:
+            rows = tf.concat([rows, tf.zeros_like(rows) + channels * taps + num_labels], 1)
+            valid = tf.concat([valid, edge], 1)
+        return cls(
+            ids,
+            count,
+            *_segments(rows, valid),
+            tf.shape(second_windows)[0],
+            *_segments(taps * count + second_windows, second_windows < count),
+        )
+
+    @property
+    def share(self) -> tf.Tensor:
+        """float32 scalar in (0, 1], distinct windows of the first level per pixel."""
+        return tf.cast(self.count / tf.size(self.ids), tf.float32)
+
+
+def _segments(rows: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    segments = tf.zeros_like(rows) + tf.range(tf.shape(rows)[0])[:, None]
+    return tf.boolean_mask(rows, valid), tf.boolean_mask(segments, valid)
+
+
+def distinct_windows(
+    ids: tf.Tensor, num_ids: int | tf.Tensor, outside: int | tf.Tensor, kernel_size: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The distinct k x k windows of maps of ids, and which of them is around each pixel.
+
+    Args:
+        ids: int32 `[B, H, W]` in `[0, num_ids)`.
+        num_ids: int or scalar, number of ids that there can be.
+        outside: int or scalar in `[0, num_ids)`, what lies outside the maps.
+        kernel_size: odd int, k.
+
+    Returns:
+        `(windows, which)`, int32 `[n, k * k]` in reading order, and int32 `[B, H, W]` in `[0, n)`.
+    """
+    if kernel_size == 1:
+        windows, which = _distinct([ids], num_ids)
+        return windows, which
+    margin = kernel_size // 2
+    height, width = tf.shape(ids)[1], tf.shape(ids)[2]
+    padded = tf.pad(ids, [[0, 0], [0, 0], [margin, margin]], constant_values=outside)
+    rows, which = _distinct([padded[:, :, i : i + width] for i in range(kernel_size)], num_ids)
+    # One more row, which lies outside.
+    count = tf.shape(rows)[0]
+    rows = tf.concat([rows, tf.fill([1, kernel_size], outside)], 0)
+    padded = tf.pad(which, [[0, 0], [margin, margin], [0, 0]], constant_values=count)
+    stacks, which = _distinct([padded[:, i : i + height] for i in range(kernel_size)], count + 1)
+    return tf.reshape(tf.gather(rows, stacks), [-1, kernel_size**2]), which
+
+
+def _distinct(parts: list[tf.Tensor], num_ids: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Distinct tuples of ids `[n, len(parts)]`, and which one there is at each place."""
+    if len(parts) <= 2:
+        return _unique(parts)
+    if len(parts) == 3:
+        return tf.cond(
+            tf.less_equal(num_ids, 1 << _BITS[3]),
+            lambda: _unique(parts),
+            lambda: _distinct_by_steps(parts, num_ids, 2),
+        )
+    return _distinct_by_steps(parts, num_ids, 3)
+
+
+def _distinct_by_steps(parts, num_ids, step):
+    heads, which = _distinct(parts[:step], num_ids)
+    count = tf.maximum(tf.shape(heads)[0], num_ids)
+    tuples, which = _distinct([which, *parts[step:]], count)
+    return tf.concat([tf.gather(heads, tuples[:, 0]), tuples[:, 1:]], 1), which
+
+
+def _unique(parts):
+    bits = _BITS.get(len(parts), 0)
+    keys = tf.cast(parts[0], tf.int64)
+    for part in parts[1:]:
+        keys = tf.bitwise.left_shift(keys, tf.constant(bits, tf.int64)) + tf.cast(part, tf.int64)
+    distinct, which = tf.unique(tf.reshape(keys, [-1]))
+    which = tf.reshape(which, tf.shape(parts[0]))
+    which.set_shape(parts[0].shape)
+    if len(parts) == 1:
+        return tf.cast(distinct, tf.int32)[:, None], which
+    # Shifts: integer division is slow.
+    mask = tf.constant((1 << bits) - 1, tf.int64)
+    unpacked = [
+        tf.cast(
+            tf.bitwise.bitwise_and(
+                tf.bitwise.right_shift(distinct, tf.constant(bits * place, tf.int64)), mask
+            ),
+            tf.int32,
+        )
+        for place in reversed(range(len(parts)))
+    ]
+    return tf.stack(unpacked, 1), which

@@ -1,0 +1,366 @@
+"""The SPADE generator as it is best run when its weights are final."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from spade_tf.layers.modulation import prefers_lookup, sum_rows
+from spade_tf.layers.neighbourhoods import Neighbourhoods
+from spade_tf.layers.normalization import BatchNorm
+from spade_tf.layers.semantics import Semantics
+from spade_tf.networks.generator import check_label_size, draw_style, upsample
+
+
+class Modulation(NamedTuple):
+    """What a fused SPADE layer multiplies with and adds, per distinct neighbourhood.
+
+    Attributes:
+        scale: `[n2, C]`.
+        shift: `[n2, C]`.
+    """
+
+    scale: tf.Tensor
+    shift: tf.Tensor
+
+
+class FusedSPADE(tf.Module):
+    """Batch normalisation, SPADE and leaky ReLU as one look-up and one multiply-add.
+
+    At inference, `(x - mean) / std * (1 + gamma) + beta` is `x * scale + shift` with `scale` and
+    `shift` affine in the hidden features, as gamma and beta are: mean and variance are folded into
+    the last convolutions, which become one.
+
+    Args:
+        spade: a built SPADE layer that normalises by running statistics.
+        dtype: what weights are held in, and computed in.
+        slope: float, of the leaky ReLU for negative values; 1 for none.
+        jit_compile: bool, whether XLA makes one loop of looking up, multiplying, adding and leaky
+            ReLU (and of upsampling before it).
+    """
+
+    def __init__(
+        self, spade: keras.layers.Layer, dtype: tf.DType, slope: float, jit_compile: bool = False
+    ):
+        super().__init__(name=spade.name)
+        self.slope = slope
+        self.jit_compile = jit_compile
+        self.modulation = spade.modulation.form
+        self.kernel_size = spade.kernel_size
+        norm, layer = spade.normalization, spade.modulation
+        mean, variance = _array(norm.moving_mean), _array(norm.moving_variance)
+        gamma, gamma_bias = _array(layer.gamma.kernel), _array(layer.gamma.bias)
+        beta, beta_bias = _array(layer.beta.kernel), _array(layer.beta.bias)
+        inverse = 1.0 / np.sqrt(variance + norm.epsilon)
+        scale, scale_bias = gamma * inverse, (1.0 + gamma_bias) * inverse
+        shift, shift_bias = beta - mean * scale, beta_bias - mean * scale_bias
+        self.hidden_kernel = _constant(_array(layer.shared.kernel), dtype)
+        self.hidden_bias = _constant(_array(layer.shared.bias), dtype)
+        self.kernel = _constant(np.concatenate([scale, shift], -1), dtype)
+        self.bias = _constant(np.concatenate([scale_bias, shift_bias], -1), dtype)
+
+    def __call__(
+        self,
+        x: tf.Tensor,
+        semantics: Semantics,
+        modulation: Modulation | None = None,
+        upsamples: bool = False,
+    ) -> tf.Tensor:
+        """Normalised, modulated and activated `x`.
+
+        Args:
+            x: `[B, H, W, C]`.
+            semantics: at that size; of one example, it goes for the whole batch.
+            modulation: what `look_up` has made of these semantics, None to make it.
+            upsamples: bool, whether `x` is to be made twice as high and wide first.
+        """
+
+        def convolve():
+            return self._convolve(upsample(x) if upsamples else x, semantics)
+
+        def look_up(made=None):
+            scale, shift = made or self.look_up(neighbourhoods)
+            affine = _compiled_affine if self.jit_compile else _affine
+            return affine(x, scale, shift, neighbourhoods.ids, self.slope, upsamples)
+
+        prefers = prefers_lookup(semantics, self.kernel_size, x.shape[-1], self.modulation)
+        if modulation is None and prefers is False:
+            return convolve()
+        neighbourhoods = semantics.neighbourhoods(self.kernel_size)
+        if modulation is not None or prefers is True:
+            return look_up(modulation)
+        return tf.cond(prefers, look_up, convolve)
+
+    def look_up(self, neighbourhoods: Neighbourhoods) -> Modulation:
+        """Scale and shift of each distinct neighbourhood."""
+        hidden_kernel = tf.convert_to_tensor(self.hidden_kernel)
+        kernel = tf.convert_to_tensor(self.kernel)
+        taps, filters = kernel.shape[0] * kernel.shape[1], kernel.shape[3]
+        hidden = sum_rows(
+            tf.reshape(hidden_kernel, [-1, hidden_kernel.shape[3]]),
+            neighbourhoods.rows,
+            neighbourhoods.segments,
+            neighbourhoods.count,
+        )
+        hidden = tf.nn.relu(hidden + self.hidden_bias)
+        products = tf.matmul(hidden, tf.reshape(kernel, [taps, -1, filters]))
+        # Each row is one of scale and one of shift: adding them up apart saves splitting sums.
+        products = tf.reshape(products, [-1, filters // 2])
+        return Modulation(
+            *(
+                bias
+                + sum_rows(
+                    products,
+                    2 * neighbourhoods.second_rows + place,
+                    neighbourhoods.second_segments,
+                    _rounded(neighbourhoods.second_count)
+                    if self.jit_compile
+                    else neighbourhoods.second_count,
+                )
+                for place, bias in enumerate(tf.split(self.bias, 2))
+            )
+        )
+
+    def _convolve(self, x, semantics):
+        dense = tf.cast(semantics.dense, x.dtype)
+        hidden = tf.nn.conv2d(dense, self.hidden_kernel, 1, "SAME")
+        hidden = tf.nn.relu(tf.nn.bias_add(hidden, self.hidden_bias))
+        maps = tf.nn.bias_add(tf.nn.conv2d(hidden, self.kernel, 1, "SAME"), self.bias)
+        scale, shift = tf.split(maps, 2, axis=-1)
+        return activate(x * scale + shift, self.slope)
+
+
+def activate(x: tf.Tensor, slope: float) -> tf.Tensor:
+    """Leaky ReLU, or `x` for a slope of 1."""
+    return x if slope == 1.0 else tf.nn.leaky_relu(x, slope)
+
+
+def _affine(x, scale, shift, ids, slope, upsamples):
+    x = upsample(x) if upsamples else x
+    return activate(x * tf.gather(scale, ids) + tf.gather(shift, ids), slope)
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _compiled_affine(x, scale, shift, ids, slope, upsamples):
+    dtype = x.dtype
+    if upsamples:
+        # As a broadcast, which costs nothing in a loop.
+        batch, height, width, channels = tf.unstack(tf.shape(x))
+        x = tf.broadcast_to(x[:, :, None, :, None], [batch, height, 2, width, 2, channels])
+        x = tf.reshape(x, [batch, 2 * height, 2 * width, channels])
+    # In float32 within the loop: rounding in between would take longer.
+    x, scale, shift = (tf.cast(t, tf.float32) for t in (x, scale, shift))
+    return tf.cast(activate(x * tf.gather(scale, ids) + tf.gather(shift, ids), slope), dtype)
+
+
+class FusedConv2D(tf.Module):
+    """A convolution, spectrally normalised or not, with its final kernel.
+
+    Args:
+        conv: a built convolution.
+        dtype: what weights are held in, and computed in.
+    """
+
+    def __init__(self, conv: keras.layers.Layer, dtype: tf.DType):
+        super().__init__(name=conv.name)
+        spectral = hasattr(conv, "normalized_kernel")
+        self.kernel = _constant(
+            conv.normalized_kernel().numpy() if spectral else _array(conv.kernel), dtype
+        )
+        self.bias = _constant(_array(conv.bias), dtype) if conv.use_bias else None
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """`[B, H, W, C]` to `[B, H, W, filters]`."""
+        x = tf.nn.conv2d(x, self.kernel, 1, "SAME")
+        return x if self.bias is None else tf.nn.bias_add(x, self.bias)
+
+
+class FusedDense(tf.Module):
+    """A dense layer.
+
+    Args:
+        dense: a built dense layer.
+        dtype: what weights are held in, and computed in.
+    """
+
+    def __init__(self, dense: keras.layers.Layer, dtype: tf.DType):
+        super().__init__(name=dense.name)
+        self.kernel = _constant(_array(dense.kernel), dtype)
+        self.bias = _constant(_array(dense.bias), dtype)
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """`[B, C]` to `[B, filters]`."""
+        return tf.nn.bias_add(tf.matmul(x, self.kernel), self.bias)
+
+
+class FusedBlock(tf.Module):
+    """A SPADE residual block.
+
+    Args:
+        block: a built `SPADEResnetBlock` with SPADE layers.
+        dtype: what weights are held in, and computed in.
+        jit_compile: bool, as of `FusedSPADE`.
+    """
+
+    def __init__(self, block: keras.layers.Layer, dtype: tf.DType, jit_compile: bool = False):
+        super().__init__(name=block.name)
+        self.jit_compile = jit_compile
+        self.spade_0 = self.make_spade(block.spade_0, dtype, 0.2)
+        self.spade_1 = self.make_spade(block.spade_1, dtype, 0.2)
+        self.conv_0 = FusedConv2D(block.conv_0, dtype)
+        self.conv_1 = FusedConv2D(block.conv_1, dtype)
+        self.spade_s = self.conv_s = None
+        if block.learned_shortcut:
+            self.spade_s = self.make_spade(block.spade_s, dtype, 1.0)
+            self.conv_s = FusedConv2D(block.conv_s, dtype)
+
+    def make_spade(self, spade: keras.layers.Layer, dtype: tf.DType, slope: float) -> Any:
+        """What stands for a SPADE layer of the block."""
+        return FusedSPADE(spade, dtype, slope, self.jit_compile)
+
+    @property
+    def spades(self) -> list[FusedSPADE]:
+        """Its SPADE layers: first, second, and that of the shortcut if there is one."""
+        spades = [self.spade_0, self.spade_1]
+        return spades if self.spade_s is None else [*spades, self.spade_s]
+
+    def __call__(
+        self,
+        x: tf.Tensor,
+        semantics: Semantics,
+        modulations: Sequence[Modulation] | None = None,
+        upsamples: bool = False,
+    ) -> tf.Tensor:
+        """`[B, H, W, C]` to `[B, H, W, filters]`, of twice the size if it upsamples."""
+        made: Sequence[Modulation | None] = modulations or (None, None, None)
+        shortcut = upsample(x) if upsamples else x
+        if not self.jit_compile:
+            x, upsamples = shortcut, False
+        if self.conv_s is not None and self.spade_s is not None:
+            shortcut = self.conv_s(self.spade_s(x, semantics, made[2], upsamples))
+        x = self.conv_0(self.spade_0(x, semantics, made[0], upsamples))
+        x = self.conv_1(self.spade_1(x, semantics, made[1]))
+        return shortcut + x
+
+
+def _rounded(count: tf.Tensor) -> tf.Tensor:
+    # The next power of two, at least 256: XLA compiles once per size.
+    exponent = tf.math.ceil(tf.math.log(tf.cast(count, tf.float64)) / math.log(2.0))
+    return tf.cast(2.0 ** tf.maximum(exponent, 8.0), tf.int32)
+
+
+def _array(variable: Any) -> np.ndarray:
+    return np.asarray(variable, "float32")
+
+
+def _constant(value: np.ndarray, dtype: tf.DType) -> tf.Variable:
+    return tf.Variable(tf.cast(value, dtype), trainable=False)
+
+
+def check_fusible(spade: Any) -> None:
+    """Raises a ValueError unless a SPADE layer has a normalisation that can be folded away."""
+    if not isinstance(spade.normalization, BatchNorm):
+        raise ValueError(
+            "only batch normalisation can be folded into SPADE: received norm="
+            f"{spade.norm!r}; run the generator as it is"
+        )
+
+
+class FusedGenerator(tf.Module):
+    """A SPADE generator for inference alone: the same pictures, up to rounding, in less time.
+
+    Running statistics are folded into the convolutions of SPADE, singular values into the kernels
+    of the blocks, and weights are held in the dtype that is computed in.
+
+    Args:
+        generator: a `SPADEGenerator` with conditioning "spade", norm "batch" or "local_batch", and
+            no `concat`. Its weights are copied: later changes of them do not show.
+        dtype: "float32" or "bfloat16".
+        jit_compile: bool, whether XLA compiles the element-wise parts, which is faster from the
+            second call with a label map of some size and diversity (its number of distinct
+            neighbourhoods, rounded to a power of two). Default False: a SavedModel then runs
+            where XLA is not.
+
+    Call arguments:
+        inputs: as of the generator.
+        z: `[B, z_dim]`, drawn from a standard normal when None; ignored without a `z_dim`. With
+            one label map and several styles, what depends on labels alone is computed once.
+
+    Returns:
+        float32 `[B, H, W, 3]` in [-1, 1].
+
+    Raises:
+        ValueError: if the generator cannot be fused.
+    """
+
+    def __init__(self, generator: Any, dtype: str = "float32", jit_compile: bool = False):
+        super().__init__(name=generator.name)
+        if dtype not in ("float32", "bfloat16"):
+            raise ValueError(f"dtype must be float32 or bfloat16: received {dtype!r}")
+        if generator.conditioning != "spade" or generator.concat is not None:
+            raise ValueError(
+                "only generators with conditioning 'spade' and no concat can be fused: received "
+                f"conditioning={generator.conditioning!r}, concat={generator.concat!r}"
+            )
+        check_fusible(generator.blocks[0].spade_0)
+        self.compute_dtype = dtype
+        self.jit_compile = jit_compile
+        self.num_labels = generator.num_labels
+        self.image_size = generator.image_size
+        self.use_instance_edges = generator.use_instance_edges
+        self.z_dim = generator.z_dim
+        self.scale = generator.scale
+        self.starts_from_z = generator.starts_from_z
+        self.widths = list(generator.widths)
+        self.upsamples = [generator.upsamples_before(i) for i in range(len(self.widths))]
+        compute = tf.as_dtype(dtype)
+        start = FusedDense if self.starts_from_z else FusedConv2D
+        self.fc = start(generator.fc, compute)
+        self.blocks = [self.make_block(block, compute) for block in generator.blocks]
+        # As in the generator: half precision would quantise the picture.
+        self.conv_img = FusedConv2D(generator.conv_img, tf.float32)
+
+    def make_block(self, block: keras.layers.Layer, dtype: tf.DType) -> FusedBlock:
+        """What stands for a block of the generator."""
+        return FusedBlock(block, dtype, self.jit_compile)
+
+    def __call__(self, inputs: Any, z: tf.Tensor | None = None, training: bool = False):
+        if training:
+            raise ValueError("a fused generator is for inference: train the one it was made of")
+        semantics = self.semantics(inputs)
+        scale = self.scale
+        x = self.start(semantics, z)
+        for block, upsamples in zip(self.blocks, self.upsamples, strict=True):
+            scale //= 2 if upsamples else 1
+            x = block(x, semantics.downsample(scale), upsamples=upsamples)
+        return self.finish(x)
+
+    def semantics(self, inputs: Any) -> Semantics:
+        """What all blocks condition on."""
+        semantics = Semantics.from_inputs(
+            inputs,
+            num_labels=self.num_labels,
+            use_instance_edges=self.use_instance_edges,
+            dtype=self.compute_dtype,
+        )
+        size = self.image_size if self.starts_from_z else None
+        check_label_size(semantics, self.scale, size)
+        return semantics
+
+    def start(self, semantics: Semantics, z: tf.Tensor | None) -> tf.Tensor:
+        """The first feature map."""
+        if not self.starts_from_z:
+            return self.fc(semantics.downsample(self.scale).dense)
+        z = draw_style(semantics, self.z_dim) if z is None else z
+        height, width = (size // self.scale for size in self.image_size)
+        x = self.fc(tf.cast(z, self.compute_dtype))
+        return tf.reshape(x, [-1, height, width, self.widths[0]])
+
+    def finish(self, x: tf.Tensor) -> tf.Tensor:
+        """From the last feature map to the picture."""
+        return tf.tanh(self.conv_img(tf.nn.leaky_relu(tf.cast(x, tf.float32), 0.2)))

@@ -1,0 +1,88 @@
+"""Proof that no death loses a run: `python tests/kill_proof.py --data_dir DIR --kills 50`.
+
+One run of the tests' tiny model is killed at random moments and started again. Every start must go
+on from a checkpoint that is no older than the last one seen, the last must reach the end, and no
+file may be left that a run which was never killed would not have left.
+"""
+
+import argparse
+import json
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def command(data_dir: Path, workdir: Path, steps: int) -> list[str]:
+    """The command line of a training that writes much."""
+    return [
+        *(sys.executable, str(ROOT / "run.py"), "train", f"--data_dir={data_dir}"),
+        *(f"--workdir={workdir}", f"--config={ROOT / 'tests/tiny_experiment.py'}"),
+        *("--strategy=one", "--config.train.sample_every=5", f"--config.train.steps={steps}"),
+        "--config.train.checkpoint_every=2",
+    ]
+
+
+def prove(data_dir: Path, workdir: Path, kills: int, seed: int) -> dict[str, object]:
+    """Runs it all; returns what was found."""
+    draw = random.Random(seed)
+    saved, early = 0, 0
+    for kill in range(kills):
+        log = workdir / "log"
+        with log.open("w") as stderr:
+            process = subprocess.Popen(command(data_dir, workdir, 1_000_000), stderr=stderr)
+        # A third of them anywhere, start-up included; the others as it trains.
+        if kill % 3:
+            lines = workdir / "losses.jsonl"
+            before = lines.stat().st_mtime_ns if lines.exists() else 0
+            while not (lines.exists() and lines.stat().st_mtime_ns > before):
+                assert process.poll() is None, log.read_text()
+                time.sleep(0.05)
+            time.sleep(draw.uniform(0, 4))
+        else:
+            time.sleep(draw.uniform(0, 30))
+        assert process.poll() is None, log.read_text()
+        process.kill()
+        process.wait()
+        told = re.search(r"resumed from step (\d+)", log.read_text())
+        early += told is None
+        if told:
+            assert int(told[1]) >= saved, (told[1], saved)
+        listed = (workdir / "checkpoints" / "checkpoint").exists()
+        text = (workdir / "checkpoints" / "checkpoint").read_text() if listed else ""
+        numbers = [int(number) for number in re.findall(r"step-(\d+)", text)]
+        assert max(numbers, default=0) >= saved
+        saved = max(numbers, default=0)
+        print(f"kill {kill + 1}: saved step {saved}", file=sys.stderr, flush=True)
+    steps = saved + 3
+    last = subprocess.run(
+        command(data_dir, workdir, steps), stderr=subprocess.PIPE, text=True, check=True
+    )
+    assert not saved or f"resumed from step {saved}" in last.stderr
+    assert f"step {steps}: finished" in last.stderr
+    lines = [json.loads(line)["step"] for line in (workdir / "losses.jsonl").open()]
+    assert lines == list(range(1, steps + 1)), lines
+    (workdir / "log").unlink()
+    files = [path.name for path in workdir.rglob("*") if path.is_file()]
+    usual = r"config.json|.lock|losses.jsonl|report.html|checkpoint|events\..*|step-\d{6}.png"
+    usual += r"|step-\d+\.index|step-\d+\.data-00000-of-00001"
+    orphans = [name for name in files if not re.fullmatch(usual, name)]
+    checkpoints = sorted(path.stem for path in workdir.glob("checkpoints/*.index"))
+    assert not orphans, orphans
+    assert len(list(workdir.glob("checkpoints/step-*"))) == 2 * len(checkpoints) <= 6
+    return {"kills": kills, "before the first step": early, "steps": steps, "orphans": orphans}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data_dir", type=Path, required=True, help="of a prepared paired_folder")
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as root:
+        print(json.dumps(prove(arguments.data_dir, Path(root), arguments.kills, arguments.seed)))

@@ -1,0 +1,207 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from spade_tf.layers import modulation
+from spade_tf.layers.modulation import SpatialModulation
+from spade_tf.layers.semantics import Semantics
+from spade_tf.layers.spade import SPADE
+
+SHAPES = [(1, 1, 1), (1, 1, 7), (3, 9, 11), (2, 16, 8)]
+
+
+def layout(*shape, with_edges=False, count=4):
+    rng = np.random.default_rng(0)
+    # Patches of one label, as pictures have them, and ids that do not exist.
+    coarse = rng.integers(-1, count + 1, [shape[0], shape[1] // 3 + 1, shape[2] // 3 + 1])
+    label = np.repeat(np.repeat(coarse, 3, 1), 3, 2)[:, : shape[1], : shape[2]]
+    edges = tf.constant(rng.random(shape) < 0.1) if with_edges else None
+    return Semantics(count, label=tf.constant(label.astype("int32")), edges=edges)
+
+
+def lively(layer):
+    rng = np.random.default_rng(1)
+    for weight in layer.trainable_weights:
+        fan = np.prod(weight.shape[:-1]) if len(weight.shape) > 1 else 4.0
+        weight.assign(rng.normal(size=weight.shape) / np.sqrt(fan))
+    return layer
+
+
+def pair(make):
+    """The same layer twice, dense and deduplicated."""
+    dense, deduplicated = make("dense"), make("deduplicated")
+    lively(dense)
+    deduplicated.set_weights(dense.get_weights())
+    return dense, deduplicated
+
+
+def modulations(kernel_size, with_edges):
+    def make(form):
+        layer = SpatialModulation(5, 4 + with_edges, 7, kernel_size=kernel_size, form=form)
+        layer.build()
+        return layer
+
+    return pair(make)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("with_edges", [True, False])
+@pytest.mark.parametrize("kernel_size", [1, 3, 5])
+def test_both_forms_agree(kernel_size, with_edges, shape):
+    dense, deduplicated = modulations(kernel_size, with_edges)
+    semantics = layout(*shape, with_edges=with_edges)
+    for expected, actual in zip(
+        dense(semantics=semantics), deduplicated(semantics=semantics), strict=True
+    ):
+        assert actual.shape == expected.shape
+        # Float32 sums of up to 175 terms whose sum is of order 1.
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=5e-6)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_gradients_reach_every_weight_and_agree(dtype, training):
+    def make(form):
+        layer = SPADE(5, 7, modulation=form, dtype=dtype)
+        layer.build((None, None, None, 6))
+        return layer
+
+    dense, deduplicated = pair(make)
+    semantics = layout(2, 12, 9, with_edges=True)
+    x = tf.constant(np.random.default_rng(2).normal(size=(2, 12, 9, 6)), tf.float32)
+    found = []
+    for layer in (dense, deduplicated):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = tf.cast(layer(x, semantics=semantics, training=training), tf.float32)
+            loss = tf.reduce_sum(tf.sin(y))
+        found.append(tape.gradient(loss, [x, *layer.trainable_weights]))
+    assert len(found[0]) == 7
+    for expected, actual in zip(*found, strict=True):
+        assert actual.dtype == expected.dtype
+        scale = np.abs(expected).max()
+        assert scale > 0
+        # Float32 sums of 216 pixels; bfloat16 keeps 8 bits of every term.
+        np.testing.assert_allclose(
+            actual, expected, atol=scale * (1e-5 if dtype == "float32" else 0.06), rtol=0
+        )
+
+
+@pytest.mark.parametrize("count", [2, 300])
+def test_auto_looks_up_what_repeats_and_convolves_what_does_not(count, monkeypatch):
+    """One function, of unknown size, takes either way as the label map asks for."""
+    taken = []
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, count, (1, 6, 6)).repeat(8, 1).repeat(8, 2)
+    if count > 2:
+        label = rng.integers(0, count, (1, 48, 48))
+    # As wide as it takes to make the label map's own convolution a small part.
+    layer = SpatialModulation(2048, count, 4)
+    layer.build()
+    lively(layer)
+
+    def record(name):
+        call = getattr(layer, name)
+
+        def recorded(argument):
+            tf.py_function(lambda: taken.append(name), [], [])
+            return call(argument)
+
+        monkeypatch.setattr(layer, name, recorded)
+
+    record("_dense")
+    record("_deduplicated")
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None], tf.int32)])
+    def compute(label):
+        return layer(semantics=Semantics(count, label=label))
+
+    gamma, _ = compute(tf.constant(label, tf.int32))
+    assert taken == ["_deduplicated" if count == 2 else "_dense"]
+    layer.form = "dense"
+    expected, _ = layer(semantics=Semantics(count, label=tf.constant(label, tf.int32)))
+    # As above.
+    np.testing.assert_allclose(gamma, expected, rtol=0, atol=5e-6)
+
+
+def test_xla_takes_the_dense_form():
+    layer, semantics = SpatialModulation(3, 4, 5), layout(1, 6, 6)
+    layer.build()
+
+    @tf.function(jit_compile=True)
+    def compute(label):
+        return layer(semantics=Semantics(4, label=label))
+
+    @tf.function(jit_compile=True)
+    def compute_within(label):
+        return tf.cond(
+            label[0, 0, 0] < 100,
+            lambda: layer(semantics=Semantics(4, label=label)),
+            lambda: layer(semantics=Semantics(4, label=label)),
+        )
+
+    for function in (compute, compute_within):
+        for actual, expected in zip(
+            function(semantics.label), layer(semantics=semantics), strict=True
+        ):
+            np.testing.assert_allclose(actual, expected, rtol=0, atol=5e-6)  # As above.
+
+
+def test_what_cannot_be_deduplicated():
+    layer, semantics = SpatialModulation(3, 4, 5, form="deduplicated"), layout(1, 6, 6)
+    layer.build()
+    with pytest.raises(ValueError, match="'deduplicated' does not go with a dense map"):
+        layer(semantics=Semantics(dense=semantics.dense))
+    compute = tf.function(lambda: layer(semantics=semantics), jit_compile=True)
+    with pytest.raises(ValueError, match="does not go with XLA"):
+        compute()
+    # The other forms take a dense map.
+    layer.form = "auto"
+    dense = layer(semantics=Semantics(dense=semantics.dense))
+    np.testing.assert_allclose(dense[0], layer(semantics=semantics)[0], rtol=0, atol=5e-6)
+
+
+@pytest.mark.parametrize("modulation_form", modulation.FORMS)
+def test_config(modulation_form):
+    for layer in (
+        SpatialModulation(3, 4, form=modulation_form),
+        SPADE(4, modulation=modulation_form),
+    ):
+        assert type(layer).from_config(layer.get_config()).form == modulation_form
+
+
+@pytest.mark.distributed
+def test_replicas_may_take_different_forms(two_replicas):
+    """Statistics are exchanged outside of the branches: a replica of noise does not block."""
+    strategy = two_replicas
+    with strategy.scope():
+        layer = SPADE(200, 4)
+        layer.build((None, None, None, 1024))
+    calm, noise = np.zeros((1, 12, 12)), np.arange(144).reshape(1, 12, 12)
+    label = np.concatenate([calm, noise]).astype("int32")
+    x = np.random.default_rng(0).normal(size=(2, 12, 12, 1024)).astype("float32")
+
+    def step(label, x):
+        with tf.GradientTape() as tape:
+            y = layer(x, semantics=Semantics(200, label=label), training=True)
+            loss = tf.reduce_sum(tf.square(y))
+        return y, tf.distribute.get_replica_context().all_reduce(
+            tf.distribute.ReduceOp.SUM, tape.gradient(loss, layer.trainable_weights)
+        )
+
+    def split(value):
+        return strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(value[context.replica_id_in_sync_group][None])
+        )
+
+    y, gradients = tf.function(lambda: strategy.run(step, args=(split(label), split(x))))()
+    with tf.GradientTape() as tape:
+        whole = layer(x, semantics=Semantics(200, label=tf.constant(label)), training=True)
+        loss = tf.reduce_sum(tf.square(whole))
+    # Float32 sums over 288 pixels.
+    np.testing.assert_allclose(
+        tf.concat(strategy.experimental_local_results(y), 0), whole, atol=1e-5, rtol=0
+    )
+    for one, expected in zip(gradients, tape.gradient(loss, layer.trainable_weights), strict=True):
+        for actual in strategy.experimental_local_results(one):
+            np.testing.assert_allclose(actual, expected, atol=1e-3, rtol=1e-4)

@@ -1,0 +1,133 @@
+from functools import cache
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from spade_tf.networks.fused import FusedGenerator
+from spade_tf.networks.generator import SPADEGenerator
+
+
+def layout(batch=1, height=32, width=64, count=5, noise=False):
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, count, (batch, height // 4, width // 4))
+    label = coarse.repeat(4, 1).repeat(4, 2)
+    if noise:
+        label = rng.integers(0, count, (batch, height, width))
+    return {"label": tf.constant(label, tf.int32), "instance": tf.constant(label // 2, tf.int32)}
+
+
+@cache
+def make(**kwargs):
+    """Weights and statistics of their own, pictures that are neither grey nor saturated."""
+    network = SPADEGenerator(
+        5, image_size=(32, 64), use_instance_edges=True, filters=2, hidden_filters=8, **kwargs
+    )
+    rng = np.random.default_rng(1)
+    for weight in network.variables:
+        shape = tuple(weight.shape)
+        if len(shape) > 1:
+            weight.assign(rng.normal(size=shape) / np.sqrt(np.prod(shape[:-1])))
+        elif "moving_variance" in weight.path:
+            weight.assign(rng.uniform(0.5, 2.0, shape))
+        elif weight.dtype == "float32":
+            weight.assign(0.3 * rng.normal(size=shape))
+    for _ in range(3):
+        # Singular vectors that fit; statistics stay what they are.
+        for block in network.blocks:
+            for conv in (block.conv_0, block.conv_1, getattr(block, "conv_s", None)):
+                if conv is not None:
+                    conv.normalized_kernel(training=True)
+    network.conv_img.kernel.assign(0.2 * network.conv_img.kernel)
+    return network
+
+
+@pytest.fixture(scope="module")
+def network():
+    return make(modulation="dense")
+
+
+@pytest.mark.parametrize(
+    ("modulation", "jit_compile"),
+    [("auto", False), ("dense", False), ("deduplicated", False), ("deduplicated", True)],
+)
+def test_fused_is_the_generator(network, modulation, jit_compile):
+    inputs = layout(2)
+    expected = network(inputs)
+    assert 0.05 < np.std(expected) < 0.7
+    other = make(modulation=modulation)
+    # Float32 through twenty convolutions, in another order.
+    np.testing.assert_allclose(other(inputs), expected, rtol=0, atol=1e-5)
+    fused = tf.function(other.fuse(jit_compile=jit_compile), autograph=False)
+    np.testing.assert_allclose(fused(inputs), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("noise", [False, True])
+def test_unknown_sizes(network, noise, tmp_path):
+    """Through a SavedModel, and whichever form the label map asks for."""
+    specs = {name: tf.TensorSpec([None, None, None], tf.int32) for name in ("label", "instance")}
+    generators = {"layers": make(), "fused": make().fuse()}
+    for name, generator in generators.items():
+        module = tf.Module()
+        module.generate = tf.function(generator, input_signature=[specs], autograph=False)
+        module.kept = generator if name == "fused" else [v.value for v in generator.variables]
+        tf.saved_model.save(module, str(tmp_path / name))
+        loaded = tf.saved_model.load(str(tmp_path / name))
+        for size in ((32, 64), (64, 32)):
+            inputs = layout(2, *size, noise=noise)
+            # As above.
+            np.testing.assert_allclose(
+                loaded.generate(inputs), make(modulation="dense")(inputs), rtol=0, atol=1e-5
+            )
+
+
+def test_bfloat16_is_held_and_close(network):
+    fused = network.fuse("bfloat16")
+    held = [variable for block in fused.blocks for variable in block.variables]
+    assert {variable.dtype for variable in held} == {tf.bfloat16}
+    inputs = layout(2)
+    error = np.mean(np.square(fused(inputs) - network(inputs)))
+    # 35 dB for pictures in [-1, 1].
+    assert 10 * np.log10(4.0 / error) > 35
+
+
+def test_weights_are_copied(network):
+    fused, inputs = network.fuse(), layout()
+    before = fused(inputs)
+    kernel = network.conv_img.kernel.numpy()
+    network.conv_img.kernel.assign(2.0 * kernel)
+    np.testing.assert_array_equal(fused(inputs), before)
+    network.conv_img.kernel.assign(kernel)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_many_styles_of_one_layout(jit_compile):
+    styled = make(modulation="deduplicated", z_dim=3)
+    fused = styled.fuse(jit_compile=jit_compile)
+    inputs, z = layout(), tf.random.normal([3, 3])
+    together = fused(inputs, z=z)
+    assert together.shape == (3, 32, 64, 3)
+    for index in range(3):
+        alone = styled(inputs, z=z[index : index + 1])
+        np.testing.assert_allclose(together[index : index + 1], alone, rtol=0, atol=1e-5)
+    assert fused(inputs).shape == (1, 32, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("make_one", "message"),
+    [
+        (lambda: make().fuse("float16"), "dtype must be float32 or bfloat16: received 'float16'"),
+        (lambda: make(norm="instance").fuse(), "only batch normalisation .* norm='instance'"),
+        (lambda: make(conditioning="clade").fuse(), "conditioning='clade'"),
+        (lambda: make().fuse()(layout(), training=True), "a fused generator is for inference"),
+        (lambda: make().fuse()(layout(height=40)), "multiples of 32"),
+    ],
+)
+def test_what_cannot_be_fused(make_one, message):
+    with pytest.raises(ValueError, match=message):
+        make_one()
+
+
+def test_it_is_a_module(network):
+    assert isinstance(network.fuse(), FusedGenerator)
+    assert len(network.fuse().trainable_variables) == 0
