@@ -145,10 +145,18 @@ def _define_train(values: Flags) -> None:
     values.define_integer(
         "num_virtual_cpus", 1, "Devices to split the processor into: MirroredStrategy without GPUs."
     )
+    values.define_integer("local_workers", 0, "Worker processes to start on this machine, to try.")
+    values.define_float("connect_seconds", 300.0, "How long to wait for the other workers.")
     values.define_list("profile_steps", None, "First and last step to profile for TensorBoard.")
 
 
-def _train(values: Flags) -> None:
+def _train(values: Flags) -> int:
+    if values.local_workers > 1:
+        from experiments.launcher import train_local_workers
+
+        own = ("--local_workers", "--nolocal_workers")
+        flags_of_one = [item for item in sys.argv[2:] if not item.startswith(own)]
+        return train_local_workers(values.local_workers, flags_of_one)
     from experiments.train import train
 
     train(
@@ -158,7 +166,9 @@ def _train(values: Flags) -> None:
         strategy=values.strategy,
         num_virtual_cpus=values.num_virtual_cpus,
         profile_steps=_steps(values.profile_steps),
+        connect_seconds=values.connect_seconds,
     )
+    return 0
 
 
 def _steps(given: list[str] | None) -> tuple[int, int] | None:
