@@ -25,7 +25,7 @@ USAGE = """usage: python run.py COMMAND [--flags]
 python run.py COMMAND --help lists the flags of a command; python run.py train alone trains
 the built-in landscapes."""
 
-LANDSCAPES = Path(__file__).parent / "experiments" / "landscapes.py"
+EXPERIMENTS = Path(__file__).parent / "experiments"
 
 
 class Flags(flags.FlagValues):
@@ -250,15 +250,36 @@ def _convert(values: Flags) -> None:
 
 
 def _define_benchmark(values: Flags) -> None:
-    values.define_enum("suite", "input", ["input"], "What to measure.")
+    suites = ["generator", "train", "style", "edit", "scaling", "input"]
+    values.define_enum("suite", "generator", suites, "What to measure.")
+    values.define_string("labels", None, "Folder of label map PNGs; not for input.")
+    values.define_string("instances", None, "Folder of instance PNGs with the same names.")
+    values.define_integer("num_labels", 183, "Label ids of the generator, unknown included.")
+    values.define_integer("repeats", 3, "Runs per label map and case.")
+    values.define_integer("max_labels", None, "How many label maps.")
     values.define_string("data_dir", "data", "input: where prepared data sets are kept.")
     values.define_string("dataset", "paired_folder", "input: the prepared data set.")
 
 
 def _benchmark(values: Flags) -> None:
-    from experiments.benchmark_input import benchmark_input
+    if values.suite == "input":
+        from experiments.benchmark_input import benchmark_input
 
-    benchmark_input(data_dir=values.data_dir, dataset=values.dataset, output=sys.stdout)
+        benchmark_input(data_dir=values.data_dir, dataset=values.dataset, output=sys.stdout)
+        return
+    if values.labels is None:
+        raise ValueError(f"--suite={values.suite} needs --labels, a folder of label map PNGs")
+    from experiments.benchmark import benchmark
+
+    benchmark(
+        values.suite,
+        values.config,
+        labels=values.labels,
+        instances=values.instances,
+        num_labels=values.num_labels,
+        repeats=values.repeats,
+        max_labels=values.max_labels,
+    )
 
 
 # Defines the flags of a command, and runs it; what it returns, if anything, is the exit code.
@@ -271,7 +292,8 @@ COMMANDS: dict[str, tuple[Callable[[Flags], None], Callable[[Flags], int | None]
     "convert": (_define_convert, _convert),
     "benchmark": (_define_benchmark, _benchmark),
 }
-CONFIGURABLE = ("train",)
+# Commands that take an experiment, and the one that they take by default.
+CONFIGURABLE = {"train": "landscapes.py", "benchmark": "coco_stuff.py"}
 
 
 def main(arguments: list[str]) -> int:
@@ -296,7 +318,7 @@ def main(arguments: list[str]) -> int:
         if command in CONFIGURABLE:
             config_flags.DEFINE_config_file(
                 "config",
-                str(LANDSCAPES),
+                str(EXPERIMENTS / CONFIGURABLE[command]),
                 "The experiment; any key of it as --config.SECTION.KEY=VALUE.",
                 flag_values=values,
                 sys_argv=[program, *rest],
