@@ -8,6 +8,8 @@ import keras
 import pytest
 import tensorflow as tf
 
+from spade_tf.training.strategy import make_strategy
+
 # Devices can only be split before TensorFlow first uses one.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
@@ -22,4 +24,5 @@ def _seeded():
 @pytest.fixture(scope="session")
 def two_replicas():
     """A strategy of two replicas on this machine's processor."""
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    # The one that training in this process has, too: there can be no second one.
+    return make_strategy("mirrored")

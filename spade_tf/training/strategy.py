@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -83,7 +84,7 @@ def make_strategy(name: str = "auto", connect_seconds: float = 300.0) -> tf.dist
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if name == "one" or (name == "auto" and len(devices) == 1):
         return tf.distribute.get_strategy()
-    return tf.distribute.MirroredStrategy([device.name for device in devices])
+    return _mirrored(tuple(device.name for device in devices))
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
@@ -184,3 +185,10 @@ def _address(worker: str) -> tuple[str, int]:
     if not host or not port.isdecimal():
         raise ValueError(f"TF_CONFIG: a worker must be host:port: received {worker!r}")
     return host, int(port)
+
+
+@functools.cache
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
+    # One per process: on processors, collectives of two strategies over the same devices are
+    # numbered alike, and TensorFlow takes those of the second for the first's.
+    return tf.distribute.MirroredStrategy(list(devices))

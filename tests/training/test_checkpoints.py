@@ -47,7 +47,9 @@ def test_everything_comes_back(model, tmp_path):
     ]
     assert len(everything) > 200
     for variable in everything:
-        np.testing.assert_array_equal(variable.numpy(), 3, err_msg=variable.path)
+        # The rate is the configuration's: a training that goes back halves it.
+        if not variable.path.endswith("learning_rate"):
+            np.testing.assert_array_equal(variable.numpy(), 3, err_msg=variable.path)
 
 
 def test_networks_alone_come_back(model, tmp_path):
