@@ -14,7 +14,7 @@ class _Activation(tf.Module):
         super().__init__()
         self.slope = slope
 
-    def __call__(self, x, semantics, modulation=None, upsamples=False):
+    def __call__(self, x, semantics, upsamples=False):
         return activate(x, self.slope)
 
 

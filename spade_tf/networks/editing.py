@@ -46,13 +46,13 @@ class EditableGenerator(FusedGenerator):
     Args:
         generator: as of `FusedGenerator`.
         dtype: as of `FusedGenerator`.
-        reach: int >= 0, in cells of each resolution. Larger is slower and closer. Default 2.
+        reach: int >= 0, in cells of each resolution. Larger is slower and closer. Default 1.
 
     Reference: Li et al. 2022 (SIGE), https://arxiv.org/abs/2211.02048, who keep features of
         unedited regions likewise; theirs are tiles of a mask, here it is one rectangle.
     """
 
-    def __init__(self, generator: Any, dtype: str = "float32", reach: int = 2):
+    def __init__(self, generator: Any, dtype: str = "float32", reach: int = 1):
         super().__init__(generator, dtype)
         if reach < 0:
             raise ValueError(f"reach must be >= 0: received {reach}")

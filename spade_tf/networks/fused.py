@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,18 +14,6 @@ from spade_tf.layers.neighbourhoods import Neighbourhoods
 from spade_tf.layers.normalization import BatchNorm
 from spade_tf.layers.semantics import Semantics
 from spade_tf.networks.generator import check_label_size, draw_style, upsample
-
-
-class Modulation(NamedTuple):
-    """What a fused SPADE layer multiplies with and adds, per distinct neighbourhood.
-
-    Attributes:
-        scale: `[n2, C]`.
-        shift: `[n2, C]`.
-    """
-
-    scale: tf.Tensor
-    shift: tf.Tensor
 
 
 class FusedSPADE(tf.Module):
@@ -68,7 +55,6 @@ class FusedSPADE(tf.Module):
         self,
         x: tf.Tensor,
         semantics: Semantics,
-        modulation: Modulation | None = None,
         upsamples: bool = False,
     ) -> tf.Tensor:
         """Normalised, modulated and activated `x`.
@@ -76,28 +62,33 @@ class FusedSPADE(tf.Module):
         Args:
             x: `[B, H, W, C]`.
             semantics: at that size; of one example, it goes for the whole batch.
-            modulation: what `look_up` has made of these semantics, None to make it.
             upsamples: bool, whether `x` is to be made twice as high and wide first.
         """
 
         def convolve():
             return self._convolve(upsample(x) if upsamples else x, semantics)
 
-        def look_up(made=None):
-            scale, shift = made or self.look_up(neighbourhoods)
-            affine = _compiled_affine if self.jit_compile else _affine
-            return affine(x, scale, shift, neighbourhoods.ids, self.slope, upsamples)
+        def look_up():
+            scale, shift = self.tables(neighbourhoods)
+            if self.jit_compile:
+                return _compiled_affine(
+                    x, scale, shift, self.bias, neighbourhoods.ids, self.slope, upsamples
+                )
+            wide = upsample(x) if upsamples else x
+            scale, shift = (tf.gather(table, neighbourhoods.ids) for table in (scale, shift))
+            return activate(wide * scale + shift, self.slope)
 
         prefers = prefers_lookup(semantics, self.kernel_size, x.shape[-1], self.modulation)
-        if modulation is None and prefers is False:
+        if prefers is False:
             return convolve()
         neighbourhoods = semantics.neighbourhoods(self.kernel_size)
-        if modulation is not None or prefers is True:
-            return look_up(modulation)
-        return tf.cond(prefers, look_up, convolve)
+        return look_up() if prefers is True else tf.cond(prefers, look_up, convolve)
 
-    def look_up(self, neighbourhoods: Neighbourhoods) -> Modulation:
-        """Scale and shift of each distinct neighbourhood."""
+    def tables(self, neighbourhoods: Neighbourhoods) -> tuple[tf.Tensor, tf.Tensor]:
+        """Scale and shift of each distinct neighbourhood, `[n2, C]` each.
+
+        Compiled by XLA, the loop that looks them up adds biases, and tables have rows to spare.
+        """
         hidden_kernel = tf.convert_to_tensor(self.hidden_kernel)
         kernel = tf.convert_to_tensor(self.kernel)
         taps, filters = kernel.shape[0] * kernel.shape[1], kernel.shape[3]
@@ -111,20 +102,22 @@ class FusedSPADE(tf.Module):
         products = tf.matmul(hidden, tf.reshape(kernel, [taps, -1, filters]))
         # Each row is one of scale and one of shift: adding them up apart saves splitting sums.
         products = tf.reshape(products, [-1, filters // 2])
-        return Modulation(
-            *(
-                bias
-                + sum_rows(
-                    products,
-                    2 * neighbourhoods.second_rows + place,
-                    neighbourhoods.second_segments,
-                    _rounded(neighbourhoods.second_count)
-                    if self.jit_compile
-                    else neighbourhoods.second_count,
-                )
-                for place, bias in enumerate(tf.split(self.bias, 2))
+        count = neighbourhoods.second_count
+        if self.jit_compile:
+            count = _rounded(count)
+        scale, shift = (
+            sum_rows(
+                products,
+                2 * neighbourhoods.second_rows + place,
+                neighbourhoods.second_segments,
+                count,
             )
+            for place in (0, 1)
         )
+        if self.jit_compile:
+            return scale, shift
+        scale_bias, shift_bias = tf.split(self.bias, 2)
+        return scale + scale_bias, shift + shift_bias
 
     def _convolve(self, x, semantics):
         dense = tf.cast(semantics.dense, x.dtype)
@@ -140,13 +133,8 @@ def activate(x: tf.Tensor, slope: float) -> tf.Tensor:
     return x if slope == 1.0 else tf.nn.leaky_relu(x, slope)
 
 
-def _affine(x, scale, shift, ids, slope, upsamples):
-    x = upsample(x) if upsamples else x
-    return activate(x * tf.gather(scale, ids) + tf.gather(shift, ids), slope)
-
-
 @tf.function(jit_compile=True, autograph=False)
-def _compiled_affine(x, scale, shift, ids, slope, upsamples):
+def _compiled_affine(x, scale, shift, bias, ids, slope, upsamples):
     dtype = x.dtype
     if upsamples:
         # As a broadcast, which costs nothing in a loop.
@@ -154,8 +142,10 @@ def _compiled_affine(x, scale, shift, ids, slope, upsamples):
         x = tf.broadcast_to(x[:, :, None, :, None], [batch, height, 2, width, 2, channels])
         x = tf.reshape(x, [batch, 2 * height, 2 * width, channels])
     # In float32 within the loop: rounding in between would take longer.
-    x, scale, shift = (tf.cast(t, tf.float32) for t in (x, scale, shift))
-    return tf.cast(activate(x * tf.gather(scale, ids) + tf.gather(shift, ids), slope), dtype)
+    x, scale, shift, bias = (tf.cast(t, tf.float32) for t in (x, scale, shift, bias))
+    scale_bias, shift_bias = tf.split(bias, 2)
+    x = x * (tf.gather(scale, ids) + scale_bias) + (tf.gather(shift, ids) + shift_bias)
+    return tf.cast(activate(x, slope), dtype)
 
 
 class FusedConv2D(tf.Module):
@@ -223,28 +213,20 @@ class FusedBlock(tf.Module):
         """What stands for a SPADE layer of the block."""
         return FusedSPADE(spade, dtype, slope, self.jit_compile)
 
-    @property
-    def spades(self) -> list[FusedSPADE]:
-        """Its SPADE layers: first, second, and that of the shortcut if there is one."""
-        spades = [self.spade_0, self.spade_1]
-        return spades if self.spade_s is None else [*spades, self.spade_s]
-
     def __call__(
         self,
         x: tf.Tensor,
         semantics: Semantics,
-        modulations: Sequence[Modulation] | None = None,
         upsamples: bool = False,
     ) -> tf.Tensor:
         """`[B, H, W, C]` to `[B, H, W, filters]`, of twice the size if it upsamples."""
-        made: Sequence[Modulation | None] = modulations or (None, None, None)
         shortcut = upsample(x) if upsamples else x
         if not self.jit_compile:
             x, upsamples = shortcut, False
         if self.conv_s is not None and self.spade_s is not None:
-            shortcut = self.conv_s(self.spade_s(x, semantics, made[2], upsamples))
-        x = self.conv_0(self.spade_0(x, semantics, made[0], upsamples))
-        x = self.conv_1(self.spade_1(x, semantics, made[1]))
+            shortcut = self.conv_s(self.spade_s(x, semantics, upsamples))
+        x = self.conv_0(self.spade_0(x, semantics, upsamples))
+        x = self.conv_1(self.spade_1(x, semantics))
         return shortcut + x
 
 
