@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import time
@@ -355,11 +356,13 @@ def _inputs(layout):
 
 
 def _edited(layout):
-    """A square of 1 % of the pixels in the middle, of a class that is there already."""
+    """A square of 1 % of the pixels in the middle, of an id that was not in it before."""
     _, height, width = layout.label.shape
     side = round((_EDITED_SHARE * height * width) ** 0.5)
     label, (top, left) = layout.label.copy(), ((height - side) // 2, (width - side) // 2)
-    label[:, top : top + side, left : left + side] = layout.label[0, 0, 0]
+    square = label[:, top : top + side, left : left + side]
+    absent = np.setdiff1d(np.unique(label), square)
+    square[:] = absent[0] if len(absent) else (square + 1) % (label.max() + 1)
     return layout._replace(label=label)
 
 
@@ -392,6 +395,9 @@ def _scaling_suite(setting, layouts, repeats):
             cases[name] = lambda layout, run=compiled: run(layout.label, layout.instance)
         seconds = interleave(cases, [case], repeats)
         _report("scaling", variant, [case], seconds, {}, batch)
+        # Networks of before would fill the memory: they hold on to themselves.
+        del source, compiled, cases
+        gc.collect()
         summary[f"{key}_deduplicated_over_main_convolutions"] = ratio(seconds, *names[:2])
         for name in names[2:]:
             summary[f"{key}_dense_over_deduplicated"] = ratio(seconds, name, names[0])
