@@ -23,7 +23,7 @@ def benchmark_input(
     load_size: int = 286,
     crop_size: int = 256,
     batch_size: int = 16,
-    num_batches: int = 20,
+    num_batches: int = 60,
     num_rounds: int = 5,
     output: TextIO | None = None,
 ) -> list[dict[str, Any]]:
@@ -41,7 +41,7 @@ def benchmark_input(
         load_size: height and width before the crop, in pixels.
         crop_size: height and width after it, in pixels.
         batch_size: images in a batch.
-        num_batches: batches in a round.
+        num_batches: batches in a round; of a few, the start of the threads takes a fair part.
         num_rounds: how often each kind is measured; the median counts.
         output: where the JSON lines go. Default: standard output.
 

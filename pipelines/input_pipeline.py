@@ -138,9 +138,7 @@ def make_dataset(
             f"with_instance: True received, but {builder.info.full_name} has no instance maps; "
             "turn instances off, or prepare it from a source that has them"
         )
-    operations = _sizing(preprocess, load_size, crop_size, training)
-    if training and flip:
-        operations.append(transforms.random_flip())
+    operations = _sizing(preprocess, load_size, crop_size, training, flip)
     if not 0 <= color_jitter <= 1:
         raise DataError(f"color_jitter: {color_jitter} received; give 0 to 1")
     if training and color_jitter:
@@ -184,9 +182,9 @@ def make_dataset(
 
 
 def _sizing(
-    preprocess: str, load_size: Size | None, crop_size: Size, training: bool
+    preprocess: str, load_size: Size | None, crop_size: Size, training: bool, flip: bool
 ) -> list[transforms.Transform]:
-    """Returns the operations that give an image its size."""
+    """Returns the operations that give an image its size, and mirror it."""
     height, width = _pair("crop_size", crop_size)
     load = None if load_size is None else _pair("load_size", load_size)
     crop = transforms.random_crop(height, width)
@@ -196,12 +194,13 @@ def _sizing(
         crop = transforms.center_crop(height, width)
     if preprocess not in PREPROCESS:
         raise DataError(f"preprocess: {preprocess!r} received; give one of {', '.join(PREPROCESS)}")
+    mirror = [transforms.random_flip()] if training and flip else []
     if preprocess == "none":
-        return [transforms.round_to_multiple(_MULTIPLE)]
+        return [transforms.round_to_multiple(_MULTIPLE), *mirror]
     if preprocess == "fixed" or (preprocess == "resize_and_crop" and not training):
-        return [transforms.resize(height, width)]
+        return [transforms.resize(height, width), *mirror]
     if preprocess == "crop" or (preprocess == "resize_and_crop" and load is None):
-        return [crop]
+        return [crop, *mirror]
     if load is None:
         raise DataError(
             f"load_size: None received, but preprocess {preprocess} scales to it; give a number"
@@ -214,7 +213,7 @@ def _sizing(
                 f"crop_size: {height}x{width} received, larger than load_size "
                 f"{load[0]}x{load[1]} (height x width); lower it or raise load_size"
             )
-        return [transforms.resize_and_random_crop(*load, height, width)]
+        return [transforms.resize_and_random_crop(*load, height, width, flip=flip)]
     if preprocess.startswith("scale_width"):
         scale = transforms.scale_width(load[1])
     elif training:
@@ -222,7 +221,7 @@ def _sizing(
     else:
         # Otherwise a crop that is not square would not fit into the shorter side.
         scale = transforms.scale_short_side(max(load) if "crop" in preprocess else min(load))
-    return [scale, crop] if preprocess.endswith("_and_crop") else [scale]
+    return [scale, *([crop] if preprocess.endswith("_and_crop") else []), *mirror]
 
 
 def _pair(name: str, size: Size) -> tuple[int, int]:
@@ -295,6 +294,10 @@ def _preprocess(
         for operation in operations:
             example = operation(example)
         del example["seed"]
+        # Ids are widened last: what is cut away need not be.
+        for key in ("label", "instance"):
+            if key in example:
+                example[key] = tf.cast(example[key], tf.int32)
         return example
 
     # Without it, autograph would turn the one-line errors of the operations into long ones.
@@ -310,4 +313,4 @@ def _decode(key: str, encoded: tf.Tensor, dtype: tf.DType, channels: int) -> tf.
         condition = tf.io.decode_png(encoded, channels=channels, dtype=dtype)
         return tf.cast(condition, tf.float32) / float(dtype.max)
     ids = tf.io.decode_png(encoded, channels=1, dtype=dtype)
-    return tf.cast(tf.squeeze(ids, axis=-1), tf.int32)
+    return tf.squeeze(ids, axis=-1)

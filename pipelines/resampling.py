@@ -46,6 +46,7 @@ def scale(
     *,
     rows: tuple[Length, Length] | None = None,
     columns: tuple[Length, Length] | None = None,
+    mirror: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Scales an image, and cuts a rectangle out of it; pixels have their centres at halves.
 
@@ -59,6 +60,7 @@ def scale(
         kernel: `cubic` or `linear`.
         rows: the first row that is computed and their number; by default all.
         columns: likewise.
+        mirror: bool scalar, whether the columns come in reverse order; None for no.
 
     Returns:
         float32 `[height, width, C]`, or the rows and columns wanted; cubic overshoots at edges.
@@ -70,7 +72,15 @@ def scale(
     x = _along_rows(tf.reshape(image, [source[0], -1]), height, kernel, top, num_rows)
     x = tf.transpose(tf.reshape(x, [num_rows, source[1], channels]), [1, 0, 2])
     x = _along_rows(tf.reshape(x, [source[1], -1]), width, kernel, left, num_columns)
+    if mirror is not None:
+        # Whole rows change places here: far cheaper than to reverse the columns of the result.
+        x = tf.gather(x, mirrored(tf.range(num_columns), mirror))
     return tf.transpose(tf.reshape(x, [num_columns, num_rows, channels]), [1, 0, 2])
+
+
+def mirrored(indices: tf.Tensor, mirror: tf.Tensor) -> tf.Tensor:
+    """Indices `[n]` in reverse order where `mirror`, a bool scalar, is true."""
+    return tf.where(mirror, tf.reverse(indices, [0]), indices)
 
 
 def _along_rows(

@@ -1,7 +1,7 @@
 """Operations on one example, as factories that return dictionary → dictionary functions.
 
-An example holds `image` float32 `[H, W, 3]` and, where there are any, `label` int32 `[H, W]`,
-`instance` int32 `[H, W]` and `condition` float32 `[H, W, C]`, which are always transformed
+An example holds `image` float32 `[H, W, 3]` and, where there are any, `label` int `[H, W]`,
+`instance` int `[H, W]` and `condition` float32 `[H, W, C]`, which are always transformed
 together. Random operations draw from `example["seed"]`, an int64 `[2]`, and from nothing else.
 Everything works eagerly and in tf.data.
 """
@@ -123,7 +123,9 @@ def round_to_multiple(multiple: int) -> Transform:
     return apply
 
 
-def resize_and_random_crop(load_height: int, load_width: int, height: int, width: int) -> Transform:
+def resize_and_random_crop(
+    load_height: int, load_width: int, height: int, width: int, flip: bool = False
+) -> Transform:
     """Computes what `resize` and then `random_crop` do, but only where the crop is.
 
     Args:
@@ -131,6 +133,7 @@ def resize_and_random_crop(load_height: int, load_width: int, height: int, width
         load_width: int, at least 1, of the scaled image in pixels.
         height: int, 1 to `load_height`, in pixels.
         width: int, 1 to `load_width`, in pixels.
+        flip: bool, whether `random_flip` follows, which takes next to no time here. Default False.
 
     Returns:
         Function from an example with `seed` to an example of the given size.
@@ -148,7 +151,8 @@ def resize_and_random_crop(load_height: int, load_width: int, height: int, width
 
     def apply(example: Example) -> Example:
         top, left = _crop_position(example, (load_height - height, load_width - width))
-        return _scaled(example, load_height, load_width, (top, height), (left, width))
+        mirror = _draw_flip(example) if flip else None
+        return _scaled(example, load_height, load_width, (top, height), (left, width), mirror)
 
     return apply
 
@@ -159,8 +163,12 @@ def _scaled(
     width: resampling.Length,
     rows: tuple[tf.Tensor, int] | None = None,
     columns: tuple[tf.Tensor, int] | None = None,
+    mirror: tf.Tensor | None = None,
 ) -> Example:
-    """Scales to a size; of the result, `rows` and `columns` (first, number) alone are computed."""
+    """Scales to a size; of the result, `rows` and `columns` (first, number) alone are computed.
+
+    Columns come in reverse order where `mirror`, a bool scalar, is true.
+    """
     example = dict(example)
     top, num_rows = rows or (0, height)
     left, num_columns = columns or (0, width)
@@ -169,7 +177,9 @@ def _scaled(
     )
 
     def scale(image: tf.Tensor, kernel: resampling.Kernel) -> tf.Tensor:
-        scaled = resampling.scale(image, height, width, kernel, rows=rows, columns=columns)
+        scaled = resampling.scale(
+            image, height, width, kernel, rows=rows, columns=columns, mirror=mirror
+        )
         return tf.ensure_shape(scaled, (*static, image.shape[-1]))
 
     example["image"] = tf.clip_by_value(scale(example["image"], resampling.cubic), 0.0, 255.0)
@@ -179,6 +189,8 @@ def _scaled(
         source = tf.shape(example[key])
         from_rows = (top + tf.range(num_rows)) * source[0] // height
         from_columns = (left + tf.range(num_columns)) * source[1] // width
+        if mirror is not None:
+            from_columns = resampling.mirrored(from_columns, mirror)
         ids = tf.gather(tf.gather(example[key], from_rows, axis=0), from_columns, axis=1)
         example[key] = tf.ensure_shape(ids, static)
     return example
@@ -251,7 +263,7 @@ def random_flip() -> Transform:
     """
 
     def apply(example: Example) -> Example:
-        flip = tf.random.stateless_uniform((), seed=_salted(example, _FLIP_SALT)) < 0.5
+        flip = _draw_flip(example)
         keys = _map_keys(example)
         maps = [example[key] for key in keys]
 
@@ -262,6 +274,10 @@ def random_flip() -> Transform:
         return example | dict(zip(keys, tf.cond(flip, mirrored, lambda: maps), strict=True))
 
     return apply
+
+
+def _draw_flip(example: Example) -> tf.Tensor:
+    return tf.random.stateless_uniform((), seed=_salted(example, _FLIP_SALT)) < 0.5
 
 
 def color_jitter(

@@ -34,6 +34,7 @@ def numbers(example):
 ALL = {
     "resize": transforms.resize(6, 5),
     "resize_and_random_crop": transforms.resize_and_random_crop(8, 9, 6, 5),
+    "resize_and_random_crop with flip": transforms.resize_and_random_crop(8, 9, 6, 5, flip=True),
     "random_crop": transforms.random_crop(6, 5),
     "center_crop": transforms.center_crop(6, 5),
     "scale_width": transforms.scale_width(5),
@@ -299,12 +300,15 @@ def test_colour_jitter_out_of_range(kwargs):
 
 
 @pytest.mark.parametrize("size", [(7, 9), (13, 17), (40, 30)])
-def test_resize_and_random_crop_is_the_two_one_after_the_other(size):
+@pytest.mark.parametrize("flip", [False, True])
+def test_resize_and_random_crop_is_the_operations_one_after_the_other(size, flip):
     number = make_example()["image"]
     for seed in range(6):
         example = make_example(seed=seed) | {"condition": number / 117}
         expected = transforms.random_crop(7, 5)(transforms.resize(*size)(example))
-        result = transforms.resize_and_random_crop(*size, 7, 5)(example)
+        if flip:
+            expected = transforms.random_flip()(expected)
+        result = transforms.resize_and_random_crop(*size, 7, 5, flip=flip)(example)
         for key in ("label", "instance"):
             np.testing.assert_array_equal(result[key], expected[key])
         for key in ("image", "condition"):
