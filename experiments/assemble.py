@@ -168,6 +168,7 @@ def make_optimizer(
         schedule,
         settings.beta_1,
         settings.beta_2,
+        epsilon=settings.epsilon,
         weight_decay=getattr(settings, f"{network}_weight_decay"),
     )
     if config.train.precision == "mixed_float16":

@@ -128,6 +128,9 @@ class OptimizerConfig:
     discriminator_learning_rate: float = 4e-4
     beta_1: float = 0.0
     beta_2: float = 0.999
+    # Beside sqrt(v): gradients far below it move a weight in proportion to themselves, not by a
+    # whole step in a direction that rounding may have chosen.
+    epsilon: float = 1e-8
     # The rates fall linearly to zero over this many last steps; 0 keeps them constant.
     decay_steps: int = 0
     # Decoupled from the gradient; 0 for none.
@@ -221,7 +224,7 @@ class Config:
         for name in ("generator_weight_decay", "discriminator_weight_decay", "clip_norm"):
             value = getattr(self.optimizer, name)
             _require(value >= 0, f"optimizer.{name}", value, "give 0 or more")
-        for name in ("generator_learning_rate", "discriminator_learning_rate"):
+        for name in ("generator_learning_rate", "discriminator_learning_rate", "epsilon"):
             value = getattr(self.optimizer, name)
             _require(value > 0, f"optimizer.{name}", value, "give more than 0")
         for name in ("beta_1", "beta_2"):

@@ -30,7 +30,9 @@ def rematerialize(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor
         calls += 1
         if calls == 1:
             return function(*arguments)
-        with hold_state():
+        # The arguments wait for the gradients from above, and so must what comes from elsewhere,
+        # such as gamma and beta of a label map: otherwise it is made again at once, and kept.
+        with hold_state(), tf.control_dependencies(list(arguments)):
             return function(*arguments)
 
     return tf.recompute_grad(repeatable)

@@ -428,7 +428,10 @@ class GauGAN(keras.Model):
         sums: list[tf.Tensor | None] = [None] * len(values)
         for index, part in enumerate(parts):
             # Each part waits for the one before, which is what saves the memory.
-            after = [gradient for gradient in sums if gradient is not None]
+            with tf.control_dependencies([gradient for gradient in sums if gradient is not None]):
+                # One operation stands for them all: an edge from each gradient to each operation
+                # without inputs would take more memory than the activations.
+                after = [tf.no_op()] if index else []
             hold = hold_state(statistics=False) if index else contextlib.nullcontext()
             with tf.control_dependencies(after), hold:
                 with part.tape:
@@ -468,6 +471,7 @@ def adam(
     learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
     beta_1: float = 0.0,
     beta_2: float = 0.999,
+    epsilon: float = 1e-8,
     weight_decay: float | None = None,
 ) -> keras.optimizers.Adam:
     """Adam as the paper sets it.
@@ -476,6 +480,7 @@ def adam(
         learning_rate: float > 0, or a schedule.
         beta_1: float in [0, 1). Default 0; released code defaults to 0.9.
         beta_2: float in [0, 1). Default 0.999.
+        epsilon: float > 0. Default 1e-8.
         weight_decay: float > 0, decoupled from the gradient; None for none.
 
     Returns:
@@ -485,7 +490,7 @@ def adam(
         learning_rate,
         beta_1=beta_1,
         beta_2=beta_2,
-        epsilon=1e-8,
+        epsilon=epsilon,
         weight_decay=weight_decay or None,
     )
 
