@@ -81,26 +81,60 @@ def model():
     return make()
 
 
-def test_a_step_trains_all_of_the_student_and_nothing_of_the_teacher():
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A model after two steps, what it started from, and a checkpoint of it."""
     model = make(average=True)
     teacher = model.teacher.generator.variables + model.teacher.encoder.variables
-    frozen = teacher + model.encoder.variables
-    before, trained = values(frozen), model.generator_weights
-    assert {id(weight) for weight in trained} == {
+    before = values(model.generator_weights), values(teacher)
+    losses = [model.train_step(batch()) for _ in range(2)]
+    directory = tmp_path_factory.mktemp("checkpoints")
+    Checkpoints(model, directory).save(2)
+    return model, before, losses, directory
+
+
+def test_steps_train_all_of_the_student_and_nothing_of_the_teacher(trained):
+    model, (student, teacher), losses, _ = trained
+    for step in losses:
+        assert set(step) == LOSSES
+        assert all(np.isfinite(loss) for loss in step.values())
+    assert {id(weight) for weight in model.generator_weights} == {
         id(weight)
         for part in (model.generator, model.projections)
         for weight in part.trainable_variables
     }
-    start = values(trained)
-    for _ in range(2):
-        losses = model.train_step(batch())
-    assert set(losses) == LOSSES
-    assert all(np.isfinite(loss) for loss in losses.values())
-    # Singular vectors of the frozen encoder included.
-    assert all(same(before, values(frozen)))
-    for weight, kept in zip(trained, same(start, values(trained)), strict=True):
+    for weight, kept in zip(
+        model.generator_weights, same(student, values(model.generator_weights)), strict=True
+    ):
         assert np.isfinite(weight.numpy()).all(), weight.path
         assert not kept, weight.path
+    networks = model.teacher.generator, model.teacher.encoder
+    assert all(same(teacher, values([v for network in networks for v in network.variables])))
+    # The student's encoder stays a copy, singular vectors included.
+    assert all(same(values(networks[1].variables), values(model.encoder.variables)))
+
+
+def test_a_checkpoint_holds_no_teacher_and_restores_the_rest(trained):
+    model, _, _, directory = trained
+    ours = {id(weight) for weight in model.variables}
+    assert not ours & {id(weight) for weight in model.teacher.generator.variables}
+    reader = tf.train.load_checkpoint(str(directory))
+    names = [name for name in reader.get_variable_to_shape_map() if "/" in name]
+    groups = {name.split("/")[0] for name in names} - {"save_counter"}
+    assert groups == {
+        *("generator", "average_generator", "discriminator", "encoder", "projections"),
+        *("generator_optimizer", "discriminator_optimizer", "training"),
+    }
+    # By count as well: each tensor is one of the student's, or how often was saved.
+    own = [model.generator, model.average_generator, model.discriminator, model.encoder]
+    own += [model.projections, model.generator_optimizer, model.discriminator_optimizer]
+    step, rates, saved = 1, 2, 1
+    assert len(names) == sum(len(part.variables) for part in own) + step - rates + saved
+    other = make(average=True)
+    assert Checkpoints(other, directory).restore_latest() == 2
+    assert all(same(values(model.variables), values(other.variables)))
+    slots = [m.generator_optimizer.variables for m in (model, other)]
+    assert all(same(*map(values, slots)))
 
 
 def test_every_gradient_is_finite_and_none_is_zero(model):
@@ -157,10 +191,11 @@ def test_styles_are_the_teacher_s(model):
     assert model.encoder is not model.teacher.encoder
 
 
-def test_without_an_encoder_styles_are_drawn_and_the_same_to_both():
-    model = make(with_encoder=False)
-    seen = []
-    call = model.teacher.generator.call
+def test_without_an_encoder_styles_are_drawn_and_a_weight_of_0_leaves_its_loss_out():
+    model = make(with_encoder=False, feature_weight=0.0)
+    assert model.projections is None
+    assert len(model.generator_weights) == len(model.generator.trainable_variables)
+    seen, call = [], model.teacher.generator.call
 
     def spy(inputs, z=None, **kwargs):
         seen.append(z)
@@ -168,16 +203,12 @@ def test_without_an_encoder_styles_are_drawn_and_the_same_to_both():
 
     model.teacher.generator.call = spy
     losses = model.generator_losses(model.semantics(batch()), batch()["image"])
-    assert {"generator/distillation_output", "generator/distillation_feature"} <= set(losses)
-    np.testing.assert_array_equal(seen[0], model.noise(4, 0))
-
-
-def test_a_weight_of_0_leaves_its_loss_out():
-    model = make(output_weight=0.0, feature_weight=0.0)
-    losses = model.generator_losses(model.semantics(batch()), batch()["image"])
-    assert set(losses) == {"generator/adversarial", "generator/feature_matching"}
-    assert model.projections is None
-    assert len(model.generator_weights) == len(model.generator.trainable_variables)
+    assert set(losses) == LOSSES - {
+        "generator/distillation_feature",
+        "discriminator/fake",
+        "discriminator/real",
+    }
+    np.testing.assert_array_equal(seen, [model.noise(4, 0)])
 
 
 def test_features_are_compared_where_both_have_blocks():
@@ -194,33 +225,6 @@ def test_features_are_compared_where_both_have_blocks():
     ours, theirs = projections(*features)
     assert [tuple(map.shape) for map in ours] == [tuple(map.shape) for map in theirs]
     assert [map.shape[1] for map in ours] == [2, 4, 8, 16, 32, 64]
-
-
-def test_a_checkpoint_holds_no_teacher_and_restores_the_rest(tmp_path):
-    model = make(average=True)
-    for weight in model.variables:
-        assert all(weight is not other for other in model.teacher.generator.variables)
-    model.train_step(batch())
-    Checkpoints(model, tmp_path).save(1)
-    reader = tf.train.load_checkpoint(str(tmp_path))
-    names = [name for name in reader.get_variable_to_shape_map() if "/" in name]
-    groups = {name.split("/")[0] for name in names} - {"save_counter"}
-    assert groups == {
-        *("generator", "average_generator", "discriminator", "encoder", "projections"),
-        *("generator_optimizer", "discriminator_optimizer", "training"),
-    }
-    # By size as well: every tensor is one of the student's.
-    own = [model.generator, model.average_generator, model.discriminator, model.encoder]
-    own += [model.projections, model.generator_optimizer, model.discriminator_optimizer]
-    rates, counters = 2, 1
-    assert len(names) == sum(len(part.variables) for part in own) + 1 - rates + counters
-    saved = values(model.variables)
-    slots = values(model.generator_optimizer.variables)
-    model.train_step(batch())
-    other = make(average=True)
-    assert Checkpoints(other, tmp_path).restore_latest() == 1
-    assert all(same(saved, values(other.variables)))
-    assert all(same(slots, values(other.generator_optimizer.variables)))
 
 
 def test_parts_of_a_batch_in_mixed_precision_learn_from_the_teacher_too():
