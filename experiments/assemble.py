@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from experiments.distillation import load_teacher
 from experiments.schema import Config, ConfigError, read_workdir
 from pipelines.schema import LabelSet
 from spade_tf.losses.adversarial import get_adversarial_loss
@@ -19,8 +20,10 @@ from spade_tf.networks.discriminator import MultiscaleDiscriminator
 from spade_tf.networks.encoder import ConvEncoder
 from spade_tf.networks.generator import SPADEGenerator
 from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
+from spade_tf.training.adam import adam
 from spade_tf.training.checkpoints import restore_networks
-from spade_tf.training.gaugan import Augment, GauGAN, adam
+from spade_tf.training.distillation import DistilledGauGAN
+from spade_tf.training.gaugan import Augment, GauGAN
 from spade_tf.training.guard import NonFiniteGuard
 from spade_tf.training.schedules import ConstantThenLinear
 
@@ -111,7 +114,7 @@ def make_gaugan(config: Config, labels: LabelSet, rate_factor: float = 1.0) -> G
         rate_factor: float > 0, that both learning rates are multiplied by.
     """
     keras.utils.set_random_seed(config.train.seed)
-    model = GauGAN(
+    networks = [
         make_generator(config, labels),
         MultiscaleDiscriminator(
             condition_channels(labels),
@@ -123,27 +126,40 @@ def make_gaugan(config: Config, labels: LabelSet, rate_factor: float = 1.0) -> G
             name="discriminator",
         ),
         make_encoder(config),
-        average_generator=(
+    ]
+    options: dict[str, Any] = {
+        "average_generator": (
             make_generator(config, labels, "average_generator")
             if config.train.average_decay
             else None
         ),
-        average_decay=config.train.average_decay,
-        adversarial_loss=get_adversarial_loss(config.loss.adversarial),
-        feature_matching_weight=config.loss.feature_matching_weight,
-        perceptual_loss=make_perceptual_loss(config),
-        perceptual_weight=config.loss.perceptual_weight,
-        kl_weight=config.loss.kl_weight,
-        kl_examples=config.loss.kl_examples,
-        r1_weight=config.loss.r1_weight,
-        clip_norm=config.optimizer.clip_norm,
-        discriminator_steps=config.train.discriminator_steps,
-        accumulation_steps=config.train.accumulation_steps,
-        augment=make_augmentation(config),
-        guard=NonFiniteGuard(name="guard"),
-        seed=config.train.seed,
-        name="gaugan",
-    )
+        "average_decay": config.train.average_decay,
+        "adversarial_loss": get_adversarial_loss(config.loss.adversarial),
+        "feature_matching_weight": config.loss.feature_matching_weight,
+        "perceptual_loss": make_perceptual_loss(config),
+        "perceptual_weight": config.loss.perceptual_weight,
+        "kl_weight": config.loss.kl_weight,
+        "kl_examples": config.loss.kl_examples,
+        "r1_weight": config.loss.r1_weight,
+        "clip_norm": config.optimizer.clip_norm,
+        "discriminator_steps": config.train.discriminator_steps,
+        "accumulation_steps": config.train.accumulation_steps,
+        "augment": make_augmentation(config),
+        "guard": NonFiniteGuard(name="guard"),
+        "seed": config.train.seed,
+        "name": "gaugan",
+    }
+    if config.teacher:
+        # After the student's networks, which so start from the weights that they would have alone.
+        model = DistilledGauGAN(
+            *networks,
+            teacher=load_teacher(config, labels),
+            output_weight=config.loss.distillation_output_weight,
+            feature_weight=config.loss.distillation_feature_weight,
+            **options,
+        )
+    else:
+        model = GauGAN(*networks, **options)
     model.compile(
         make_optimizer(config, "generator", rate_factor),
         make_optimizer(config, "discriminator", rate_factor),

@@ -118,6 +118,9 @@ class LossConfig:
     kl_examples: float = 4.0
     # R1 penalty on real pictures; 0 for none.
     r1_weight: float = 0.0
+    # With a teacher: L1 to its pictures, and relative squared distance to its blocks' features.
+    distillation_output_weight: float = 10.0
+    distillation_feature_weight: float = 1.0
 
 
 @dataclass(slots=True)
@@ -181,6 +184,8 @@ class Config:
     """An experiment."""
 
     name: str = "experiment"
+    # Workdir of a trained model to learn from, as its student; empty for none.
+    teacher: str = ""
     data: DataConfig = field(default_factory=DataConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
@@ -217,7 +222,8 @@ class Config:
             for name in names:
                 value = getattr(getattr(self, section), name)
                 _require(value >= 1, f"{section}.{name}", value, "give 1 or more")
-        weights = ("feature_matching", "perceptual", "kl", "r1")
+        weights = ["feature_matching", "perceptual", "kl", "r1"]
+        weights += ["distillation_output", "distillation_feature"]
         for name in (*(f"{weight}_weight" for weight in weights), "kl_examples"):
             value = getattr(self.loss, name)
             _require(value >= 0, f"loss.{name}", value, "give 0 or more")
@@ -357,6 +363,12 @@ def check_same(config: Config, workdir: str | os.PathLike[str]) -> None:
     if not path.exists():
         return
     old = read_workdir(workdir)["config"]
+    if old.get("teacher", "") != config.teacher:
+        begun = old.get("teacher") or "no teacher"
+        raise ConfigError(
+            f"{path}: this workdir was begun with {begun}, not --config.teacher={config.teacher}; "
+            f"choose another --workdir, or --config.teacher={old.get('teacher', '')}"
+        )
     for section, values in config.to_dict().items():
         if not isinstance(values, dict):
             continue

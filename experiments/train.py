@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiments.distillation import check_teacher
 from experiments.schema import (
     Config,
     ConfigError,
@@ -54,6 +55,7 @@ def train(
         CheckpointError: if a checkpoint cannot be written or read.
     """
     config.validate()
+    check_teacher(config)
     import tensorflow as tf
 
     from spade_tf.training.guard import NonFiniteError
@@ -78,6 +80,7 @@ def train(
             _remove_partial(workdir)
         builder, labels = _open_or_draw(config, data_dir)
         check_same_labels(labels.to_metadata(), workdir)
+        check_teacher(config, list(labels.class_names))
         if chief:
             write_workdir(config, workdir, labels.to_metadata(), str(data_dir))
         failures: list[NonFiniteError] = []

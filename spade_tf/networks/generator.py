@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import keras
@@ -62,9 +63,11 @@ class SPADEGenerator(keras.Model):
             `instance` int `[B, H, W]`; or a dense float map `[B, H, W, C]`.
         z: `[B, z_dim]`, drawn from a standard normal when None; ignored without a `z_dim`.
         training: bool.
+        return_features: bool, whether to return what each block makes, too. Default False.
 
     Returns:
-        float32 `[B, H, W, 3]` in [-1, 1].
+        float32 `[B, H, W, 3]` in [-1, 1]. With `return_features`, that and a list with, for each
+        of `blocks`, `[B, H / s, W / s, C]`, where s is its place in `block_scales`.
 
     Raises:
         ValueError: for a size that cannot be made, inputs that do not fit, or arguments by which
@@ -212,7 +215,7 @@ class SPADEGenerator(keras.Model):
             channels += self.blocks[-1].semantic_channels
         self.conv_img.build((None, None, None, channels))
 
-    def call(self, inputs, z=None, training=False):
+    def call(self, inputs, z=None, training=False, return_features=False):
         semantics = Semantics.from_inputs(
             inputs,
             num_labels=self.num_labels,
@@ -220,19 +223,20 @@ class SPADEGenerator(keras.Model):
             dtype=self.compute_dtype,
         )
         check_label_size(semantics, self.scale, self.image_size if self.starts_from_z else None)
-        scale = self.scale
         z = self._style(semantics, z)
         x = self._start(semantics, z)
         condition = conditions_by_scale(semantics, self.predictor)
-        for index, block in enumerate(self.blocks):
+        features = []
+        for index, (block, scale) in enumerate(zip(self.blocks, self.block_scales, strict=True)):
             if self.upsamples_before(index):
                 x = upsample(x)
-                scale //= 2
             x = self._apply(block, x, condition(scale), z, training)
+            features.append(x)
         x = tf.nn.leaky_relu(tf.cast(x, tf.float32), 0.2)
         if self.concat == "convs":
             x = tf.concat([x, tf.cast(condition(1).dense, tf.float32)], -1)
-        return tf.tanh(self.conv_img(x))
+        image = tf.tanh(self.conv_img(x))
+        return (image, features) if return_features else image
 
     def _apply(self, block, x, semantics, z, training):
         def call(x, z=z):
@@ -259,6 +263,12 @@ class SPADEGenerator(keras.Model):
         if index == 2:
             return self.num_upsampling_layers != "normal"
         return index == 1 or index > 2
+
+    @property
+    def block_scales(self) -> list[int]:
+        """How many times the picture is larger than what each block makes."""
+        doublings = [int(self.upsamples_before(index)) for index in range(len(self.blocks))]
+        return [self.scale // 2**count for count in itertools.accumulate(doublings)]
 
     def fuse(self, dtype: str = "float32", jit_compile: bool = False) -> FusedGenerator:
         """A copy for inference, in less time: see `FusedGenerator`.

@@ -29,3 +29,31 @@ class Adam(keras.optimizers.Adam):
         momentum_hat = momentum / (1.0 - tf.pow(tf.cast(self.beta_1, step.dtype), step))
         velocity_hat = velocity / (1.0 - tf.pow(tf.cast(self.beta_2, step.dtype), step))
         self.assign_sub(variable, rate * momentum_hat / (tf.sqrt(velocity_hat) + self.epsilon))
+
+
+def adam(
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+    beta_1: float = 0.0,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+    weight_decay: float | None = None,
+) -> keras.optimizers.Adam:
+    """Adam as the paper sets it.
+
+    Args:
+        learning_rate: float > 0, or a schedule.
+        beta_1: float in [0, 1). Default 0; released code defaults to 0.9.
+        beta_2: float in [0, 1). Default 0.999.
+        epsilon: float > 0. Default 1e-8.
+        weight_decay: float > 0, decoupled from the gradient; None for none.
+
+    Returns:
+        A Keras optimizer.
+    """
+    return Adam(
+        learning_rate,
+        beta_1=beta_1,
+        beta_2=beta_2,
+        epsilon=epsilon,
+        weight_decay=weight_decay or None,
+    )

@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from spade_tf.training.distillation import DistilledGauGAN
 from spade_tf.training.gaugan import GauGAN
 
 
@@ -194,6 +195,8 @@ def _variables(model: GauGAN) -> dict[str, Any]:
             groups[f"{name}_inner_optimizer"] = _state(optimizer.inner_optimizer)
     if model.encoder is not None:
         groups["encoder"] = _by_path(model.encoder.variables)
+    if isinstance(model, DistilledGauGAN) and model.projections is not None:
+        groups["projections"] = _by_path(model.projections.variables)
     return groups
 
 

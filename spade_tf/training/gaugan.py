@@ -16,7 +16,7 @@ from spade_tf.losses.adversarial import AdversarialLoss, HingeLoss
 from spade_tf.losses.feature_matching import feature_matching_loss
 from spade_tf.losses.kl import kl_divergence
 from spade_tf.losses.r1 import r1_penalty
-from spade_tf.training.adam import Adam
+from spade_tf.training.adam import adam
 from spade_tf.training.ema import WeightAverage
 from spade_tf.training.guard import NonFiniteGuard
 
@@ -40,7 +40,8 @@ class GauGAN(keras.Model):
         generator: `(inputs, z, training) -> image`, such as `SPADEGenerator`.
         discriminator: `(inputs, image, training) -> features`, such as
             `MultiscaleDiscriminator`.
-        encoder: `(image, training) -> (mu, logvar)`, such as `ConvEncoder`; None for none.
+        encoder: `(image, training) -> (mu, logvar)`, such as `ConvEncoder`; None for none. One
+            that is frozen (`trainable = False`) only infers, and has no KL divergence.
         average_generator: a generator of the same make, to hold the moving average of the
             weights; None for none.
         average_decay: float in [0, 1), of that average. Default 0.999.
@@ -236,6 +237,21 @@ class GauGAN(keras.Model):
     ) -> Losses:
         """What generator and encoder minimise, by name and weighted."""
         fake_image, style = self.generate(semantics, real_image, noise=noise, training=training)
+        losses = self.picture_losses(semantics, real_image, fake_image, training=training)
+        if self.encoder is not None and self.encoder.trainable and style is not None:
+            mu, logvar = style
+            examples = self.kl_examples / tf.cast(tf.shape(mu)[0], tf.float32)
+            losses["generator/kl"] = self.kl_weight * examples * kl_divergence(mu, logvar)
+        return losses
+
+    def picture_losses(
+        self,
+        semantics: Semantics,
+        real_image: tf.Tensor,
+        fake_image: tf.Tensor,
+        training: bool = True,
+    ) -> Losses:
+        """Those of them that look at the picture: adversarial, feature matching, perceptual."""
         fake, real = self.discriminate(semantics, fake_image, real_image, training=training)
         losses = {"generator/adversarial": self.adversarial_loss.generator(_logits(fake))}
         if self.feature_matching_weight:
@@ -246,10 +262,6 @@ class GauGAN(keras.Model):
             losses["generator/perceptual"] = self.perceptual_weight * self.perceptual_loss(
                 real_image, fake_image
             )
-        if style is not None:
-            mu, logvar = style
-            examples = self.kl_examples / tf.cast(tf.shape(mu)[0], tf.float32)
-            losses["generator/kl"] = self.kl_weight * examples * kl_divergence(mu, logvar)
         return losses
 
     def discriminator_losses(
@@ -295,14 +307,26 @@ class GauGAN(keras.Model):
         Returns:
             `(image, (mu, logvar))`, the latter None without an encoder.
         """
-        z, style = None, None
-        if self.generator.z_dim is not None:
-            z = self.noise(tf.shape(real_image)[0], draw) if noise is None else noise
-            if self.encoder is not None:
-                style = self.encoder(real_image, training=training)
-                z = self.sampling(*style, noise=z)
+        z, style = self.style(real_image, draw=draw, noise=noise, training=training)
         image = self.generator(inputs=semantics, z=z, training=training)
         return image, style
+
+    def style(
+        self,
+        real_image: tf.Tensor,
+        *,
+        draw: int = 0,
+        noise: tf.Tensor | None = None,
+        training: bool = False,
+    ) -> tuple[tf.Tensor | None, tuple[tf.Tensor, tf.Tensor] | None]:
+        """`(z, (mu, logvar))` of pictures; see `generate`. None for what there is none of."""
+        if self.generator.z_dim is None:
+            return None, None
+        z = self.noise(tf.shape(real_image)[0], draw) if noise is None else noise
+        if self.encoder is None:
+            return z, None
+        style = self.encoder(real_image, training=training and self.encoder.trainable)
+        return self.sampling(*style, noise=z), style
 
     def discriminate(
         self,
@@ -465,34 +489,6 @@ class GauGAN(keras.Model):
             given = replicas.all_reduce(tf.distribute.ReduceOp.SUM, given)
         clipped = iter(tf.clip_by_global_norm(given, self.clip_norm)[0])
         return [None if gradient is None else next(clipped) / count for gradient in gradients]
-
-
-def adam(
-    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
-    beta_1: float = 0.0,
-    beta_2: float = 0.999,
-    epsilon: float = 1e-8,
-    weight_decay: float | None = None,
-) -> keras.optimizers.Adam:
-    """Adam as the paper sets it.
-
-    Args:
-        learning_rate: float > 0, or a schedule.
-        beta_1: float in [0, 1). Default 0; released code defaults to 0.9.
-        beta_2: float in [0, 1). Default 0.999.
-        epsilon: float > 0. Default 1e-8.
-        weight_decay: float > 0, decoupled from the gradient; None for none.
-
-    Returns:
-        A Keras optimizer.
-    """
-    return Adam(
-        learning_rate,
-        beta_1=beta_1,
-        beta_2=beta_2,
-        epsilon=epsilon,
-        weight_decay=weight_decay or None,
-    )
 
 
 def _logits(features):

@@ -1,0 +1,212 @@
+"""Distillation: a small generator, the student, is trained from a large one, its teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from spade_tf.layers.initialization import xavier_normal
+from spade_tf.layers.semantics import Semantics
+from spade_tf.losses.distillation import distillation_feature_loss, distillation_output_loss
+from spade_tf.networks.generator import SPADEGenerator
+from spade_tf.training.gaugan import GauGAN, Losses
+
+
+class Teacher:
+    """A trained generator to learn from, which is itself neither trained nor saved.
+
+    Not a layer, so that the model that holds one does not count the teacher's weights as its own.
+
+    Args:
+        generator: with its trained weights, averaged if they were.
+        encoder: that its styles come from; None for none.
+    """
+
+    def __init__(self, generator: keras.Model, encoder: keras.Model | None = None):
+        self.generator = generator
+        self.encoder = encoder
+
+    def __call__(
+        self, semantics: Semantics, z: tf.Tensor | None, with_features: bool
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """The picture that it makes in inference mode, and its features if they are asked for."""
+        if not with_features:
+            return self.generator(inputs=semantics, z=z, training=False), []
+        return self.generator(inputs=semantics, z=z, training=False, return_features=True)
+
+
+class FeatureProjections(keras.layers.Layer):
+    """1x1 convolutions from a student's features to its teacher's.
+
+    One for each resolution at which both have blocks, from the student's last block there to the
+    teacher's last one. They are trained with the student, and are no part of it.
+
+    Args:
+        student: a `SPADEGenerator`.
+        teacher: a `SPADEGenerator` of pictures of the same size.
+
+    Call arguments:
+        student_features: what the student's blocks make, in their order.
+        teacher_features: likewise.
+
+    Returns:
+        Two lists of feature maps of the same shapes: the student's projected, and the teacher's.
+    """
+
+    def __init__(self, student: SPADEGenerator, teacher: SPADEGenerator, **kwargs):
+        super().__init__(**kwargs)
+        # Of several blocks at one scale the last one stays.
+        ours = {scale: index for index, scale in enumerate(student.block_scales)}
+        theirs = {scale: index for index, scale in enumerate(teacher.block_scales)}
+        scales = [scale for scale in ours if scale in theirs]
+        self.pairs = [(ours[scale], theirs[scale]) for scale in scales]
+        self.convs = [
+            keras.layers.Conv2D(
+                teacher.widths[theirs[scale]],
+                1,
+                kernel_initializer=xavier_normal(1.0),
+                dtype="float32",
+                name=f"scale_{scale}",
+            )
+            for scale in scales
+        ]
+        for conv, (index, _) in zip(self.convs, self.pairs, strict=True):
+            conv.build((None, None, None, student.widths[index]))
+        self.built = True
+
+    def call(
+        self, student_features: Sequence[tf.Tensor], teacher_features: Sequence[tf.Tensor]
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """Pairs them."""
+        projected = [
+            conv(tf.cast(student_features[index], tf.float32))
+            for conv, (index, _) in zip(self.convs, self.pairs, strict=True)
+        ]
+        return projected, [teacher_features[index] for _, index in self.pairs]
+
+
+class DistilledGauGAN(GauGAN):
+    """Trains a student as `GauGAN` does, and from a teacher as well.
+
+    Student and teacher make the same label map in the same style z. Beside the losses of
+    `GauGAN`, the student minimises `output_weight` times the L1 distance of the two pictures, and
+    `feature_weight` times the relative squared distance of their blocks' features, the student's
+    projected by learned 1x1 convolutions. The discriminator sees real pictures and the student's,
+    as ever: the teacher shows what can be reached with these styles, the real ones what is
+    sought.
+
+    Styles are the teacher's. Where it has an encoder, the student's starts as a copy of it and
+    stays that: it is frozen, and has no KL divergence. So a z means the same to both, and whoever
+    uses the student needs nothing of the teacher's.
+
+    Args:
+        generator: the student. Its labels, edges, image size and `z_dim` are those of the teacher.
+        discriminator: see `GauGAN`.
+        encoder: of the same make as the teacher's, whose weights it gets; None if there is none.
+        teacher: the trained model to learn from.
+        output_weight: float >= 0. Default 10.
+        feature_weight: float >= 0. Default 1. Both generators must be `SPADEGenerator`s, or it 0.
+        **kwargs: of `GauGAN`.
+
+    Raises:
+        ValueError: if the student cannot learn from the teacher.
+
+    Reference: Li et al. 2020, section 3.1, https://arxiv.org/abs/2003.08936; differs: the student
+        starts from random weights, as does its discriminator; features are compared relative to
+        their size; the picture is compared with the teacher's, and real ones are seen by the
+        discriminator.
+    """
+
+    def __init__(
+        self,
+        generator: keras.Model,
+        discriminator: keras.Model,
+        encoder: keras.Model | None = None,
+        *,
+        teacher: Teacher,
+        output_weight: float = 10.0,
+        feature_weight: float = 1.0,
+        **kwargs,
+    ):
+        _check_pair(generator, teacher.generator)
+        if (encoder is None) != (teacher.encoder is None):
+            has = ["no encoder" if e is None else "one" for e in (encoder, teacher.encoder)]
+            raise ValueError(
+                "the student's styles are those of the teacher's encoder: received "
+                f"{has[0]} for the student, and {has[1]} of the teacher"
+            )
+        super().__init__(generator, discriminator, encoder, **kwargs)
+        self.teacher = teacher
+        self.output_weight = output_weight
+        self.feature_weight = feature_weight
+        self.projections = None
+        if feature_weight:
+            if not all(isinstance(g, SPADEGenerator) for g in (generator, teacher.generator)):
+                raise ValueError(
+                    "features are those of SPADEGenerator's blocks: received "
+                    f"{type(generator).__name__} to learn from {type(teacher.generator).__name__}; "
+                    "give feature_weight=0"
+                )
+            self.projections = FeatureProjections(generator, teacher.generator, name="projections")
+        if encoder is not None:
+            _copy(teacher.encoder, encoder)
+            encoder.trainable = False
+
+    @property
+    def generator_weights(self) -> list[keras.Variable]:
+        """Trainable weights of the student, and of the projections of its features."""
+        projections = self.projections.trainable_variables if self.projections else []
+        return super().generator_weights + projections
+
+    def generator_losses(
+        self,
+        semantics: Semantics,
+        real_image: tf.Tensor,
+        training: bool = True,
+        noise: tf.Tensor | None = None,
+    ) -> Losses:
+        """What the student minimises, by name and weighted."""
+        z, _ = self.style(real_image, noise=noise, training=training)
+        projections = self.projections
+        target, teacher_features = self.teacher(semantics, z, projections is not None)
+        features = []
+        if projections is None:
+            fake_image = self.generator(inputs=semantics, z=z, training=training)
+        else:
+            fake_image, features = self.generator(
+                inputs=semantics, z=z, training=training, return_features=True
+            )
+        losses = self.picture_losses(semantics, real_image, fake_image, training=training)
+        if self.output_weight:
+            losses["generator/distillation_output"] = self.output_weight * distillation_output_loss(
+                fake_image, target
+            )
+        if projections is not None:
+            losses["generator/distillation_feature"] = (
+                self.feature_weight
+                * distillation_feature_loss(*projections(features, teacher_features))
+            )
+        return losses
+
+
+def _check_pair(student: keras.Model, teacher: keras.Model) -> None:
+    for name in ("num_labels", "use_instance_edges", "image_size", "z_dim"):
+        ours, theirs = getattr(student, name), getattr(teacher, name)
+        if ours != theirs:
+            raise ValueError(
+                f"a student learns from a teacher of the same {name}: received {ours} of the "
+                f"student and {theirs} of the teacher"
+            )
+
+
+def _copy(source: keras.Model, target: keras.Model) -> None:
+    shapes = [[tuple(variable.shape) for variable in net.variables] for net in (source, target)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            "the student's encoder must be of the same make as the teacher's: received one of "
+            f"{target.count_params()} weights for one of {source.count_params()}"
+        )
+    for variable, other in zip(target.variables, source.variables, strict=True):
+        variable.assign(other)
