@@ -15,11 +15,15 @@ from spade_tf.layers.conditional_batch_norm import ConditionalBatchNorm
 from spade_tf.layers.normalization import BatchNorm
 from spade_tf.layers.shared_spade import SharedSPADE
 from spade_tf.layers.spade import SPADE
+from spade_tf.layers.spectral_norm import SpectralConv2D
+from spade_tf.layers.spectral_transpose import SpectralConv2DTranspose
 from spade_tf.layers.unconditional_norm import UnconditionalNorm
 
 
 def edge_form(generator: keras.Model, *, one_hot: bool = True) -> keras.Model:
-    """A copy for inference whose batch statistics are part of its modulation.
+    """A copy for inference, of plain convolutions, whose batch statistics are in its modulation.
+
+    Spectrally normalised kernels are divided by their norm once.
 
     At inference, `(x - mean) / std * (1 + gamma) + beta` is `x * scale + shift`, with
     `scale = (1 + gamma) / std` and `shift = beta - mean * scale`. Gamma and beta are affine in
@@ -34,9 +38,12 @@ def edge_form(generator: keras.Model, *, one_hot: bool = True) -> keras.Model:
             count, and keep their batch statistics. Default True.
 
     Returns:
-        A generator of the same class in float32, that convolves dense maps. For inference alone.
+        A generator of the same class in float32, that convolves dense maps. For inference alone;
+        its configuration does not say all of this.
     """
     copy = float32_copy(generator)
+    if copy.spectral_norm:
+        copy = _without_spectral_norm(copy)
     labels = copy.num_labels if one_hot else None
     for layer in copy._flatten_layers():
         if isinstance(getattr(layer, "normalization", None), BatchNorm):
@@ -75,6 +82,30 @@ def with_constants(network: keras.Model, call: Callable[..., Any]) -> Callable[.
             return call(*args, **kwargs)
 
     return constant_call
+
+
+def _without_spectral_norm(generator):
+    copy = type(generator).from_config({**generator.get_config(), "spectral_norm": False})
+    # The same layers in the same order, but for the class of convolutions.
+    pairs = zip(generator._flatten_layers(), copy._flatten_layers(), strict=True)
+    for old, new in pairs:
+        if isinstance(old, SpectralConv2D | SpectralConv2DTranspose):
+            kernel = old.normalized_kernel()
+            if isinstance(old, SpectralConv2DTranspose):
+                kernel = tf.transpose(kernel, [0, 1, 3, 2])
+            new.kernel.assign(kernel)
+            if old.use_bias:
+                new.bias.assign(old.bias)
+        else:
+            for one, other in zip(_own_weights(old), _own_weights(new), strict=True):
+                other.assign(one)
+    return copy
+
+
+def _own_weights(layer):
+    """The weights of a layer that are not those of layers within it."""
+    inner = {id(v) for part in layer._flatten_layers(include_self=False) for v in part.variables}
+    return [variable for variable in layer.variables if id(variable) not in inner]
 
 
 def _fold(layer, labels):

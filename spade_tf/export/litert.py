@@ -141,16 +141,12 @@ def _variant(name):
     return name.split("_", 1)[1]
 
 
-def edge_functions(
-    generator: keras.Model, one_hot: bool = True
-) -> tuple[EdgeFunction, EdgeFunction]:
-    """A generator's edge form as called with dense maps, and with label ids.
+def edge_functions(edge: keras.Model) -> tuple[EdgeFunction, EdgeFunction]:
+    """A generator as called with dense maps, and with label ids.
 
     Args:
-        generator: a `SPADEGenerator` or `Pix2PixHDGenerator`.
-        one_hot: bool, as of `edge_form`.
+        edge: what `edge_form` made of it.
     """
-    edge = edge_form(generator, one_hot=one_hot)
     size = edge.image_size
     style = {}
     if edge.z_dim is not None:
@@ -210,7 +206,7 @@ def edge_inputs(
 
 
 def _generator_models(generator, layouts, calibration_layouts, variants, one_hot, on_model):
-    dense, ids = edge_functions(generator, one_hot)
+    dense, ids = edge_functions(edge_form(generator, one_hot=one_hot))
     inputs = edge_inputs(generator, layouts, _SEED)
     representative = [
         {name: example[name] for name in dense.inputs}

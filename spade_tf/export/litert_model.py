@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -57,6 +58,20 @@ def import_interpreter() -> Any:
     return interpreter
 
 
+class Operations(NamedTuple):
+    """What a model consists of.
+
+    Attributes:
+        counts: how many operations of each kind.
+        largest_rank: of their tensors.
+        multiply_adds: of its convolutions and dense layers.
+    """
+
+    counts: dict[str, int]
+    largest_rank: int
+    multiply_adds: int
+
+
 class LiteRTModel:
     """A LiteRT model on the processor, called with float arrays whatever it computes in.
 
@@ -80,12 +95,14 @@ class LiteRTModel:
 
     def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Outputs by name, as float32; inputs that there are none of are left alone."""
-        details = self.runner.get_input_details()
-        given = {name: quantize(inputs[name], details[name]) for name in details}
         details = self.runner.get_output_details()
-        return {
-            name: dequantize(value, details[name]) for name, value in self.runner(**given).items()
-        }
+        outputs = self.runner(**self.given(inputs))
+        return {name: dequantize(value, details[name]) for name, value in outputs.items()}
+
+    def given(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Inputs in the dtypes that the model takes."""
+        details = self.runner.get_input_details()
+        return {name: quantize(inputs[name], details[name]) for name in details}
 
     def milliseconds(self, inputs: Mapping[str, np.ndarray], repeats: int = 5) -> float:
         """Median time of a call, after one that is not counted.
@@ -94,8 +111,7 @@ class LiteRTModel:
             inputs: arrays by name.
             repeats: int >= 1.
         """
-        details = self.runner.get_input_details()
-        given = {name: quantize(inputs[name], details[name]) for name in details}
+        given = self.given(inputs)
         taken = []
         for _ in range(repeats + 1):
             start = time.perf_counter()
@@ -110,17 +126,22 @@ class LiteRTModel:
             "outputs": [_tensor(n, d) for n, d in self.runner.get_output_details().items()],
         }
 
-    def operations(self) -> tuple[dict[str, int], int]:
-        """How many operations of each kind there are, and the largest rank of their tensors."""
+    def operations(self) -> Operations:
+        """What it consists of."""
         module = import_interpreter()
         # XNNPACK would show as one operation in the place of those that it takes.
         interpreter = module.Interpreter(
             model_content=self.content,
             experimental_op_resolver_type=module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         )
-        counts = Counter(op["op_name"] for op in interpreter._get_ops_details())
-        rank = max(len(tensor["shape"]) for tensor in interpreter.get_tensor_details())
-        return dict(sorted(counts.items())), rank
+        shapes = {t["index"]: t["shape"].tolist() for t in interpreter.get_tensor_details()}
+        details = interpreter._get_ops_details()
+        counts = Counter(op["op_name"] for op in details)
+        return Operations(
+            dict(sorted(counts.items())),
+            max(map(len, shapes.values())),
+            sum(_multiply_adds(op, shapes) for op in details),
+        )
 
     def largest_activation(self, examples: list[Mapping[str, np.ndarray]]) -> tuple[float, str]:
         """The largest magnitude that any tensor takes on some inputs, and which one takes it.
@@ -181,6 +202,20 @@ def dequantize(value: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:
         return value.astype(np.float32)
     scale, zero_point = detail["quantization"]
     return ((value.astype(np.float32) - zero_point) * scale).astype(np.float32)
+
+
+def _multiply_adds(operation, shapes):
+    kind, inputs = operation["op_name"], operation["inputs"]
+    if kind == "FULLY_CONNECTED":
+        return math.prod(shapes[inputs[1]]) * math.prod(shapes[inputs[0]][:-1])
+    if kind == "CONV_2D":
+        # Kernels are of (outputs, height, width, inputs).
+        positions = math.prod(shapes[operation["outputs"][0]][:-1])
+        return math.prod(shapes[inputs[1]]) * positions
+    if kind == "TRANSPOSE_CONV":
+        # Inputs are the output's shape, the kernel, and the map.
+        return math.prod(shapes[inputs[1]]) * math.prod(shapes[inputs[2]][:-1])
+    return 0
 
 
 def _tensor(name, detail):

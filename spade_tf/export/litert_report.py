@@ -61,16 +61,17 @@ def report(
         A dictionary for JSON.
     """
     given = np.concatenate([model(**example)[output] for example in examples])
-    operations, rank = model.operations()
-    unsafe = sorted(set(operations) - GPU_SAFE_OPS)
+    operations = model.operations()
+    unsafe = sorted(set(operations.counts) - GPU_SAFE_OPS)
     decibels = psnr(given, expected, peak)
     return {
         "size_bytes": len(model.content),
         **model.describe(),
-        "operations": operations,
-        "largest_rank": rank,
+        "operations": operations.counts,
+        "gmac": round(operations.multiply_adds / 1e9, 4),
+        "largest_rank": operations.largest_rank,
         "operations_not_gpu_safe": unsafe,
-        "gpu_safe": not unsafe and rank <= _LARGEST_RANK,
+        "gpu_safe": not unsafe and operations.largest_rank <= _LARGEST_RANK,
         "against_keras": {
             "examples": len(examples),
             "psnr_db": round(decibels, 2),

@@ -38,6 +38,12 @@ def test_no_batch_statistics_are_left(name):
     assert np.isfinite(picture(edge, layout, z)).all()
 
 
+@pytest.mark.parametrize("name", ["spade", "pix2pixhd_plus"])
+def test_no_spectral_norm_is_left(name):
+    edge = edge_form(make_generator(name))
+    assert not [v.path for v in edge.variables if v.name in ("u", "v")]
+
+
 def test_tables_that_see_continuous_maps_keep_their_statistics():
     generator = make_generator("clade")
     edge = edge_form(generator, one_hot=False)

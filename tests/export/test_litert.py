@@ -2,10 +2,10 @@ import json
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from edge_networks import GENERATORS, make_generator, make_layouts
 
 from spade_tf.export import litert
+from spade_tf.export.edge_form import edge_form
 from spade_tf.export.litert import edge_functions, edge_inputs, export_litert
 from spade_tf.export.litert_model import GPU_SAFE_OPS, LiteRTModel
 from spade_tf.export.saved_model import ExportError
@@ -40,15 +40,15 @@ def exported(generator, tmp_path_factory):
 def test_keras_equals_litert(name):
     generator = make_generator(name)
     layouts = make_layouts(generator, 2)
-    function, _ = edge_functions(generator)
+    function, _ = edge_functions(edge_form(generator))
     model = LiteRTModel(function.convert("float32"))
     for layout, inputs in zip(layouts, edge_inputs(generator, layouts), strict=True):
         expected = generator(layout, z=inputs.get("z"), training=False).numpy()
         # The same sums in another order, through up to thirty layers.
         np.testing.assert_allclose(model(**inputs)["image"], expected, atol=1e-4)
-    operations, rank = model.operations()
-    assert set(operations) <= GPU_SAFE_OPS
-    assert rank <= 4
+    operations = model.operations()
+    assert set(operations.counts) <= GPU_SAFE_OPS
+    assert operations.largest_rank <= 4
     assert all(tensor["shape"][0] == 1 for tensor in model.describe()["inputs"])
 
 
@@ -57,7 +57,7 @@ def test_label_ids_give_what_maps_give(name):
     generator = make_generator(name)
     layouts = make_layouts(generator, 1)
     inputs = edge_inputs(generator, layouts)[0]
-    dense, ids = (LiteRTModel(f.convert("float32")) for f in edge_functions(generator))
+    dense, ids = (LiteRTModel(f.convert("float32")) for f in edge_functions(edge_form(generator)))
     assert {tensor["name"] for tensor in ids.describe()["inputs"]} >= {"label", "instance"}
     np.testing.assert_allclose(ids(**inputs)["image"], dense(**inputs)["image"], atol=1e-5)
 
@@ -204,10 +204,3 @@ def test_continuous_maps_have_no_ids(tmp_path):
     given = LiteRTModel((path / "generator_float32.tflite").read_bytes())(semantics=maps[0])
     np.testing.assert_allclose(given["image"], expected, atol=1e-4)
     assert facts["against_keras"]["max_abs_difference"] < 1e-4
-
-
-def test_constants_take_the_place_of_variables(generator):
-    function, _ = edge_functions(generator)
-    concrete = function._concrete()
-    assert concrete.variables == ()
-    assert isinstance(concrete.structured_outputs["image"], tf.TensorSpec)
