@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -53,8 +53,10 @@ def run_on_gpu(
     """
     with tempfile.TemporaryDirectory(prefix="spade-tf-") as folder:
         given, taken = Path(folder) / "given.npz", Path(folder) / "taken.npz"
-        names = list(examples[0])
-        np.savez(given, **{name: np.stack([x[name] for x in examples]) for name in names})
+        arrays: dict[str, Any] = {
+            name: np.stack([example[name] for example in examples]) for name in examples[0]
+        }
+        np.savez(given, **arrays)
         command = [sys.executable, "-m", __name__, str(path), str(given), str(taken)]
         try:
             done = subprocess.run(
@@ -71,8 +73,8 @@ def run_on_gpu(
             lines = [line for line in done.stderr.splitlines() if "rror" in line]
             reason = (lines or done.stderr.splitlines() or ["no message"])[-1].strip()
             raise GPUError(f"{path}: not run on a GPU ({reason[:200]})")
-        with np.load(taken) as arrays:
-            return GPURun(bool(arrays["fully_accelerated"]), arrays["outputs"])
+        with np.load(taken) as result:
+            return GPURun(bool(result["fully_accelerated"]), result["outputs"])
 
 
 def _run(path: str, given: str, taken: str) -> None:
