@@ -18,7 +18,7 @@ USAGE = """usage: python run.py COMMAND [--flags]
   doctor    what is wrong with a data set, and how to put it right
   train     trains an experiment, and goes on where it was interrupted
   generate  label maps → pictures
-  export    a trained model → SavedModel
+  export    a trained model → SavedModel, LiteRT
   convert   checkpoints of the official release → a model of this project, and back
   benchmark timings as JSON lines
 
@@ -26,6 +26,7 @@ python run.py COMMAND --help lists the flags of a command; python run.py train a
 the built-in landscapes."""
 
 EXPERIMENTS = Path(__file__).parent / "experiments"
+FORMATS = ("saved_model", "litert")
 
 
 class Flags(flags.FlagValues):
@@ -207,14 +208,31 @@ def _generate(values: Flags) -> None:
 
 def _define_export(values: Flags) -> None:
     values.define_string("model", None, "Workdir of a training.", required=True)
-    values.define_enum("format", "saved_model", ["saved_model"], "What to write.")
+    values.define_list("format", ["saved_model"], f"What to write: of {', '.join(FORMATS)}.")
     values.define_string("output_dir", None, "Of the model's versions.", required=True)
+    values.define_list("variants", None, "litert: which, such as float32,float16; default all.")
+    values.define_list("allow_below_bound", [], "litert: variants to write all the same, marked.")
+    values.define_string("data_dir", None, "litert: where the data set is, if it was moved.")
 
 
 def _export(values: Flags) -> None:
-    from experiments.export import export
+    unknown = [name for name in values.format if name not in FORMATS]
+    if unknown or not values.format:
+        raise ValueError(f"--format={','.join(values.format)}: give some of {', '.join(FORMATS)}")
+    if "saved_model" in values.format:
+        from experiments.export import export
 
-    export(values.model, output_dir=values.output_dir)
+        export(values.model, output_dir=values.output_dir)
+    if "litert" in values.format:
+        from experiments.export_litert import export_litert
+
+        export_litert(
+            values.model,
+            output_dir=values.output_dir,
+            variants=values.variants,
+            allow_below_bound=values.allow_below_bound,
+            data_dir=values.data_dir,
+        )
 
 
 def _define_convert(values: Flags) -> None:

@@ -1,0 +1,93 @@
+"""Small generators of every kind that is exported for edge devices, in a lifelike state."""
+
+import keras
+import numpy as np
+
+from spade_tf.layers.normalization import BatchNorm
+from spade_tf.networks.generator import SPADEGenerator
+from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
+
+NUM_LABELS = 5
+_SMALL = {"num_labels": NUM_LABELS, "filters": 2, "hidden_filters": 4}
+_HD = {"image_size": (32, 64), "num_downsamplings": 2, "num_blocks": 2}
+_PLUS = {**_HD, "norm": "batch", "spectral_norm": True}
+# Class and arguments by name; sizes are the smallest, one of them not square.
+GENERATORS = {
+    "spade": (SPADEGenerator, {"image_size": (32, 64)}),
+    "spade_with_edges_and_style": (
+        SPADEGenerator,
+        {"image_size": (32, 64), "use_instance_edges": True, "z_dim": 8},
+    ),
+    "spade_instance_norm": (
+        SPADEGenerator,
+        {"image_size": (64, 64), "use_instance_edges": True, "norm": "instance"},
+    ),
+    "spade_layer_norm": (SPADEGenerator, {"image_size": (32, 64), "norm": "layer"}),
+    "clade": (
+        SPADEGenerator,
+        {
+            "image_size": (32, 64),
+            "use_instance_edges": True,
+            "z_dim": 8,
+            "conditioning": "clade",
+        },
+    ),
+    "shared_spade": (SPADEGenerator, {"image_size": (32, 64), "conditioning": "shared_spade"}),
+    "conditional_batch": (
+        SPADEGenerator,
+        {"image_size": (32, 64), "use_instance_edges": True, "conditioning": "conditional_batch"},
+    ),
+    "adain": (
+        SPADEGenerator,
+        {"image_size": (64, 64), "norm": "instance", "z_dim": 8, "conditioning": "adain"},
+    ),
+    "concat": (
+        SPADEGenerator,
+        {"image_size": (32, 64), "conditioning": "affine", "concat": "convs"},
+    ),
+    "pix2pixhd": (Pix2PixHDGenerator, _HD),
+    "pix2pixhd_plus": (
+        Pix2PixHDGenerator,
+        {"conditioning": "affine", **_PLUS},
+    ),
+    "pix2pixhd_spade": (
+        Pix2PixHDGenerator,
+        {
+            "use_instance_edges": True,
+            "conditioning": "spade",
+            **_PLUS,
+        },
+    ),
+}
+
+
+def make_generator(name, seed=0, **more):
+    """One of `GENERATORS`, with noise for weights and the batch statistics that go with them."""
+    keras.utils.set_random_seed(seed)
+    kind, arguments = GENERATORS[name]
+    generator = kind(**{**_SMALL, **arguments, **more})
+    random = np.random.default_rng(seed)
+    for weight in generator.trainable_weights:
+        weight.assign(weight + 0.1 * random.standard_normal(weight.shape))
+    layouts = make_layouts(generator, 4, seed)
+    batch = {key: np.concatenate([layout[key] for layout in layouts]) for key in layouts[0]}
+    norms = [layer for layer in generator._flatten_layers() if isinstance(layer, BatchNorm)]
+    for norm in norms:
+        # The plain average of all batches: of one, its own statistics.
+        norm.momentum = None
+    generator(batch, training=True)
+    for norm in norms:
+        norm.momentum = 0.9
+    return generator
+
+
+def make_layouts(generator, count, seed=1):
+    """Label maps of large areas, with instances that are not the same areas."""
+    random = np.random.default_rng(seed)
+    height, width = generator.image_size
+
+    def areas():
+        ids = random.integers(0, NUM_LABELS, (1, height // 8, width // 8))
+        return ids.repeat(8, 1).repeat(8, 2).astype("int32")
+
+    return [{"label": areas(), "instance": areas()} for _ in range(count)]

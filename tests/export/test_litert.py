@@ -1,0 +1,206 @@
+import json
+
+import numpy as np
+import pytest
+from edge_networks import GENERATORS, make_generator, make_layouts
+
+from spade_tf.export import litert
+from spade_tf.export.edge_form import edge_form
+from spade_tf.export.litert import edge_functions, edge_inputs, export_litert
+from spade_tf.export.litert_model import GPU_SAFE_OPS, LiteRTModel
+from spade_tf.export.saved_model import ExportError
+from spade_tf.networks.encoder import ConvEncoder
+
+FLOATS = ("float32", "float16")
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return make_generator("clade")
+
+
+@pytest.fixture(scope="module")
+def exported(generator, tmp_path_factory):
+    encoder = ConvEncoder(z_dim=8, filters=2, image_size=(32, 64), num_layers=3)
+    photographs = [np.random.default_rng(0).uniform(-1, 1, (1, 32, 64, 3)).astype("float32")]
+    return export_litert(
+        generator,
+        tmp_path_factory.mktemp("models"),
+        layouts=make_layouts(generator, 2),
+        calibration_layouts=make_layouts(generator, 4, seed=2),
+        encoder=encoder,
+        photographs=photographs,
+        # A generator of two filters and noise for weights has nothing to spare for eight bits.
+        allow_below_bound=("int8", "dynamic_int8"),
+        description={"classes": [{"id": 0, "name": "sky", "color": [0, 0, 255]}]},
+    )
+
+
+@pytest.mark.parametrize("name", list(GENERATORS))
+def test_keras_equals_litert(name):
+    generator = make_generator(name)
+    layouts = make_layouts(generator, 2)
+    function, _ = edge_functions(edge_form(generator))
+    model = LiteRTModel(function.convert("float32"))
+    for layout, inputs in zip(layouts, edge_inputs(generator, layouts), strict=True):
+        expected = generator(layout, z=inputs.get("z"), training=False).numpy()
+        # The same sums in another order, through up to thirty layers.
+        np.testing.assert_allclose(model(**inputs)["image"], expected, atol=1e-4)
+    operations = model.operations()
+    assert set(operations.counts) <= GPU_SAFE_OPS
+    assert operations.largest_rank <= 4
+    assert all(tensor["shape"][0] == 1 for tensor in model.describe()["inputs"])
+
+
+@pytest.mark.parametrize("name", ["spade_with_edges_and_style", "clade", "conditional_batch"])
+def test_label_ids_give_what_maps_give(name):
+    generator = make_generator(name)
+    layouts = make_layouts(generator, 1)
+    inputs = edge_inputs(generator, layouts)[0]
+    dense, ids = (LiteRTModel(f.convert("float32")) for f in edge_functions(edge_form(generator)))
+    assert {tensor["name"] for tensor in ids.describe()["inputs"]} >= {"label", "instance"}
+    np.testing.assert_allclose(ids(**inputs)["image"], dense(**inputs)["image"], atol=1e-5)
+
+
+def test_every_variant_has_its_file_and_its_facts(exported):
+    assert exported.parent.name == "litert"
+    stems = {path.stem for path in exported.iterdir()}
+    assert stems == {f"generator_{name}" for name in litert.VARIANTS} | {
+        "encoder_float32",
+        "encoder_float16",
+    }
+    for path in exported.glob("*.tflite"):
+        facts = json.loads(path.with_suffix(".json").read_text())
+        assert facts["file"] == path.name
+        assert facts["size_bytes"] == path.stat().st_size
+        assert facts["classes"][0]["name"] == "sky"
+        assert all(tensor["meaning"] for tensor in facts["inputs"] + facts["outputs"])
+        assert facts["cpu"]["milliseconds"] > 0
+        assert facts["gpu_safe"] or "ids" in path.stem
+        assert facts["objections"] == [] or "int8" in path.stem
+
+
+def test_facts_are_those_of_the_file(generator, exported):
+    facts = json.loads((exported / "generator_int8.json").read_text())
+    model = LiteRTModel((exported / "generator_int8.tflite").read_bytes())
+    layouts = make_layouts(generator, 2)
+    errors = []
+    for layout, inputs in zip(layouts, edge_inputs(generator, layouts), strict=True):
+        expected = generator(layout, z=inputs["z"], training=False).numpy()
+        errors.append(model(**inputs)["image"] - expected)
+    decibels = 10 * np.log10(4 / np.mean(np.square(errors)))
+    assert facts["against_keras"]["psnr_db"] == pytest.approx(decibels, abs=0.05)
+    assert facts["inputs"][0]["dtype"] == facts["outputs"][0]["dtype"] == "int8"
+    assert facts["outputs"][0]["quantization"]["scale"] == pytest.approx(2 / 256, rel=0.05)
+
+
+def test_smaller_numbers_make_smaller_files(exported):
+    size = {p.stem.split("_", 1)[1]: p.stat().st_size for p in exported.glob("generator*.tflite")}
+    assert size["float16"] < 0.7 * size["float32"]
+    assert size["dynamic_int8"] < size["float16"]
+
+
+def export(generator, path, variants=("float32",), **more):
+    return export_litert(
+        generator,
+        path,
+        layouts=make_layouts(generator, 1),
+        calibration_layouts=make_layouts(generator, 1, seed=2),
+        variants=variants,
+        **more,
+    )
+
+
+def test_versions_are_numbered(tmp_path):
+    generator = make_generator("concat")
+    assert export(generator, tmp_path).name == "1"
+    assert export(generator, tmp_path).name == "2"
+    assert sorted(path.name for path in (tmp_path / "litert").iterdir()) == ["1", "2"]
+
+
+def refused(generator, path, text, variants=("float32",), **more):
+    with pytest.raises(ExportError, match=text) as caught:
+        export(generator, path, variants, **more)
+    assert "\n" not in str(caught.value)
+    assert not list(path.rglob("*.tflite"))
+    assert not list(path.rglob("*.json"))
+
+
+def test_an_operation_that_gpus_do_not_take_stops_the_export(tmp_path, monkeypatch):
+    generator = make_generator("concat")
+    monkeypatch.setattr("spade_tf.export.litert_report.GPU_SAFE_OPS", GPU_SAFE_OPS - {"LEAKY_RELU"})
+    refused(generator, tmp_path, r"float32: not for GPUs \(LEAKY_RELU\).*nothing written")
+
+
+def test_a_model_that_misses_its_bound_stops_the_export(tmp_path, monkeypatch):
+    generator = make_generator("concat")
+    monkeypatch.setitem(litert.VARIANTS, "float16", litert.Variant("float16", 150.0))
+    text = r"float16: [\d.]+ dB against Keras, less than 150.*--variants=float32, or"
+    refused(generator, tmp_path, text, FLOATS)
+    path = export(generator, tmp_path, FLOATS, allow_below_bound=("float16",))
+    facts = json.loads((path / "generator_float16.json").read_text())
+    assert not facts["against_keras"]["within_bound"]
+    assert "less than 150" in facts["objections"][0]
+
+
+def test_activations_that_float16_cannot_hold_stop_the_export(tmp_path):
+    generator = make_generator("concat")
+    # Too much for float16 on its way, and the same picture at its end.
+    generator.blocks[-1].conv_1.bias.assign(
+        generator.blocks[-1].conv_1.bias + np.array([1e6, 0.0], "float32")
+    )
+    kernel = generator.conv_img.kernel.numpy()
+    kernel[:, :, 0] = 0.0
+    generator.conv_img.kernel.assign(kernel)
+    refused(generator, tmp_path, r"float16: .* reaches 1e\+06, more than float16 holds", FLOATS)
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({"variants": ("float64",)}, "float64.*float32, float16"),
+        ({"allow_below_bound": ("int4",)}, "int4"),
+        ({"layouts": ()}, "at least one"),
+        ({"variants": ("int8",), "calibration_layouts": ()}, "ranges of activations"),
+    ],
+)
+def test_arguments_that_cannot_be_used_are_named(generator, tmp_path, more, text):
+    arguments = {"layouts": make_layouts(generator, 1), "calibration_layouts": (), **more}
+    with pytest.raises(ExportError, match=text):
+        export_litert(generator, tmp_path, **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*args):
+        raise OSError(28, "No space left on device")
+
+    generator = make_generator("concat")
+    monkeypatch.setattr(litert.os, "replace", fail)
+    refused(generator, tmp_path, "No space left on device")
+    assert list((tmp_path / "litert").iterdir()) == []
+
+
+def test_without_the_runtime_it_says_what_to_install(generator, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "ai_edge_litert", None)
+    with pytest.raises(ExportError, match=r"pip install 'spade-tf\[litert\]'"):
+        export(generator, tmp_path)
+
+
+def test_continuous_maps_have_no_ids(tmp_path):
+    generator = make_generator("spade")
+    maps = [np.random.default_rng(0).uniform(0, 1, (1, 32, 64, 5)).astype("float32")]
+    path = export_litert(
+        generator,
+        tmp_path,
+        layouts=maps,
+        calibration_layouts=maps,
+        variants=("float32", "ids_float32"),
+        one_hot=False,
+    )
+    assert [p.name for p in path.glob("*.tflite")] == ["generator_float32.tflite"]
+    facts = json.loads((path / "generator_float32.json").read_text())
+    expected = generator(maps[0]).numpy()
+    given = LiteRTModel((path / "generator_float32.tflite").read_bytes())(semantics=maps[0])
+    np.testing.assert_allclose(given["image"], expected, atol=1e-4)
+    assert facts["against_keras"]["max_abs_difference"] < 1e-4
