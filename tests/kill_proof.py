@@ -28,7 +28,9 @@ def command(data_dir: Path, workdir: Path, steps: int) -> list[str]:
     ]
 
 
-def prove(data_dir: Path, workdir: Path, kills: int, seed: int) -> dict[str, object]:
+def prove(
+    data_dir: Path, workdir: Path, kills: int, seed: int, seconds: float
+) -> dict[str, object]:
     """Runs it all; returns what was found."""
     draw = random.Random(seed)
     saved, early = 0, 0
@@ -43,7 +45,7 @@ def prove(data_dir: Path, workdir: Path, kills: int, seed: int) -> dict[str, obj
             while not (lines.exists() and lines.stat().st_mtime_ns > before):
                 assert process.poll() is None, log.read_text()
                 time.sleep(0.05)
-            time.sleep(draw.uniform(0, 4))
+            time.sleep(draw.uniform(0, seconds))
         else:
             time.sleep(draw.uniform(0, 30))
         assert process.poll() is None, log.read_text()
@@ -83,6 +85,10 @@ if __name__ == "__main__":
     parser.add_argument("--data_dir", type=Path, required=True, help="of a prepared paired_folder")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of training, at most, each")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as root:
-        print(json.dumps(prove(arguments.data_dir, Path(root), arguments.kills, arguments.seed)))
+        found = prove(
+            arguments.data_dir, Path(root), arguments.kills, arguments.seed, arguments.seconds
+        )
+    print(json.dumps(found))
