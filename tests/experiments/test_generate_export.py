@@ -64,7 +64,7 @@ def test_export_equals_keras_and_needs_no_code_of_the_project(workdir, exported,
         "x = dict(np.load(sys.argv[2]))\n"
         "signatures = tf.saved_model.load(sys.argv[1]).signatures\n"
         "y = {n: signatures[n](**{k: tf.constant(v) for k, v in x.items()})['image'].numpy()\n"
-        "     for n in ('generate', 'serving_default')}\n"
+        "     for n in ('generate', 'generate_with_style')}\n"
         "assert not {'spade_tf', 'pipelines', 'experiments'} & set(sys.modules)\n"
         "np.savez(sys.argv[3], **y)\n"
     )
@@ -74,7 +74,7 @@ def test_export_equals_keras_and_needs_no_code_of_the_project(workdir, exported,
         expected = model.generator({"label": label, "instance": label}, z=z).numpy()
         # The same operations on the same weights: what is left is the order of sums.
         np.testing.assert_allclose(outputs["generate"], expected, atol=1e-5)
-        served = outputs["serving_default"]
+        served = outputs["generate_with_style"]
     assert served.dtype == np.uint8
     assert np.abs(served - (expected + 1) * 127.5).max() <= 0.51
 
