@@ -214,12 +214,13 @@ def _define_export(values: Flags) -> None:
     values.define_string("model", None, "Workdir of a training.", required=True)
     values.define_enum("format", "saved_model", ["saved_model"], "What to write.")
     values.define_string("output_dir", None, "Of the model's versions.", required=True)
+    values.define_string("serving_image", None, "Of TF Serving; default tensorflow/serving:latest.")
 
 
 def _export(values: Flags) -> None:
     from experiments.export import export
 
-    export(values.model, output_dir=values.output_dir)
+    export(values.model, output_dir=values.output_dir, serving_image=values.serving_image)
 
 
 def _define_serve(values: Flags) -> None:

@@ -9,12 +9,20 @@ from pathlib import Path
 from experiments.schema import ConfigError
 
 
-def export(model: str | os.PathLike[str], *, output_dir: str | os.PathLike[str]) -> Path:
+def export(
+    model: str | os.PathLike[str],
+    *,
+    output_dir: str | os.PathLike[str],
+    serving_image: str | None = None,
+) -> Path:
     """Writes a SavedModel with everything that `generate` and servers need to know.
+
+    Beside the versions, `output_dir/serving` holds the configuration of TF Serving.
 
     Args:
         model: the workdir of a training run.
         output_dir: of the model's numbered versions.
+        serving_image: of TF Serving, by digest or tag; None for the default.
 
     Returns:
         The directory of the new version.
@@ -27,6 +35,7 @@ def export(model: str | os.PathLike[str], *, output_dir: str | os.PathLike[str])
     from experiments.assemble import load_workdir
     from experiments.model_card import export_assets, unknown_id
     from spade_tf.export.saved_model import export_saved_model
+    from spade_tf.export.serving_config import DEFAULT_IMAGE, write_serving_config
 
     loaded = load_workdir(model)
     if loaded.labels.condition_channels:
@@ -38,5 +47,14 @@ def export(model: str | os.PathLike[str], *, output_dir: str | os.PathLike[str])
         unknown_id=unknown_id(loaded),
         assets=export_assets(loaded),
     )
-    print(f"exported step {loaded.step} of {model} to {path}", file=sys.stderr)
+    serving = write_serving_config(
+        output_dir,
+        model_name=path.resolve().parent.name,
+        fixed_size=getattr(loaded.generator, "starts_from_z", False),
+        image=serving_image or DEFAULT_IMAGE,
+    )
+    print(
+        f"exported step {loaded.step} of {model} to {path}; TF Serving's files: {serving}",
+        file=sys.stderr,
+    )
     return path

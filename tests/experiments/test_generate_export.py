@@ -83,7 +83,7 @@ def test_versions_are_numbered_and_described(workdir, exported):
     assert exported.name == "1"
     second = export(workdir, output_dir=exported.parent)
     assert second.name == "2"
-    assert sorted(path.name for path in exported.parent.iterdir()) == ["1", "2"]
+    assert sorted(path.name for path in exported.parent.iterdir()) == ["1", "2", "serving"]
     content = json.loads((second / "assets" / "config.json").read_text())
     assert content["labels"]["has_unknown"]
     assert content["step"] == 4
