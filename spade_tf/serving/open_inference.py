@@ -91,15 +91,18 @@ def to_open_inference(
         outputs: of the signature.
         model_name: to name in the answer.
     """
-    if not request.from_grpc:
-        outputs = {key: _json_ready(key, value) for key, value in outputs.items()}
+    written = []
+    for key, value in outputs.items():
+        output = InferOutput(key, list(value.shape), from_np_dtype(value.dtype))
+        if request.from_grpc:
+            output.set_data_from_numpy(value, binary_data=True)
+        else:
+            output.data = _json_ready(key, value)
+        written.append(output)
     return InferResponse(
         response_id=request.id or str(uuid.uuid4()),
         model_name=model_name,
-        infer_outputs=[
-            InferOutput(key, list(value.shape), from_np_dtype(value.dtype), data=value)
-            for key, value in outputs.items()
-        ],
+        infer_outputs=written,
         use_binary_outputs=request.use_binary_outputs,
         requested_outputs=request.request_outputs,
     )
