@@ -35,8 +35,10 @@ def export(
     from experiments.assemble import load_workdir
     from experiments.model_card import export_assets, unknown_id
     from spade_tf.export.saved_model import export_saved_model
-    from spade_tf.export.serving_config import DEFAULT_IMAGE, write_serving_config
+    from spade_tf.export.serving_config import DEFAULT_IMAGE, check_names, write_serving_config
 
+    model_name, image = Path(output_dir).resolve().name, serving_image or DEFAULT_IMAGE
+    check_names(model_name, image)
     loaded = load_workdir(model)
     if loaded.labels.condition_channels:
         raise ConfigError(f"--model={model}: it takes continuous maps, and export label maps only")
@@ -46,12 +48,13 @@ def export(
         encoder=loaded.encoder,
         unknown_id=unknown_id(loaded),
         assets=export_assets(loaded),
+        model_name=model_name,
     )
     serving = write_serving_config(
         output_dir,
-        model_name=path.resolve().parent.name,
+        model_name=model_name,
         fixed_size=getattr(loaded.generator, "starts_from_z", False),
-        image=serving_image or DEFAULT_IMAGE,
+        image=image,
     )
     print(
         f"exported step {loaded.step} of {model} to {path}; TF Serving's files: {serving}",

@@ -28,7 +28,7 @@ def export_saved_model(
     """Writes `output_dir/N/`, N being one more than the largest version there, whole or not at all.
 
     The signatures are those of `ServedModel`. SPADE generators go in fused (normalisation and
-    spectral norms folded into the kernels) where they can be, all others as they are.
+    spectral norms folded into the kernels) where they can be; of all others, spectral norms are.
 
     Args:
         generator: of pictures.

@@ -49,13 +49,7 @@ def write_serving_config(
     Raises:
         ExportError: if an argument cannot be used, or the directory cannot be written.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", model_name):
-        raise ExportError(
-            f"model name {model_name!r}: give letters, digits, '.', '_' and '-' alone, as it is "
-            "part of URLs; name --output_dir so"
-        )
-    if not re.fullmatch(r"[A-Za-z0-9][\w./:@-]*", image):
-        raise ExportError(f"--serving_image={image}: no name of an image")
+    check_names(model_name, image)
     files = serving_files(
         model_name,
         fixed_size=fixed_size,
@@ -82,6 +76,22 @@ def write_serving_config(
         for leftover in Path(output_dir).glob(".export-*"):
             shutil.rmtree(leftover, ignore_errors=True)
     return target
+
+
+def check_names(model_name: str, image: str = DEFAULT_IMAGE) -> None:
+    """Raises an ExportError if a name would break the files that it stands in.
+
+    Args:
+        model_name: that requests name.
+        image: of TF Serving.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", model_name):
+        raise ExportError(
+            f"model name {model_name!r}: give letters, digits, '.', '_' and '-' alone, as it is "
+            "part of URLs; name --output_dir so"
+        )
+    if not re.fullmatch(r"[A-Za-z0-9][\w./:@-]*", image):
+        raise ExportError(f"--serving_image={image}: no name of an image")
 
 
 def serving_files(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from spade_tf.export.baking import spectral_layers, spectral_norms_baked
 from spade_tf.export.checks import Limits, checked_instance, checked_label, checked_rows, require
 from spade_tf.export.decoding import decode_ids, decode_photographs, encode_pictures
 from spade_tf.layers.semantics import Semantics
@@ -63,25 +66,31 @@ class ServedModel(tf.Module):
         assets: Mapping[str, str],
     ):
         super().__init__()
-        self.generator = inference_form(generator)
-        self.encoder = encoder
+        generator, given = inference_form(generator), generator
+        networks = [item for item in (generator, encoder) if isinstance(item, keras.Model)]
+        if isinstance(generator, FusedGenerator):
+            self.fused = generator
+        # Not as a tf.Module would: a SavedModel would keep all that a Keras model refers to.
+        object.__setattr__(self, "generator", generator)
+        object.__setattr__(self, "encoder", encoder)
         self.assets = dict(assets)
-        self.z_dim = generator.z_dim
-        self.image_size = tuple(generator.image_size)
-        self.use_instance_edges = generator.use_instance_edges
-        starts_from_z = getattr(generator, "starts_from_z", False)
+        self.z_dim = given.z_dim
+        self.image_size = tuple(given.image_size)
+        self.use_instance_edges = given.use_instance_edges
+        starts_from_z = getattr(given, "starts_from_z", False)
         self.limits = Limits(
-            num_labels=generator.num_labels,
+            num_labels=given.num_labels,
             unknown_id=unknown_id,
-            multiple=generator.scale,
-            smallest=generator.smallest_size,
+            multiple=given.scale,
+            smallest=given.smallest_size,
             fixed_size=self.image_size if starts_from_z else None,
         )
-        # Keras keeps layers in lists that SavedModel does not look into.
-        networks = [item for item in (self.generator, encoder) if isinstance(item, keras.Model)]
-        self.weights = [variable.value for network in networks for variable in network.variables]
-        # Traced once, and called by the signatures.
-        self._picture = tf.function(self._make_picture, autograph=False)
+        self.weights = [variable.value for network in networks for variable in _unbaked(network)]
+        object.__setattr__(self, "_networks", networks)
+        self.kernels: list[tf.Variable] = []
+        # Traced once, and called by the signatures. Were it seen as an attribute, it would be
+        # traced again to be saved.
+        self._picture = partial(tf.function(self._make_picture, autograph=False))
 
     def signatures(self) -> dict[str, Any]:
         """Concrete functions by the names of their signatures."""
@@ -110,10 +119,13 @@ class ServedModel(tf.Module):
         if self.encoder is not None:
             photographs = {"image_bytes": _spec("image_bytes", tf.string, 1)}
             functions["encode_style"] = (self._encode_style, photographs)
-        return {
-            name: tf.function(function, autograph=False).get_concrete_function(**inputs)
-            for name, (function, inputs) in functions.items()
-        }
+        with ExitStack() as stack:
+            for network in self._networks:
+                self.kernels += stack.enter_context(spectral_norms_baked(network))
+            return {
+                name: tf.function(function, autograph=False).get_concrete_function(**inputs)
+                for name, (function, inputs) in functions.items()
+            }
 
     def _instance(self):
         return {"instance": _spec("instance", tf.int32, 3)} if self.use_instance_edges else {}
@@ -205,6 +217,13 @@ class ServedModel(tf.Module):
         with tf.control_dependencies([check]):
             index = tf.argmax(tf.cast(same, tf.int32), 1)
         return {"text": tf.gather(tf.constant(list(self.assets.values())), index)}
+
+
+def _unbaked(network):
+    """The variables that there is need of once spectral norms are baked."""
+    layers = spectral_layers(network)
+    left_out = {id(weight) for layer in layers for weight in (layer.kernel, layer.u, layer.v)}
+    return [variable for variable in network.variables if id(variable) not in left_out]
 
 
 def to_uint8(image: tf.Tensor) -> tf.Tensor:
