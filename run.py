@@ -19,6 +19,7 @@ USAGE = """usage: python run.py COMMAND [--flags]
   train     trains an experiment, and goes on where it was interrupted
   generate  label maps → pictures
   export    a trained model → SavedModel, LiteRT
+  serve     a SavedModel → REST and gRPC
   convert   checkpoints of the official release → a model of this project, and back
   benchmark timings as JSON lines
 
@@ -181,7 +182,9 @@ def _steps(given: list[str] | None) -> tuple[int, int] | None:
 
 
 def _define_generate(values: Flags) -> None:
-    values.define_string("model", None, "Workdir of a training, or a SavedModel.", required=True)
+    values.define_string("model", None, "Workdir of a training, or a SavedModel.")
+    values.define_string("endpoint", None, "Server to ask: grpc://HOST:PORT or http://HOST:PORT.")
+    values.define_string("model_name", None, "endpoint: as the server knows the model.")
     values.define_string("labels", None, "Folder of label map PNGs; default the validation split.")
     values.define_string("instances", None, "Folder of instance PNGs with the same names.")
     values.define_string("style_image", None, "Photograph whose style the pictures get.")
@@ -196,6 +199,8 @@ def _generate(values: Flags) -> None:
 
     generate(
         values.model,
+        endpoint=values.endpoint,
+        model_name=values.model_name,
         output_dir=values.output_dir,
         labels=values.labels,
         instances=values.instances,
@@ -213,6 +218,7 @@ def _define_export(values: Flags) -> None:
     values.define_list("variants", None, "litert: which, such as float32,float16; default all.")
     values.define_list("allow_below_bound", [], "litert: variants to write all the same, marked.")
     values.define_string("data_dir", None, "litert: where the data set is, if it was moved.")
+    values.define_string("serving_image", None, "Of TF Serving; default tensorflow/serving:latest.")
 
 
 def _export(values: Flags) -> None:
@@ -222,7 +228,7 @@ def _export(values: Flags) -> None:
     if "saved_model" in values.format:
         from experiments.export import export
 
-        export(values.model, output_dir=values.output_dir)
+        export(values.model, output_dir=values.output_dir, serving_image=values.serving_image)
     if "litert" in values.format:
         from experiments.export_litert import export_litert
 
@@ -233,6 +239,40 @@ def _export(values: Flags) -> None:
             allow_below_bound=values.allow_below_bound,
             data_dir=values.data_dir,
         )
+
+
+def _define_serve(values: Flags) -> None:
+    values.define_string("model", None, "An export, or its versions.", required=True)
+    values.define_integer("port", 8080, "Of REST.", lower_bound=1, upper_bound=65535)
+    values.define_integer("grpc_port", 8081, "Of gRPC; 0 for none.", lower_bound=0)
+    values.define_string("model_name", None, "In requests; default the name of its folder.")
+    values.define_integer(
+        "micro_batch", 1, "Pictures that concurrent requests are made in at once.", lower_bound=1
+    )
+    values.define_integer("num_threads", 1, "Batches that are made at once.", lower_bound=1)
+    values.define_integer("max_body_mib", 16, "Of a request.", lower_bound=1)
+    values.define_integer("max_batch", 16, "Label maps of a request.", lower_bound=1)
+    values.define_integer("max_pixels", 1 << 22, "Of all its pictures.", lower_bound=1)
+    values.define_integer("max_queue", 256, "Requests that wait at once.", lower_bound=1)
+    values.define_float("receive_seconds", 20.0, "That a body may take to arrive.")
+
+
+def _serve(values: Flags) -> None:
+    from experiments.serve import serve
+
+    serve(
+        values.model,
+        port=values.port,
+        grpc_port=values.grpc_port,
+        model_name=values.model_name,
+        micro_batch=values.micro_batch,
+        num_threads=values.num_threads,
+        max_body_bytes=values.max_body_mib << 20,
+        max_batch=values.max_batch,
+        max_pixels=values.max_pixels,
+        max_queue=values.max_queue,
+        receive_seconds=values.receive_seconds,
+    )
 
 
 def _define_convert(values: Flags) -> None:
@@ -307,6 +347,7 @@ COMMANDS: dict[str, tuple[Callable[[Flags], None], Callable[[Flags], int | None]
     "train": (_define_train, _train),
     "generate": (_define_generate, _generate),
     "export": (_define_export, _export),
+    "serve": (_define_serve, _serve),
     "convert": (_define_convert, _convert),
     "benchmark": (_define_benchmark, _benchmark),
 }

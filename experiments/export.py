@@ -6,36 +6,58 @@ import os
 import sys
 from pathlib import Path
 
+from experiments.schema import ConfigError
 
-def export(model: str | os.PathLike[str], *, output_dir: str | os.PathLike[str]) -> Path:
-    """Writes a SavedModel with everything that `generate` needs to know.
+
+def export(
+    model: str | os.PathLike[str],
+    *,
+    output_dir: str | os.PathLike[str],
+    serving_image: str | None = None,
+) -> Path:
+    """Writes a SavedModel with everything that `generate` and servers need to know.
+
+    Beside the versions, `output_dir/serving` holds the configuration of TF Serving.
 
     Args:
         model: the workdir of a training run.
         output_dir: of the model's numbered versions.
+        serving_image: of TF Serving, by digest or tag; None for the default.
 
     Returns:
         The directory of the new version.
 
     Raises:
-        ConfigError: if `model` is not a workdir.
+        ConfigError: if `model` is not a workdir, or takes continuous maps.
         CheckpointError: if it holds no checkpoint that fits.
         ExportError: if the export cannot be written.
     """
     from experiments.assemble import load_workdir
+    from experiments.model_card import export_assets, unknown_id
     from spade_tf.export.saved_model import export_saved_model
+    from spade_tf.export.serving_config import DEFAULT_IMAGE, check_names, write_serving_config
 
+    model_name, image = Path(output_dir).resolve().name, serving_image or DEFAULT_IMAGE
+    check_names(model_name, image)
     loaded = load_workdir(model)
+    if loaded.labels.condition_channels:
+        raise ConfigError(f"--model={model}: it takes continuous maps, and export label maps only")
     path = export_saved_model(
         loaded.generator,
         output_dir,
         encoder=loaded.encoder,
-        description={
-            "config": loaded.config.to_dict(),
-            "labels": loaded.labels.to_metadata(),
-            "data_dir": loaded.data_dir,
-            "step": loaded.step,
-        },
+        unknown_id=unknown_id(loaded),
+        assets=export_assets(loaded),
+        model_name=model_name,
     )
-    print(f"exported step {loaded.step} of {model} to {path}", file=sys.stderr)
+    serving = write_serving_config(
+        output_dir,
+        model_name=model_name,
+        fixed_size=getattr(loaded.generator, "starts_from_z", False),
+        image=image,
+    )
+    print(
+        f"exported step {loaded.step} of {model} to {path}; TF Serving's files: {serving}",
+        file=sys.stderr,
+    )
     return path

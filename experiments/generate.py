@@ -46,8 +46,10 @@ class Model(Protocol):
 
 
 def generate(
-    model: str | os.PathLike[str],
+    model: str | os.PathLike[str] | None = None,
     *,
+    endpoint: str | None = None,
+    model_name: str | None = None,
     output_dir: str | os.PathLike[str],
     labels: str | os.PathLike[str] | None = None,
     instances: str | os.PathLike[str] | None = None,
@@ -59,13 +61,15 @@ def generate(
     """Writes a PNG per label map and sample, and `overview.png` with all of the first ones.
 
     Args:
-        model: the workdir of a training run, or an exported SavedModel.
+        model: the workdir of a training run, or an exported SavedModel; None with an `endpoint`.
+        endpoint: of a server to ask instead: `grpc://HOST:PORT` or `http://HOST:PORT`.
+        model_name: as that server knows it.
         output_dir: where the pictures go: `NAME.png`, or `NAME_K.png` for several samples.
         labels: folder of label map PNGs; None for those of the validation split of the data
             set that the model was trained on.
         instances: folder of instance PNGs with the same names, or None.
         style_image: photograph whose style the pictures get; None for drawn styles.
-        seed: int, of drawn styles.
+        seed: int, of drawn styles; sample `k` has the style of `seed + k`, as a server gives it.
         num_samples: int >= 1, pictures per label map, in different styles.
         max_labels: int >= 1, how many label maps; None for all (8 of a prepared data set).
 
@@ -75,6 +79,7 @@ def generate(
     Raises:
         ConfigError: if an argument cannot be used.
         DataError: if a file cannot.
+        ServingError: if a server does not answer.
     """
     from tqdm import tqdm
 
@@ -83,7 +88,7 @@ def generate(
     for name, count in (("num_samples", num_samples), ("max_labels", max_labels)):
         if count is not None and count < 1:
             raise ConfigError(f"--{name}={count}: give 1 or more")
-    loaded = load_model(model)
+    loaded = _model_of(model, endpoint, model_name)
     if style_image is not None and not loaded.has_encoder:
         raise ConfigError(
             f"--style_image={style_image}: this model has no encoder; train one with "
@@ -121,6 +126,18 @@ def generate(
     write_png(output_dir / "overview.png", grid(_columns(overview)))
     print(f"{len(paths)} pictures in {output_dir}; all at a glance: overview.png", file=sys.stderr)
     return paths
+
+
+def _model_of(model, endpoint, model_name) -> Model:
+    if (model is None) == (endpoint is None):
+        raise ConfigError("--model or --endpoint: give one of the two")
+    if model is not None:
+        return load_model(model)
+    if not model_name:
+        raise ConfigError(f"--endpoint={endpoint}: give --model_name, as the server knows it")
+    from experiments.remote import RemoteModel
+
+    return RemoteModel(endpoint, model_name)
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:
@@ -215,7 +232,11 @@ class _SavedModel:
     def encode(self, image):
         import tensorflow as tf
 
-        return self._model.signatures["encode_style"](image=tf.constant(image))["z"].numpy()
+        from spade_tf.training.pictures import encode_png, to_uint8
+
+        # Pixels are whole numbers, so that a PNG of them loses nothing.
+        files = [encode_png(picture) for picture in to_uint8(image)]
+        return self._model.signatures["encode_style"](image_bytes=tf.constant(files))["z"].numpy()
 
 
 def _styles(model, style_image, seed, count):
@@ -223,7 +244,9 @@ def _styles(model, style_image, seed, count):
         return None
     if style_image is not None:
         return np.repeat(model.encode(_photograph(Path(style_image))), count, 0)
-    return np.random.default_rng(seed).standard_normal((count, model.z_dim), np.float32)
+    from spade_tf.networks.styles import seeded_styles
+
+    return seeded_styles(seed + np.arange(count, dtype=np.int64), model.z_dim).numpy()
 
 
 def _photograph(path):

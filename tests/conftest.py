@@ -6,6 +6,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import pytest
+import served_networks
 import tensorflow as tf
 
 from spade_tf.training.strategy import make_strategy
@@ -26,3 +27,36 @@ def two_replicas():
     """A strategy of two replicas on this machine's processor."""
     # The one that training in this process has, too: there can be no second one.
     return make_strategy("mirrored")
+
+
+@pytest.fixture(scope="session")
+def networks():
+    """A generator and an encoder with everything that can be exported."""
+    return served_networks.spade_with_styles(), served_networks.encoder()
+
+
+@pytest.fixture(scope="session")
+def version(networks, tmp_path_factory):
+    """An export of both."""
+    from spade_tf.export.saved_model import export_saved_model
+
+    generator, encoder = networks
+    return export_saved_model(
+        generator,
+        tmp_path_factory.mktemp("export") / "tiny",
+        encoder=encoder,
+        unknown_id=255,
+        assets={"config.json": '{"answer": 42}', "model_card.md": "# tiny\n"},
+    )
+
+
+@pytest.fixture(scope="session")
+def loaded(version):
+    """It, in this process."""
+    return tf.saved_model.load(str(version))
+
+
+@pytest.fixture(scope="session")
+def signatures(loaded):
+    """Its signatures."""
+    return loaded.signatures

@@ -15,10 +15,10 @@ import numpy as np
 import tensorflow as tf
 
 from spade_tf.export.edge_form import edge_form, float32_copy
+from spade_tf.export.errors import ExportError
 from spade_tf.export.litert_conversion import EdgeFunction
 from spade_tf.export.litert_model import LiteRTModel, import_interpreter
 from spade_tf.export.litert_report import activation_report, objections, report
-from spade_tf.export.saved_model import ExportError
 from spade_tf.layers.semantics import Semantics
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from spade_tf.export.edge_form import with_constants
-from spade_tf.export.saved_model import ExportError
+from spade_tf.export.errors import ExportError
 
 # How weights are held, and what is computed in.
 QUANTIZATIONS = ("float32", "float16", "dynamic_int8", "int8")

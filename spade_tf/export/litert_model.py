@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from spade_tf.export.saved_model import ExportError
+from spade_tf.export.errors import ExportError
 
 # What the GPU delegate (ML Drift) took in these networks, up to four dimensions, each seen to run
 # fully accelerated and to give what Keras gives: see tests/gpu_delegate.py. DEQUANTIZE is of

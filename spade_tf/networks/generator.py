@@ -132,7 +132,7 @@ class SPADEGenerator(keras.Model):
         self.modulation = modulation
 
         self.semantic_channels = num_labels + int(use_instance_edges)
-        self.scale = 2 ** UPSAMPLINGS[num_upsampling_layers]
+        self.scale = self.smallest_size = 2 ** UPSAMPLINGS[num_upsampling_layers]
         check_image_size(self.image_size, self.scale)
 
         widths: list[float] = [16, 16, 16, 8, 4, 2, 1]

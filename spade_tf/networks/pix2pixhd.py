@@ -128,6 +128,8 @@ class Pix2PixHDGenerator(keras.Model):
 
         self.semantic_channels = num_labels + int(use_instance_edges)
         self.scale = 2**num_downsamplings
+        # The coarsest map is padded by reflection, which takes two pixels.
+        self.smallest_size = 2 * self.scale
         self._check_size(*self.image_size)
 
         self.predictor = None
@@ -271,9 +273,9 @@ class Pix2PixHDGenerator(keras.Model):
         if height is None or width is None:
             return
         check_image_size((height, width), self.scale)
-        if min(height, width) < 2 * self.scale:
+        if min(height, width) < self.smallest_size:
             raise ValueError(
-                f"height and width must be at least {2 * self.scale} with "
+                f"height and width must be at least {self.smallest_size} with "
                 f"{self.num_downsamplings} downsamplings: received {height}x{width}"
             )
 

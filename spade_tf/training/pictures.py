@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,6 +49,17 @@ def grid(rows: Sequence[Sequence[np.ndarray]], gap: int = 2) -> np.ndarray:
             top, left = i * (height + gap), j * (width + gap)
             canvas[top : top + height, left : left + width] = picture
     return canvas
+
+
+def encode_png(picture: np.ndarray) -> bytes:
+    """A PNG file.
+
+    Args:
+        picture: uint8 `[H, W, 3]`, or `[H, W]` (uint8 or uint16) for ids.
+    """
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def write_png(path: str | os.PathLike[str], picture: np.ndarray) -> None:

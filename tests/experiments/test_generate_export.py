@@ -64,7 +64,7 @@ def test_export_equals_keras_and_needs_no_code_of_the_project(workdir, exported,
         "x = dict(np.load(sys.argv[2]))\n"
         "signatures = tf.saved_model.load(sys.argv[1]).signatures\n"
         "y = {n: signatures[n](**{k: tf.constant(v) for k, v in x.items()})['image'].numpy()\n"
-        "     for n in ('generate', 'serving_default')}\n"
+        "     for n in ('generate', 'generate_with_style')}\n"
         "assert not {'spade_tf', 'pipelines', 'experiments'} & set(sys.modules)\n"
         "np.savez(sys.argv[3], **y)\n"
     )
@@ -74,7 +74,7 @@ def test_export_equals_keras_and_needs_no_code_of_the_project(workdir, exported,
         expected = model.generator({"label": label, "instance": label}, z=z).numpy()
         # The same operations on the same weights: what is left is the order of sums.
         np.testing.assert_allclose(outputs["generate"], expected, atol=1e-5)
-        served = outputs["serving_default"]
+        served = outputs["generate_with_style"]
     assert served.dtype == np.uint8
     assert np.abs(served - (expected + 1) * 127.5).max() <= 0.51
 
@@ -83,11 +83,21 @@ def test_versions_are_numbered_and_described(workdir, exported):
     assert exported.name == "1"
     second = export(workdir, output_dir=exported.parent)
     assert second.name == "2"
-    assert sorted(path.name for path in exported.parent.iterdir()) == ["1", "2"]
+    assert sorted(path.name for path in exported.parent.iterdir()) == ["1", "2", "serving"]
     content = json.loads((second / "assets" / "config.json").read_text())
     assert content["labels"]["has_unknown"]
     assert content["step"] == 4
     assert load_model(exported.parent).image_size == (64, 64)
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "text"),
+    [("a b", None, "'a b'"), ("m", "x y", "--serving_image=x y: no name of an image")],
+)
+def test_names_are_checked_before_anything_is_written(workdir, tmp_path, name, image, text):
+    with pytest.raises(ValueError, match=text):
+        export(workdir, output_dir=tmp_path / name, serving_image=image)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_export_that_fails_leaves_nothing(workdir, tmp_path, monkeypatch):
@@ -128,3 +138,50 @@ def test_a_label_id_outside_the_classes_is_named(workdir, tmp_path):
 def test_a_model_that_is_none_is_named(name, tmp_path):
     with pytest.raises(ConfigError, match="--model"):
         load_model(tmp_path / name)
+
+
+def test_a_server_makes_the_pictures_of_its_export(exported, source_dir, tmp_path):
+    pytest.importorskip("tensorflow_serving")
+    from serving_doubles import ServingDouble
+
+    style = source_dir / "val_img" / "0.png"
+    folders = {"labels": source_dir / "val_label", "instances": source_dir / "val_inst"}
+    with ServingDouble("tiny", exported) as double:
+        for index, options in enumerate(
+            [{**folders, "num_samples": 2, "seed": 5}, {**folders, "style_image": style}, {}]
+        ):
+            local = generate(exported, output_dir=tmp_path / f"a{index}", **options)
+            remote = generate(
+                endpoint=double.endpoint,
+                model_name="tiny",
+                output_dir=tmp_path / f"b{index}",
+                **options,
+            )
+            for one, other in zip(local, remote, strict=True):
+                np.testing.assert_array_equal(read(one), read(other))
+
+
+def test_the_assets_say_what_the_model_is(exported):
+    assets = exported / "assets"
+    names = (assets / "class_names.txt").read_text().splitlines()
+    assert names[-1] == "unknown"
+    palette = json.loads((assets / "palette.json").read_text())
+    assert [entry["name"] for entry in palette] == names
+    card = (assets / "model_card.md").read_text()
+    assert "and 255 (or 4) for unknown" in card
+    assert "4 steps of batches of 2 at 64x64" in card
+    assert (exported.parent / "serving" / "models.config").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({}, "give one of the two"),
+        ({"model": ".", "endpoint": "http://x"}, "give one of the two"),
+        ({"endpoint": "http://x"}, "give --model_name"),
+        ({"endpoint": "x:1", "model_name": "y"}, "give grpc://HOST:PORT"),
+    ],
+)
+def test_a_model_and_a_server_exclude_each_other(arguments, text, tmp_path):
+    with pytest.raises(ValueError, match=text):
+        generate(output_dir=tmp_path, **arguments)

@@ -6,9 +6,9 @@ from edge_networks import GENERATORS, make_generator, make_layouts
 
 from spade_tf.export import litert
 from spade_tf.export.edge_form import edge_form
+from spade_tf.export.errors import ExportError
 from spade_tf.export.litert import edge_functions, edge_inputs, export_litert
 from spade_tf.export.litert_model import GPU_SAFE_OPS, LiteRTModel
-from spade_tf.export.saved_model import ExportError
 from spade_tf.networks.encoder import ConvEncoder
 
 FLOATS = ("float32", "float16")

@@ -1,0 +1,69 @@
+"""Serves an export."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from experiments.schema import ConfigError
+
+
+def serve(
+    model: str | os.PathLike[str],
+    *,
+    port: int,
+    grpc_port: int,
+    model_name: str | None,
+    micro_batch: int,
+    num_threads: int,
+    max_body_bytes: int,
+    max_batch: int,
+    max_pixels: int,
+    max_queue: int,
+    receive_seconds: float,
+) -> None:
+    """Serves an export by REST and gRPC until it is interrupted.
+
+    Args:
+        model: an export, or its versions.
+        port: of REST.
+        grpc_port: of gRPC; 0 for none.
+        model_name: that requests name; None for the name of the folder of versions.
+        micro_batch: int >= 1, pictures that concurrent requests are made in at once.
+        num_threads: int >= 1, batches that are made at once.
+        max_body_bytes: of a request.
+        max_batch: label maps of a request.
+        max_pixels: of all its pictures.
+        max_queue: requests that wait at once.
+        receive_seconds: that a body may take to arrive.
+
+    Raises:
+        ConfigError: if `model` is a workdir.
+        ServingError: if it cannot be served.
+    """
+    if (Path(model) / "config.json").exists():
+        raise ConfigError(
+            f"--model={model}: a workdir, and exports are served; run.py export "
+            f"--model={model} --output_dir=DIR makes one"
+        )
+    from spade_tf.serving.limits import RequestLimits
+    from spade_tf.serving.requirements import require
+
+    require("kserve", "serve")
+    from spade_tf.serving import server
+
+    server.serve(
+        model,
+        port=port,
+        grpc_port=grpc_port,
+        model_name=model_name,
+        micro_batch=micro_batch,
+        num_threads=num_threads,
+        limits=RequestLimits(
+            max_body_bytes=max_body_bytes,
+            receive_seconds=receive_seconds,
+            max_pixels=max_pixels,
+            max_batch=max_batch,
+            max_queue=max_queue,
+        ),
+    )

@@ -1,0 +1,235 @@
+"""The signatures of an exported model: what servers can ask it for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from spade_tf.export.baking import spectral_layers, spectral_norms_baked
+from spade_tf.export.checks import Limits, checked_instance, checked_label, checked_rows, require
+from spade_tf.export.decoding import decode_ids, decode_photographs, encode_pictures
+from spade_tf.layers.semantics import Semantics
+from spade_tf.networks.fused import FusedGenerator
+from spade_tf.networks.styles import seeded_styles
+
+
+def inference_form(generator: Any) -> Any:
+    """The fused form of a generator where it has one, else the generator itself."""
+    try:
+        return generator.fuse()
+    except (AttributeError, ValueError):
+        return generator
+
+
+class ServedModel(tf.Module):
+    """A generator, and an encoder of styles, as signatures.
+
+    All take any batch, and any height and width that the generator can make. Keys:
+
+    - `label`: int32 `[B, H, W]` (uint8 in `serving_uint8`), ids; `unknown_id` stands for the last.
+    - `instance`, of models that see instance edges: int32 `[B, H, W]`, or `[B, 1, 1]` for none.
+    - `seed`, of models with styles: int64 `[B]`. A seed is a style, whoever asks for it.
+    - `z`, likewise: float32 `[B, z_dim]`.
+    - `label_bytes`: string `[B]`, PNG files of ids; `instance_bytes`: the same, empty for none.
+    - `image`: uint8 `[B, H, W, 3]`; `image_bytes`: string `[B]`, files.
+
+    | signature | from | to |
+    |---|---|---|
+    | `serving_default`, `serving_uint8` | label, instance, seed | image |
+    | `generate_bytes`, `generate_png_bytes` | label_bytes, instance_bytes, seed | image_bytes |
+    | `generate_with_style` | label, instance, z | image |
+    | `generate_styles` | label, instance, z `[B, K, z_dim]` | image `[B, K, H, W, 3]` |
+    | `generate` | label, instance, z | image, float32 in [-1, 1] |
+    | `encode_style` | image_bytes | z |
+    | `describe` | name, string `[B]` | text, string `[B]`: an asset |
+
+    `generate_bytes` makes JPEGs. Signatures with `z`, and `encode_style`, are there where styles
+    and an encoder are, and `describe` where assets are; `generate` without them lacks that key.
+
+    Args:
+        generator: of pictures.
+        encoder: of styles, or None.
+        unknown_id: what label files hold in place of the last id, or None.
+        assets: texts by file name, that `describe` gives.
+    """
+
+    def __init__(
+        self,
+        generator: Any,
+        encoder: keras.Model | None,
+        unknown_id: int | None,
+        assets: Mapping[str, str],
+    ):
+        super().__init__()
+        generator, given = inference_form(generator), generator
+        networks = [item for item in (generator, encoder) if isinstance(item, keras.Model)]
+        if isinstance(generator, FusedGenerator):
+            self.fused = generator
+        # Not as a tf.Module would: a SavedModel would keep all that a Keras model refers to.
+        object.__setattr__(self, "generator", generator)
+        object.__setattr__(self, "encoder", encoder)
+        self.assets = dict(assets)
+        self.z_dim = given.z_dim
+        self.image_size = tuple(given.image_size)
+        self.use_instance_edges = given.use_instance_edges
+        starts_from_z = getattr(given, "starts_from_z", False)
+        self.limits = Limits(
+            num_labels=given.num_labels,
+            unknown_id=unknown_id,
+            multiple=given.scale,
+            smallest=given.smallest_size,
+            fixed_size=self.image_size if starts_from_z else None,
+        )
+        self.weights = [variable.value for network in networks for variable in _unbaked(network)]
+        object.__setattr__(self, "_networks", networks)
+        self.kernels: list[tf.Variable] = []
+        # Traced once, and called by the signatures. Were it seen as an attribute, it would be
+        # traced again to be saved.
+        self._picture = partial(tf.function(self._make_picture, autograph=False))
+
+    def signatures(self) -> dict[str, Any]:
+        """Concrete functions by the names of their signatures."""
+        ids = {"label": _spec("label", tf.int32, 3), **self._instance()}
+        small = {"label": _spec("label", tf.uint8, 3), **self._instance()}
+        files = {"label_bytes": _spec("label_bytes", tf.string, 1)}
+        if self.use_instance_edges:
+            files["instance_bytes"] = _spec("instance_bytes", tf.string, 1)
+        seed = {} if self.z_dim is None else {"seed": _spec("seed", tf.int64, 1)}
+        functions: dict[str, tuple[Callable, dict[str, tf.TensorSpec]]] = {
+            "serving_default": (self._serve, ids | seed),
+            "serving_uint8": (self._serve, small | seed),
+            "generate_bytes": (self._generate_jpeg, files | seed),
+            "generate_png_bytes": (self._generate_png, files | seed),
+        }
+        if self.assets:
+            functions["describe"] = (self._describe, {"name": _spec("name", tf.string, 1)})
+        if self.z_dim is None:
+            functions["generate"] = (self._generate, ids)
+        else:
+            z = tf.TensorSpec([None, self.z_dim], tf.float32, name="z")
+            several = tf.TensorSpec([None, None, self.z_dim], tf.float32, name="z")
+            functions["generate"] = (self._generate, {**ids, "z": z})
+            functions["generate_with_style"] = (self._generate_with_style, {**ids, "z": z})
+            functions["generate_styles"] = (self._generate_styles, {**ids, "z": several})
+        if self.encoder is not None:
+            photographs = {"image_bytes": _spec("image_bytes", tf.string, 1)}
+            functions["encode_style"] = (self._encode_style, photographs)
+        with ExitStack() as stack:
+            for network in self._networks:
+                self.kernels += stack.enter_context(spectral_norms_baked(network))
+            return {
+                name: tf.function(function, autograph=False).get_concrete_function(**inputs)
+                for name, (function, inputs) in functions.items()
+            }
+
+    def _instance(self):
+        return {"instance": _spec("instance", tf.int32, 3)} if self.use_instance_edges else {}
+
+    def _make_picture(self, label, instance, z):
+        inputs = {"label": label} if instance is None else {"label": label, "instance": instance}
+        semantics = Semantics.from_inputs(
+            inputs,
+            num_labels=self.limits.num_labels,
+            use_instance_edges=self.use_instance_edges,
+            dtype=self.generator.compute_dtype,
+        )
+        return self.generator(inputs=semantics, z=z, training=False)
+
+    def _picture_of(self, label, instance, z):
+        label = checked_label(label, self.limits)
+        if instance is not None:
+            instance = checked_instance(instance, label)
+        if z is not None:
+            z = checked_rows("z", z, label)
+        return self._picture(label, instance, z)
+
+    def _generate(self, label, instance=None, z=None):
+        return {"image": self._picture_of(label, instance, z)}
+
+    def _generate_with_style(self, label, z, instance=None):
+        return {"image": to_uint8(self._picture_of(label, instance, z))}
+
+    def _serve(self, label, instance=None, seed=None):
+        z = None
+        if seed is not None:
+            z = seeded_styles(checked_rows("seed", seed, label), self.z_dim)
+        return {"image": to_uint8(self._picture_of(label, instance, z))}
+
+    def _generate_styles(self, label, z, instance=None):
+        label = checked_label(label, self.limits)
+        z = checked_rows("z", z, label)
+        some = require(tf.shape(z)[1] > 0, "z: received no style; give one or more")
+        with tf.control_dependencies([some]):
+            z = tf.identity(z)
+        edges = label if instance is None else checked_instance(instance, label)
+        fused = isinstance(self.generator, FusedGenerator)
+
+        def one_layout(inputs):
+            label, edges, z = inputs
+            # Fused, what depends on labels alone is computed once for all styles.
+            times = [1 if fused else tf.shape(z)[0], 1, 1]
+            label, edges = (tf.tile(ids[None], times) for ids in (label, edges))
+            return to_uint8(self._picture(label, None if instance is None else edges, z))
+
+        shape = [None, *(self.limits.fixed_size or (None, None)), 3]
+        return {
+            "image": tf.map_fn(
+                one_layout,
+                (label, edges, z),
+                fn_output_signature=tf.TensorSpec(shape, tf.uint8),
+            )
+        }
+
+    def _generate_jpeg(self, label_bytes, instance_bytes=None, seed=None):
+        return self._generate_files(label_bytes, instance_bytes, seed, "jpeg")
+
+    def _generate_png(self, label_bytes, instance_bytes=None, seed=None):
+        return self._generate_files(label_bytes, instance_bytes, seed, "png")
+
+    def _generate_files(self, label_bytes, instance_bytes, seed, file_format):
+        label = decode_ids("label_bytes", label_bytes)
+        instance = None
+        if instance_bytes is not None:
+            instance_bytes = checked_rows("instance_bytes", instance_bytes, label)
+            absent = tf.strings.length(instance_bytes) == 0
+            instance = decode_ids("instance_bytes", tf.where(absent, label_bytes, instance_bytes))
+            instance = tf.where(absent[:, None, None], 0, instance)
+        image = self._serve(label, instance, seed)["image"]
+        return {"image_bytes": encode_pictures(image, file_format)}
+
+    def _encode_style(self, image_bytes):
+        assert self.encoder is not None
+        image = decode_photographs("image_bytes", image_bytes, tuple(self.encoder.image_size))
+        return {"z": self.encoder(image, training=False)[0]}
+
+    def _describe(self, name):
+        known = list(self.assets)
+        same = name[:, None] == tf.constant(known)
+        check = require(
+            tf.reduce_all(tf.reduce_any(same, 1)),
+            f"name: received one that is none of {', '.join(known)}",
+        )
+        with tf.control_dependencies([check]):
+            index = tf.argmax(tf.cast(same, tf.int32), 1)
+        return {"text": tf.gather(tf.constant(list(self.assets.values())), index)}
+
+
+def _unbaked(network):
+    """The variables that there is need of once spectral norms are baked."""
+    layers = spectral_layers(network)
+    left_out = {id(weight) for layer in layers for weight in (layer.kernel, layer.u, layer.v)}
+    return [variable for variable in network.variables if id(variable) not in left_out]
+
+
+def to_uint8(image: tf.Tensor) -> tf.Tensor:
+    """Pictures in [-1, 1] as uint8, rounded to the nearest value."""
+    return tf.cast(tf.clip_by_value(tf.round((image + 1.0) * 127.5), 0.0, 255.0), tf.uint8)
+
+
+def _spec(name, dtype, rank):
+    return tf.TensorSpec([None] * rank, dtype, name=name)

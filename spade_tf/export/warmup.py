@@ -1,0 +1,91 @@
+"""Requests that TF Serving makes of a model before it calls it available."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+# Cells on each side of the layouts: their number of distinct neighbourhoods is that of drawings.
+_CELLS = 8
+
+
+def write_warmup_requests(version: Path, model: Any, model_name: str) -> bool:
+    """Writes `assets.extra/tf_serving_warmup_requests`, one request per signature.
+
+    The first request of each signature is slow, for what a runtime prepares then; TF Serving sends
+    these before the model takes others.
+
+    Args:
+        version: directory of a SavedModel.
+        model: the `ServedModel` that it was made from.
+        model_name: what requests are addressed to.
+
+    Returns:
+        Whether it was written: the package tensorflow-serving-api is needed, and a line on stderr
+        says so where it is not installed.
+    """
+    try:
+        from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+    except ImportError:
+        print(
+            "warm-up requests: none written, which needs the package tensorflow-serving-api; "
+            "pip install 'spade-tf[serve]' and export again to have them",
+            file=sys.stderr,
+        )
+        return False
+    folder = version / "assets.extra"
+    folder.mkdir()
+    with tf.io.TFRecordWriter(str(folder / "tf_serving_warmup_requests")) as writer:
+        for signature, inputs in warmup_inputs(model):
+            request = predict_pb2.PredictRequest()
+            request.model_spec.name = model_name
+            request.model_spec.signature_name = signature
+            for key, value in inputs.items():
+                request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
+            log = prediction_log_pb2.PredictLog(request=request)
+            writer.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString())
+    return True
+
+
+def warmup_inputs(model: Any) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Names of signatures, and inputs for them: a layout of all classes in rectangles.
+
+    Args:
+        model: a `ServedModel`.
+    """
+    height, width = model.image_size
+    rows = np.arange(height) * _CELLS // height
+    columns = np.arange(width) * _CELLS // width
+    cells = np.arange(_CELLS * _CELLS).reshape(_CELLS, _CELLS) % model.limits.num_labels
+    label = cells[rows][:, columns].astype(np.int32)[None]
+    ids, files = {"label": label}, {"label_bytes": np.array([_png(label[0])], object)}
+    if model.use_instance_edges:
+        ids["instance"] = label
+        files["instance_bytes"] = files["label_bytes"]
+    seed = {} if model.z_dim is None else {"seed": np.zeros([1], np.int64)}
+    yield "serving_default", {**ids, **seed}
+    yield "serving_uint8", {**ids, "label": (label % 256).astype(np.uint8), **seed}
+    yield "generate_bytes", {**files, **seed}
+    yield "generate_png_bytes", {**files, **seed}
+    if model.z_dim is not None:
+        z = np.zeros([1, model.z_dim], np.float32)
+        yield "generate_with_style", {**ids, "z": z}
+        yield "generate_styles", {**ids, "z": z[None].repeat(2, 1)}
+    if model.encoder is not None:
+        photograph = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+        yield "encode_style", {"image_bytes": np.array([_png(photograph)], object)}
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    # Ids beyond 255 take 16 bits.
+    kind = np.uint8 if pixels.max() < 256 else np.uint16
+    Image.fromarray(pixels.astype(kind)).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,112 @@
+"""How much of a client a server puts up with, before it looks at what was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, NamedTuple
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class RequestLimits(NamedTuple):
+    """What one request may ask for.
+
+    Attributes:
+        max_body_bytes: of an HTTP body, or of a gRPC message.
+        receive_seconds: that a body may take to arrive.
+        max_pixels: of all pictures of a request, and of each file in it.
+        max_batch: label maps, or photographs, of a request.
+        max_queue: requests that wait at once; those beyond are turned away.
+    """
+
+    max_body_bytes: int = 16 << 20
+    receive_seconds: float = 20.0
+    max_pixels: int = 1 << 22
+    max_batch: int = 16
+    max_queue: int = 256
+
+
+class BodyLimits:
+    """ASGI middleware: receives each body whole, within a size and a time, or refuses it.
+
+    The application behind it only sees requests that arrived; a client that leaves or trickles
+    costs it nothing.
+
+    Args:
+        app: the application.
+        limits: of a request.
+    """
+
+    def __init__(self, app: Any, limits: RequestLimits):
+        self.app = app
+        self.limits = limits
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Handles a connection."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        largest = self.limits.max_body_bytes
+        sizes = [value for name, value in scope["headers"] if name == b"content-length"]
+        if sizes and sizes[0].isdigit() and int(sizes[0]) > largest:
+            await _refuse(send, 413, _too_large(int(sizes[0]), largest))
+            return
+        seconds = self.limits.receive_seconds
+        try:
+            body = await asyncio.wait_for(self._body(receive), seconds)
+        except TimeoutError:
+            await _refuse(
+                send, 408, f"the body did not arrive within {seconds:g} seconds; send it faster"
+            )
+            return
+        if body is None:
+            # The client has left.
+            return
+        if len(body) > largest:
+            await _refuse(send, 413, _too_large(len(body), largest))
+            return
+        await self.app(scope, _replay(body, receive), send)
+
+    async def _body(self, receive):
+        parts, size = [], 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if not message.get("more_body", False) or size > self.limits.max_body_bytes:
+                return b"".join(parts)
+
+
+def _too_large(size, largest):
+    return f"a body of {size} bytes or more, and {largest} are taken at most; send fewer pictures"
+
+
+def _replay(body, receive):
+    given = False
+
+    async def replay():
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+async def _refuse(send, status, text):
+    content = json.dumps({"error": text}).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(content)).encode()),
+        # What else of the body is on its way cannot be told from a next request.
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})

@@ -1,0 +1,315 @@
+"""From what a client sent to arrays that fit a signature, or a sentence that says why not."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from spade_tf.serving.errors import BadRequestError
+from spade_tf.serving.limits import RequestLimits
+
+Specs = Mapping[str, Mapping[str, tf.TensorSpec]]
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_HEADER_BYTES = 33
+
+
+class Request(NamedTuple):
+    """What is asked of a model.
+
+    Attributes:
+        signature: its name.
+        inputs: arrays by key.
+        key: requests of the same key can be made together.
+        rows: label maps, or photographs.
+    """
+
+    signature: str
+    inputs: dict[str, np.ndarray]
+    key: Any
+    rows: int
+
+
+def make_request(
+    signature: str, values: Mapping[str, Any], specs: Specs, limits: RequestLimits
+) -> Request:
+    """Checks values against a signature.
+
+    Keys that may be left out: `seed` (0), `instance` and `instance_bytes` (none).
+
+    Args:
+        signature: its name.
+        values: lists or arrays by key; bytes for strings.
+        specs: of the model's inputs.
+        limits: of a request.
+
+    Raises:
+        BadRequestError: if they do not fit.
+    """
+    wanted = signature_specs(signature, specs)
+    unknown = [str(key)[:80] for key in values if key not in wanted]
+    if unknown:
+        raise BadRequestError(
+            f"{unknown[0]!r} is no input of {signature}; its inputs are {', '.join(wanted)}"
+        )
+    inputs = {key: _array(key, value, wanted[key]) for key, value in values.items()}
+    given = [key for key in wanted if key in inputs]
+    needed = [key for key in wanted if key not in inputs and key not in _DEFAULTS]
+    if needed:
+        raise BadRequestError(f"{needed[0]}: missing; {signature} takes {', '.join(wanted)}")
+    rows = len(inputs[given[0]])
+    for key in wanted:
+        if key not in inputs:
+            inputs[key] = _DEFAULTS[key](rows)
+        if len(inputs[key]) != rows:
+            raise BadRequestError(
+                f"{key}: {len(inputs[key])} rows received, and {given[0]} has {rows}; give as many"
+            )
+    if not 1 <= rows <= limits.max_batch:
+        raise BadRequestError(
+            f"{given[0]}: {rows} rows received; give 1 to {limits.max_batch} in a request"
+        )
+    shapes = tuple(inputs[key].shape[1:] for key in wanted) + _check_pixels(inputs, limits)
+    return Request(signature, inputs, (signature, shapes), rows)
+
+
+def signature_specs(signature: Any, specs: Specs) -> Mapping[str, tf.TensorSpec]:
+    """The inputs of a signature.
+
+    Raises:
+        BadRequestError: if there is no such signature.
+    """
+    if not isinstance(signature, str) or signature not in specs:
+        raise BadRequestError(
+            f"signature_name: {str(signature)[:80]!r} received; give one of "
+            f"{', '.join(sorted(specs))}"
+        )
+    return specs[signature]
+
+
+_DEFAULTS: dict[str, Callable[[int], np.ndarray]] = {
+    "seed": lambda rows: np.zeros([rows], np.int64),
+    "instance": lambda rows: np.zeros([rows, 1, 1], np.int32),
+    "instance_bytes": lambda rows: np.array([b""] * rows, object),
+}
+
+
+def _array(key: str, value: Any, spec: tf.TensorSpec) -> np.ndarray:
+    if spec.dtype == tf.string:
+        array = np.empty([len(value)], object) if isinstance(value, Sequence) else value
+        if not isinstance(array, np.ndarray) or array.ndim != 1:
+            raise BadRequestError(f"{key}: give a list of files, one for each row")
+        if isinstance(value, Sequence):
+            array[:] = value
+        wrong = [item for item in array if not isinstance(item, bytes)]
+        if wrong:
+            raise BadRequestError(f"{key}: {type(wrong[0]).__name__} received; give bytes")
+        return array
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, OverflowError):
+        array = np.asarray(None)
+    if array.dtype == object:
+        raise BadRequestError(
+            f"{key}: not an array of numbers, or its rows differ in length; give {_shape(spec)}"
+        )
+    wanted = spec.dtype.as_numpy_dtype
+    if array.size and array.dtype.kind not in ("iu" if spec.dtype.is_integer else "iuf"):
+        raise BadRequestError(
+            f"{key}: {array.dtype.name} received; give {spec.dtype.name} {_shape(spec)}"
+        )
+    shape = spec.shape.as_list()
+    fits = array.ndim == len(shape) and all(
+        size is None or size == given for size, given in zip(shape, array.shape, strict=False)
+    )
+    if not fits:
+        raise BadRequestError(
+            f"{key}: shape {list(array.shape)} received; give {spec.dtype.name} {_shape(spec)}"
+        )
+    if array.size and spec.dtype.is_integer:
+        bounds = np.iinfo(wanted)
+        worst = max(array.min(), array.max(), key=lambda number: abs(int(number)))
+        if int(array.min()) < bounds.min or int(array.max()) > bounds.max:
+            raise BadRequestError(f"{key}: {worst} received, which {spec.dtype.name} does not hold")
+    return array.astype(wanted)
+
+
+_AXES = {"label": "BHW", "instance": "BHW", "seed": "B"}
+
+
+def _shape(spec: tf.TensorSpec) -> str:
+    sizes = spec.shape.as_list()
+    names = _AXES.get(spec.name, "BKCD")
+    parts = [names[i] if size is None else str(size) for i, size in enumerate(sizes)]
+    return f"[{', '.join(parts)}]"
+
+
+def _check_pixels(inputs: Mapping[str, np.ndarray], limits: RequestLimits) -> tuple:
+    """Checks how many pixels are to be made and decoded; returns the sizes of files."""
+    sizes: set[tuple[int, int]] = set()
+    count = 0
+    for key, value in inputs.items():
+        if not key.endswith("_bytes"):
+            continue
+        read = photograph_size if key == "image_bytes" else png_size
+        for index, encoded in enumerate(value):
+            if not encoded and key == "instance_bytes":
+                continue
+            height, width = read(f"{key}[{index}]", encoded)
+            if height * width > limits.max_pixels:
+                raise BadRequestError(
+                    f"{key}[{index}]: a file of {height}x{width} pixels received, and "
+                    f"{limits.max_pixels} are taken at most; scale it down"
+                )
+            sizes.add((height, width))
+            count += height * width if key != "instance_bytes" else 0
+    if "label" in inputs:
+        styles = inputs["z"].shape[1] if inputs.get("z", np.empty(0)).ndim == 3 else 1
+        count = inputs["label"].size * max(styles, 1)
+    if count > limits.max_pixels:
+        raise BadRequestError(
+            f"{count} pixels in all, and {limits.max_pixels} are taken at most; send fewer "
+            "pictures in a request"
+        )
+    return tuple(sorted(sizes))
+
+
+def png_size(name: str, encoded: bytes) -> tuple[int, int]:
+    """Height and width of a PNG file, from its header alone.
+
+    Raises:
+        BadRequestError: if it is none.
+    """
+    if not encoded:
+        raise BadRequestError(f"{name}: empty; send a single-channel PNG of ids")
+    if not encoded.startswith(_PNG_SIGNATURE) or len(encoded) < _PNG_HEADER_BYTES:
+        raise BadRequestError(
+            f"{name}: not a PNG file, or one that is cut off; send a single-channel PNG of ids"
+        )
+    width, height = (int.from_bytes(encoded[i : i + 4], "big") for i in (16, 20))
+    return height, width
+
+
+def photograph_size(name: str, encoded: bytes) -> tuple[int, int]:
+    """Height and width of a JPEG or PNG file, from its header alone.
+
+    Raises:
+        BadRequestError: if it is neither.
+    """
+    if encoded.startswith(_PNG_SIGNATURE):
+        return png_size(name, encoded)
+    try:
+        with Image.open(io.BytesIO(encoded), formats=("JPEG",)) as image:
+            return image.height, image.width
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        raise BadRequestError(
+            f"{name}: neither a JPEG nor a PNG file, or one that is cut off; send a photograph"
+        ) from None
+
+
+def from_rest(body: Any, specs: Specs, limits: RequestLimits) -> Request:
+    """A request of TF Serving's REST interface, version 1.
+
+    Args:
+        body: JSON that was read: `signature_name` (`serving_default`) and either `instances`, a
+            list of rows, or `inputs`, columns.
+        specs: of the model's inputs.
+        limits: of a request.
+
+    Raises:
+        BadRequestError: if it is none, or does not fit.
+
+    Reference: https://www.tensorflow.org/tfx/serving/api_rest
+    """
+    if not isinstance(body, Mapping):
+        raise BadRequestError("the body must be a JSON object with instances or inputs")
+    signature = body.get("signature_name", "serving_default")
+    wanted = signature_specs(signature, specs)
+    if ("instances" in body) == ("inputs" in body):
+        raise BadRequestError("give either instances (rows) or inputs (columns)")
+    columns = body["inputs"] if "inputs" in body else _columns(body["instances"], wanted)
+    if not isinstance(columns, Mapping):
+        if len(wanted) != 1:
+            raise BadRequestError(f"inputs: give an object of {', '.join(wanted)}")
+        columns = {next(iter(wanted)): columns}
+    values = {
+        key: [_text(key, i, item) for i, item in enumerate(_rows(key, value))]
+        if key in wanted and wanted[key].dtype == tf.string
+        else value
+        for key, value in columns.items()
+    }
+    return make_request(signature, values, specs, limits)
+
+
+def _columns(rows: Any, wanted: Mapping[str, Any]) -> Any:
+    if not isinstance(rows, list) or not rows:
+        raise BadRequestError("instances: give a list of one row or more")
+    if not isinstance(rows[0], Mapping) or set(rows[0]) == {"b64"}:
+        if len(wanted) != 1:
+            raise BadRequestError(f"instances: give rows that are objects of {', '.join(wanted)}")
+        return {next(iter(wanted)): rows}
+    if any(not isinstance(row, Mapping) or set(row) != set(rows[0]) for row in rows):
+        raise BadRequestError("instances: rows differ in their keys; give the same in each")
+    return {key: [row[key] for row in rows] for key in rows[0]}
+
+
+def _rows(key: str, value: Any) -> list:
+    if not isinstance(value, list):
+        raise BadRequestError(f"{key}: give a list, one for each row")
+    return value
+
+
+def _text(key: str, index: int, item: Any) -> bytes:
+    if isinstance(item, Mapping) and set(item) == {"b64"}:
+        return from_base64(f"{key}[{index}]", item["b64"])
+    if isinstance(item, str) and not key.endswith("_bytes"):
+        return item.encode()
+    raise BadRequestError(f'{key}[{index}]: give a file as {{"b64": "its base64"}}')
+
+
+def from_base64(name: str, text: Any) -> bytes:
+    """The bytes that a text stands for.
+
+    Raises:
+        BadRequestError: if it is not base64.
+    """
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        raise BadRequestError(f"{name}: not base64; encode the file's bytes by RFC 4648") from None
+
+
+def to_rest(outputs: Mapping[str, np.ndarray], by_rows: bool) -> dict[str, Any]:
+    """The answer of TF Serving's REST interface, version 1.
+
+    Args:
+        outputs: of a signature.
+        by_rows: whether `instances` were asked for, rather than `inputs`.
+
+    Returns:
+        `predictions`, a list of rows, or `outputs`, columns; with one output, it stands for
+        itself.
+    """
+    columns = {
+        key: [_to_text(key, item) for item in value] if value.dtype == object else value
+        for key, value in outputs.items()
+    }
+    if not by_rows:
+        return {"outputs": columns if len(columns) > 1 else next(iter(columns.values()))}
+    if len(columns) == 1:
+        return {"predictions": list(next(iter(columns.values())))}
+    rows = zip(*columns.values(), strict=True)
+    return {"predictions": [dict(zip(columns, row, strict=True)) for row in rows]}
+
+
+def _to_text(key, item):
+    if key.endswith("_bytes"):
+        return {"b64": base64.b64encode(item).decode()}
+    return item.decode(errors="replace")

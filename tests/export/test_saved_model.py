@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import served_networks
+import tensorflow as tf
+from served_networks import SIZE, Z_DIM, layouts
+
+from spade_tf.export.baking import spectral_layers
+from spade_tf.export.errors import ExportError
+from spade_tf.export.saved_model import export_saved_model
+from spade_tf.networks.fused import FusedGenerator
+
+
+@pytest.mark.parametrize("name", ["spade", "clade", "pix2pixhd"])
+def test_every_generator_makes_the_pictures_of_keras(name, tmp_path):
+    generator = getattr(served_networks, name)()
+    version = export_saved_model(generator, tmp_path / name)
+    signatures = tf.saved_model.load(str(version)).signatures
+    sizes = [(SIZE, SIZE)] if name == "clade" else [(SIZE, SIZE), (SIZE, 2 * SIZE)]
+    # Spectral norms are in the kernels, and the network has its own still.
+    names = [name for name, _ in tf.train.list_variables(str(version / "variables/variables"))]
+    assert len(names) < len(generator.variables)
+    assert not [layer for layer in spectral_layers(generator) if "normalized_kernel" in vars(layer)]
+    for height, width in sizes:
+        label = layouts(2, height, width)
+        inputs = {"label": label}
+        if generator.use_instance_edges:
+            inputs["instance"] = label // 2
+        z = {}
+        if generator.z_dim is not None:
+            z["z"] = np.random.default_rng(0).standard_normal((2, Z_DIM)).astype(np.float32)
+        expected = generator(inputs, **z).numpy()
+        assert expected.std() > 0.05
+        inputs = {key: tf.constant(value) for key, value in (inputs | z).items()}
+        image = signatures["generate"](**inputs)["image"]
+        # Float32 through some twenty convolutions; fused, in another order.
+        np.testing.assert_allclose(image, expected, rtol=0, atol=2e-5)
+    bad = {key: value[:, :41] if key != "z" else value for key, value in inputs.items()}
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"label: .*41x"):
+        signatures["generate"](**bad)
+    if name == "pix2pixhd":
+        small = {key: value[:, :4, :8] for key, value in inputs.items()}
+        with pytest.raises(tf.errors.InvalidArgumentError, match="multiples of 4, and at least 8"):
+            signatures["generate"](**small)
+
+
+def test_weights_are_copied_into_the_export(networks, version, signatures):
+    """Spectral norm and batch statistics are in the kernels: no variable of them is left."""
+    names = [name for name, _ in tf.train.list_variables(str(version / "variables/variables"))]
+    generator = [name for name in names if name.startswith("fused")]
+    assert isinstance(networks[0].fuse(), FusedGenerator)
+    assert generator
+    assert not [name for name in generator if "moving" in name or name.endswith("/u")]
+
+
+def test_assets_are_files(version):
+    assert (version / "assets" / "config.json").read_text() == '{"answer": 42}'
+    assert (version / "assets" / "model_card.md").read_text() == "# tiny\n"
+
+
+def test_warm_up_requests_are_answered(version, signatures):
+    prediction_log = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+    path = version / "assets.extra" / "tf_serving_warmup_requests"
+    asked = set()
+    for record in tf.data.TFRecordDataset([str(path)]):
+        log = prediction_log.PredictionLog.FromString(record.numpy())
+        request = log.predict_log.request
+        assert request.model_spec.name == "tiny"
+        inputs = {key: tf.constant(tf.make_ndarray(value)) for key, value in request.inputs.items()}
+        outputs = signatures[request.model_spec.signature_name](**inputs)
+        assert all(len(value) for value in outputs.values())
+        asked.add(request.model_spec.signature_name)
+    assert asked == set(signatures) - {"describe", "generate"}
+
+
+def test_an_export_within_a_strategy_is_refused(networks, two_replicas, tmp_path):
+    with two_replicas.scope(), pytest.raises(ExportError, match="outside"):
+        export_saved_model(networks[0], tmp_path / "m")
+    assert not (tmp_path / "m").exists()

@@ -1,0 +1,158 @@
+import base64
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from spade_tf.serving.errors import BadRequestError
+from spade_tf.serving.limits import RequestLimits
+from spade_tf.serving.requests import from_rest, make_request, photograph_size, to_rest
+from spade_tf.training.pictures import encode_png
+
+
+def spec(name, dtype, *shape):
+    return tf.TensorSpec(shape, dtype, name=name)
+
+
+IDS = {
+    "label": spec("label", tf.int32, None, None, None),
+    "instance": spec("instance", tf.int32, None, None, None),
+    "seed": spec("seed", tf.int64, None),
+}
+SPECS = {
+    "serving_default": IDS,
+    "generate_bytes": {
+        "label_bytes": spec("label_bytes", tf.string, None),
+        "seed": spec("seed", tf.int64, None),
+    },
+    "generate_styles": {**IDS, "z": spec("z", tf.float32, None, None, 4)},
+    "encode_style": {"image_bytes": spec("image_bytes", tf.string, None)},
+}
+LIMITS = RequestLimits(max_batch=3, max_pixels=3 * 64)
+LABEL = np.arange(64).reshape(8, 8) % 5
+FILE = encode_png(LABEL.astype(np.uint8))
+B64 = {"b64": base64.b64encode(FILE).decode()}
+
+
+def read(body):
+    return from_rest(body, SPECS, LIMITS)
+
+
+def test_rows_and_columns_are_the_same_request():
+    rows = [{"label": LABEL.tolist(), "seed": seed} for seed in (1, 2)]
+    by_rows = read({"instances": rows})
+    by_columns = read({"inputs": {"label": [LABEL.tolist()] * 2, "seed": [1, 2]}})
+    for request in (by_rows, by_columns):
+        assert request.rows == 2
+        assert request.inputs["label"].dtype == np.int32
+        np.testing.assert_array_equal(request.inputs["label"], np.stack([LABEL] * 2))
+        np.testing.assert_array_equal(request.inputs["seed"], [1, 2])
+        # None given: no edges.
+        np.testing.assert_array_equal(request.inputs["instance"], np.zeros([2, 1, 1]))
+    assert by_rows.key == by_columns.key
+
+
+def test_files_are_bytes_and_sizes_tell_batches_apart():
+    one = read({"signature_name": "generate_bytes", "instances": [{"label_bytes": B64}]})
+    assert one.inputs["label_bytes"][0] == FILE
+    smaller = encode_png(LABEL[:4].astype(np.uint8))
+    inputs = {"label_bytes": [smaller]}
+    other = make_request("generate_bytes", inputs, SPECS, LIMITS)
+    assert one.key != other.key
+
+
+def test_the_only_input_may_stand_for_itself():
+    body = {"signature_name": "encode_style", "instances": [B64]}
+    assert read(body).inputs["image_bytes"][0] == FILE
+    body = {"signature_name": "encode_style", "inputs": [B64, B64]}
+    assert read(body).rows == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (None, "the body must be a JSON object"),
+        ([], "the body must be a JSON object"),
+        ({}, "give either instances"),
+        ({"instances": [], "inputs": {}}, "give either instances"),
+        ({"instances": []}, "a list of one row or more"),
+        ({"instances": 3}, "a list of one row or more"),
+        ({"instances": [3]}, "rows that are objects of label, instance, seed"),
+        ({"instances": [{"label": 1}, {"seed": 1}]}, "rows differ in their keys"),
+        ({"inputs": [1]}, "an object of label, instance, seed"),
+        ({"inputs": {}}, "label: missing"),
+        ({"inputs": {"seed": [1]}}, "label: missing"),
+        ({"inputs": {"x": 1}}, "'x' is no input of serving_default"),
+        ({"inputs": {"label": None}}, "label: not an array of numbers"),
+        ({"inputs": {"label": [[[1, 2], [3]]]}}, "label: not an array of numbers"),
+        ({"inputs": {"label": "cat"}}, "label: str"),
+        ({"inputs": {"label": [[[1.5]]]}}, "label: float64 received; give int32 [B, H, W]"),
+        ({"inputs": {"label": [[[True]]]}}, "label: bool received"),
+        ({"inputs": {"label": [[[3_000_000_000]]]}}, "label: 3000000000 received"),
+        ({"inputs": {"label": [[1]]}}, "label: shape [1, 1] received; give int32 [B, H, W]"),
+        ({"inputs": {"label": [[[1]]], "seed": [1, 2]}}, "seed: 2 rows received, and label has 1"),
+        ({"inputs": {"label": [[[1]]] * 4}}, "label: 4 rows received; give 1 to 3"),
+        ({"inputs": {"label": np.zeros([1, 8, 25], int)}}, "200 pixels in all, and 192"),
+        ({"signature_name": 3, "inputs": {}}, "signature_name: '3' received; give one of"),
+        (
+            {"signature_name": "generate_styles", "inputs": {"label": [[[1]]], "z": [[[1, 2]]]}},
+            "z: shape [1, 1, 2] received; give float32 [B, K, 4]",
+        ),
+        (
+            {
+                "signature_name": "generate_styles",
+                "inputs": {"label": [LABEL], "z": np.zeros([1, 4, 4])},
+            },
+            "256 pixels in all",
+        ),
+    ],
+)
+def test_requests_that_do_not_fit(body, text):
+    with pytest.raises(BadRequestError) as caught:
+        read(body)
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+BOMB = FILE[:16] + (30_000).to_bytes(4, "big") * 2 + FILE[24:]
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ({"b64": "@@"}, "label_bytes[0]: not base64"),
+        ({"b64": 3}, "label_bytes[0]: not base64"),
+        ({"b64": ""}, "label_bytes[0]: empty"),
+        ("plain", 'label_bytes[0]: give a file as {"b64"'),
+        (7, 'label_bytes[0]: give a file as {"b64"'),
+        ({"b64": base64.b64encode(b"GIF89a" * 9).decode()}, "label_bytes[0]: not a PNG"),
+        ({"b64": base64.b64encode(BOMB).decode()}, "30000x30000 pixels received, and 192"),
+    ],
+)
+def test_files_that_cannot_be_used(file, text):
+    with pytest.raises(BadRequestError) as caught:
+        read({"signature_name": "generate_bytes", "instances": [{"label_bytes": file}]})
+    assert text in str(caught.value)
+
+
+def test_sizes_of_photographs_come_from_their_headers():
+    picture = np.zeros([5, 7, 3], np.uint8)
+    jpeg = tf.io.encode_jpeg(picture).numpy()
+    assert photograph_size("x", jpeg) == (5, 7)
+    assert photograph_size("x", encode_png(picture)) == (5, 7)
+    for wrong in (b"", b"no", jpeg[:20]):
+        with pytest.raises(BadRequestError, match="x: neither a JPEG nor a PNG"):
+            photograph_size("x", wrong)
+
+
+def test_answers_are_those_of_tf_serving():
+    image = np.zeros([2, 1, 1, 3], np.uint8)
+    files = np.array([b"\x00\xff", b"a"], object)
+    assert to_rest({"image": image}, by_rows=False)["outputs"] is image
+    np.testing.assert_array_equal(to_rest({"image": image}, by_rows=True)["predictions"], image)
+    b64 = [{"b64": "AP8="}, {"b64": "YQ=="}]
+    assert to_rest({"image_bytes": files}, by_rows=True) == {"predictions": b64}
+    assert to_rest({"image_bytes": files}, by_rows=False) == {"outputs": b64}
+    both = {"image_bytes": files, "text": np.array([b"x", b"y"], object)}
+    assert to_rest(both, by_rows=True)["predictions"][1] == {"image_bytes": b64[1], "text": "y"}
+    assert to_rest(both, by_rows=False)["outputs"]["text"] == ["x", "y"]
