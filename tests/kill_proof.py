@@ -28,6 +28,15 @@ def command(data_dir: Path, workdir: Path, steps: int) -> list[str]:
     ]
 
 
+def last_step(workdir: Path, since: float) -> int:
+    """The last step whose losses were written since some time; 0 for none."""
+    path = workdir / "losses.jsonl"
+    if not path.exists() or path.stat().st_mtime < since:
+        return 0
+    found = re.findall(r'"step": (\d+)', path.read_text())
+    return int(found[-1]) if found else 0
+
+
 def prove(
     data_dir: Path, workdir: Path, kills: int, seed: int, seconds: float
 ) -> dict[str, object]:
@@ -36,13 +45,13 @@ def prove(
     saved, early = 0, 0
     for kill in range(kills):
         log = workdir / "log"
+        started = time.time()
         with log.open("w") as stderr:
             process = subprocess.Popen(command(data_dir, workdir, 1_000_000), stderr=stderr)
         # A third of them anywhere, start-up included; the others as it trains.
         if kill % 3:
-            lines = workdir / "losses.jsonl"
-            before = lines.stat().st_mtime_ns if lines.exists() else 0
-            while not (lines.exists() and lines.stat().st_mtime_ns > before):
+            # A step beyond the last checkpoint: it trains, and not just traces its step.
+            while last_step(workdir, since=started) <= saved:
                 assert process.poll() is None, log.read_text()
                 time.sleep(0.05)
             time.sleep(draw.uniform(0, seconds))

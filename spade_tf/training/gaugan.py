@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
 
 import keras
 import tensorflow as tf
@@ -16,21 +14,12 @@ from spade_tf.losses.adversarial import AdversarialLoss, HingeLoss
 from spade_tf.losses.feature_matching import feature_matching_loss
 from spade_tf.losses.kl import kl_divergence
 from spade_tf.losses.r1 import r1_penalty
+from spade_tf.training.accumulation import Losses, Part, accumulate
 from spade_tf.training.adam import adam
 from spade_tf.training.ema import WeightAverage
 from spade_tf.training.guard import NonFiniteGuard
 
-Losses = dict[str, tf.Tensor]
 Augment = Callable[[Semantics, tf.Tensor, tf.Tensor], tuple[Semantics, tf.Tensor]]
-
-
-class Part(NamedTuple):
-    """What one pass through the networks takes: a replica's batch, or a part of it."""
-
-    semantics: Semantics
-    image: tf.Tensor
-    noise: tf.Tensor | None
-    tape: tf.GradientTape
 
 
 class GauGAN(keras.Model):
@@ -201,8 +190,8 @@ class GauGAN(keras.Model):
     def update_generator(self, semantics: Semantics, real_image: tf.Tensor) -> Losses:
         """One step of generator and encoder: adversarial, feature, perceptual and KL losses."""
         return self._minimize(
-            lambda part: self.generator_losses(part.semantics, part.image, noise=part.noise),
-            self.parts(semantics, real_image, draw=0),
+            lambda part, _: self.generator_losses(part.semantics, part.image, noise=part.noise),
+            Part(semantics, real_image, self._noise_for(real_image, draw=0)),
             self.generator_weights,
             self.generator_optimizer,
         )
@@ -212,8 +201,8 @@ class GauGAN(keras.Model):
     ) -> Losses:
         """One step of the discriminator, on pictures that the updated generator makes anew."""
 
-        def losses(part: Part) -> Losses:
-            with part.tape.stop_recording():
+        def losses(part: Part, tape: tf.GradientTape) -> Losses:
+            with tape.stop_recording():
                 fake_image = self.generate(
                     part.semantics, part.image, noise=part.noise, training=True
                 )[0]
@@ -223,7 +212,7 @@ class GauGAN(keras.Model):
 
         return self._minimize(
             losses,
-            self.parts(semantics, real_image, draw=draw),
+            Part(semantics, real_image, self._noise_for(real_image, draw=draw)),
             self.discriminator.trainable_variables,
             self.discriminator_optimizer,
         )
@@ -406,69 +395,31 @@ class GauGAN(keras.Model):
         """Pictures `[B, H, W, 3]` in [-1, 1] of the batch's label maps."""
         return self.generator(inputs=self.semantics(batch), z=z, training=training)
 
-    def parts(self, semantics: Semantics, real_image: tf.Tensor, draw: int) -> Iterator[Part]:
-        """The batch in `accumulation_steps` parts, with the noise of each.
+    def _noise_for(self, real_image, draw):
+        if self.generator.z_dim is None:
+            return None
+        # A known number of rows where there is one: parts of them are then known, too.
+        return self.noise(real_image.shape[0] or tf.shape(real_image)[0], draw)
 
-        Args:
-            semantics: of the replica's batch.
-            real_image: of the replica's batch.
-            draw: int, tells the draws of one step apart.
-
-        Yields:
-            The parts, in order.
-
-        Raises:
-            ValueError: if the batch cannot be divided.
-        """
-        steps, batch_size = self.accumulation_steps, real_image.shape[0]
-        if steps > 1 and (batch_size is None or batch_size % steps):
-            raise ValueError(
-                f"accumulation_steps must divide the batch of a device: received {steps} for "
-                f"{batch_size}"
-            )
-        noise = None
-        if self.generator.z_dim is not None:
-            noise = self.noise(tf.shape(real_image)[0] if steps == 1 else batch_size, draw)
-        if steps == 1:
-            yield Part(semantics, real_image, noise, tf.GradientTape())
-            return
-        size = batch_size // steps
-        for start in range(0, batch_size, size):
-            yield Part(
-                semantics.rows(start, size),
-                real_image[start : start + size],
-                None if noise is None else noise[start : start + size],
-                tf.GradientTape(),
-            )
-
-    def _minimize(self, losses_of, parts, weights, optimizer):
+    def _minimize(self, losses_of, whole, weights, optimizer):
         values = [weight.value for weight in weights]
         replicas = tf.distribute.get_replica_context()
         # The optimizer sums gradients over replicas; the loss is the mean over them, and parts.
         share = 1.0 / self.accumulation_steps
         if replicas is not None:
             share /= replicas.num_replicas_in_sync
-        losses: Losses = {}
-        sums: list[tf.Tensor | None] = [None] * len(values)
-        for index, part in enumerate(parts):
-            # Each part waits for the one before, which is what saves the memory.
-            with tf.control_dependencies([gradient for gradient in sums if gradient is not None]):
-                # One operation stands for them all: an edge from each gradient to each operation
-                # without inputs would take more memory than the activations.
-                after = [tf.no_op()] if index else []
-            hold = hold_state(statistics=False) if index else contextlib.nullcontext()
-            with tf.control_dependencies(after), hold:
-                with part.tape:
-                    part_losses = losses_of(part)
-                    total = tf.add_n(list(part_losses.values())) * share
-                    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-                        total = optimizer.scale_loss(total)
-                gradients = part.tape.gradient(total, values)
+
+        def gradients_of(part):
+            with tf.GradientTape() as tape:
+                losses = losses_of(part, tape)
+                total = tf.add_n(list(losses.values())) * share
+                if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+                    total = optimizer.scale_loss(total)
+            gradients = tape.gradient(total, values)
             # A lookup's gradient comes as slices, of another number on each replica.
-            gradients = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
-            sums = [_add(*pair) for pair in zip(sums, gradients, strict=True)]
-            for name, loss in part_losses.items():
-                losses[name] = losses.get(name, 0.0) + loss / self.accumulation_steps
+            return losses, [None if g is None else tf.convert_to_tensor(g) for g in gradients]
+
+        losses, sums = accumulate(gradients_of, whole, self.accumulation_steps)
         if self.guard is not None:
             # A scaled gradient may overflow: its optimizer then skips the step by itself.
             scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
@@ -493,7 +444,3 @@ class GauGAN(keras.Model):
 
 def _logits(features):
     return [scale[-1] for scale in features]
-
-
-def _add(one, other):
-    return one if other is None else other if one is None else one + other

@@ -1,0 +1,136 @@
+"""Gradient accumulation: a batch is gone through in parts, one after the other, to save memory."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from spade_tf.layers.semantics import Semantics
+from spade_tf.layers.state import hold_state
+
+Losses = dict[str, tf.Tensor]
+Gradients = list[tf.Tensor | None]
+
+
+class Part(NamedTuple):
+    """What one pass through the networks takes: a replica's batch, or a part of it.
+
+    Attributes:
+        semantics: the label maps.
+        image: `[B, H, W, 3]`, real pictures.
+        noise: `[B, z_dim]`, or None.
+    """
+
+    semantics: Semantics
+    image: tf.Tensor
+    noise: tf.Tensor | None
+
+
+GradientsOf = Callable[[Part], tuple[Losses, Gradients]]
+
+
+def split(whole: Part, count: int) -> Iterator[Part]:
+    """A batch in parts of the same size.
+
+    Args:
+        whole: the batch.
+        count: int >= 1, of the parts.
+
+    Yields:
+        The parts, in order.
+
+    Raises:
+        ValueError: if the batch cannot be divided.
+    """
+    batch_size = whole.image.shape[0]
+    if count == 1:
+        yield whole
+        return
+    if batch_size is None or batch_size % count:
+        raise ValueError(
+            f"accumulation_steps must divide the batch of a device: received {count} for "
+            f"{batch_size}"
+        )
+    size = batch_size // count
+    for start in range(0, batch_size, size):
+        yield Part(
+            whole.semantics.rows(start, size),
+            whole.image[start : start + size],
+            None if whole.noise is None else whole.noise[start : start + size],
+        )
+
+
+def accumulate(gradients_of: GradientsOf, whole: Part, count: int) -> tuple[Losses, Gradients]:
+    """Mean losses, and the sum of gradients, of the parts of a batch.
+
+    Batch statistics move with every part, singular vectors with the first alone.
+
+    Args:
+        gradients_of: from a part to its losses by name, and its gradients.
+        whole: the batch.
+        count: int >= 1, of the parts.
+
+    Returns:
+        `(losses, gradients)`.
+    """
+    if count == 1:
+        return gradients_of(whole)
+    first, others = gradients_of, gradients_of
+    replicas = tf.distribute.get_replica_context()
+    alone = replicas is None or replicas.num_replicas_in_sync == 1
+    if alone and not tf.executing_eagerly():
+        # Traced twice in all, whatever the number of parts: their graphs, one by one, would take
+        # more memory than the activations. Replicas cannot meet within a function.
+        first, others = _Function(gradients_of), _Function(gradients_of)
+    losses: Losses = {}
+    sums: Gradients = []
+    for index, part in enumerate(split(whole, count)):
+        # Each part waits for the one before, which is what saves the memory. One operation stands
+        # for all gradients: else there would be an edge from each to each operation without inputs.
+        with tf.control_dependencies([gradient for gradient in sums if gradient is not None]):
+            before = [tf.no_op()] if index else []
+        hold = hold_state(statistics=False) if index else contextlib.nullcontext()
+        with tf.control_dependencies(before), hold:
+            part_losses, gradients = (others if index else first)(part)
+        sums = [_add(*pair) for pair in zip(sums, gradients, strict=True)] if sums else gradients
+        for name, loss in part_losses.items():
+            losses[name] = losses.get(name, 0.0) + loss / count
+    return losses, sums
+
+
+class _Function:
+    """`gradients_of` as a function of TensorFlow's that keeps a graph of its own."""
+
+    def __init__(self, gradients_of: GradientsOf):
+        self._gradients_of = gradients_of
+        self._present: Sequence[bool] = ()
+        self._function = tf.function(
+            self._trace, autograph=False, experimental_attributes={"_noinline": True}
+        )
+
+    def __call__(self, part: Part) -> tuple[Losses, Gradients]:
+        semantics = part.semantics
+        self._num_labels, self._dtype = semantics.num_labels, semantics.dtype
+        named = {"label": semantics.label, "edges": semantics.edges, "noise": part.noise}
+        if semantics.label is None:
+            named["dense"] = semantics.dense
+        tensors = {name: tensor for name, tensor in named.items() if tensor is not None}
+        losses, gradients = self._function(tensors | {"image": part.image})
+        given = iter(gradients)
+        return losses, [next(given) if present else None for present in self._present]
+
+    def _trace(self, tensors):
+        maps = {name: tensors.get(name) for name in ("label", "edges", "dense")}
+        semantics = Semantics(self._num_labels, **maps, dtype=self._dtype)
+        losses, gradients = self._gradients_of(
+            Part(semantics, tensors["image"], tensors.get("noise"))
+        )
+        self._present = [gradient is not None for gradient in gradients]
+        return losses, [gradient for gradient in gradients if gradient is not None]
+
+
+def _add(one, other):
+    return one if other is None else other if one is None else one + other
