@@ -31,6 +31,8 @@ def fails(capsys, *arguments):
         (["generate"], "model"),
         (["generate", "--model=nowhere"], "nowhere"),
         (["export", "--model=nowhere", "--output_dir=x"], "nowhere"),
+        (["export", "--model=nowhere", "--output_dir=x", "--format=litert"], "nowhere"),
+        (["export", "--model=x", "--output_dir=x", "--format=litert,onnx"], "saved_model, litert"),
         (["prepare", "--source_dir=nowhere", "--num_classes=3"], "nowhere"),
         (["prepare", "--dataset=coc"], "coc"),
     ],
