@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from spade_tf.layers.normalization import BatchNorm
+from spade_tf.networks.encoder import ConvEncoder
 from spade_tf.networks.generator import SPADEGenerator
 from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
 
@@ -91,3 +92,16 @@ def make_layouts(generator, count, seed=1):
         return ids.repeat(8, 1).repeat(8, 2).astype("int32")
 
     return [{"label": areas(), "instance": areas()} for _ in range(count)]
+
+
+def make_encoder(seed=0):
+    """An encoder for the generators of 32x64 with a style."""
+    keras.utils.set_random_seed(seed)
+    return ConvEncoder(z_dim=8, filters=2, image_size=(32, 64), num_layers=3)
+
+
+def make_photographs(encoder, count, seed=1):
+    """Noise in [-1, 1], as the encoder's edge models take it."""
+    random = np.random.default_rng(seed)
+    shape = (1, *encoder.image_size, 3)
+    return [{"image": random.uniform(-1, 1, shape).astype("float32")} for _ in range(count)]

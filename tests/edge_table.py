@@ -1,9 +1,9 @@
-"""Prints the table of docs/EDGE.md: what the variants of trained models cost, and how close they are.
+"""Prints the table of docs/EDGE.md: what variants of trained models cost, and how close they are.
 
     python tests/edge_table.py --data_dir=data runs/landscapes_edge_clade runs/landscapes_edge_spade
 
-Each workdir is exported to a folder of its own for the time being, with all that an export measures;
-then each model runs on the GPU accelerator, as tests/gpu_delegate.py has it.
+Each workdir is exported to a temporary folder, with all that an export measures; then each model
+runs on the GPU accelerator, as tests/gpu_delegate.py has it.
 """
 
 from __future__ import annotations
@@ -34,11 +34,17 @@ COLUMNS = (
 
 
 def main() -> int:
-    """Prints the table in Markdown."""
+    """Prints the table in Markdown; or the one of costs; or draws the picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("workdirs", nargs="+")
+    parser.add_argument("workdirs", nargs="*")
     parser.add_argument("--data_dir", default="data")
+    parser.add_argument("--costs", action="store_true", help="of presets, trained or not")
+    parser.add_argument("--picture", help="PNG of a trained model's variants to write instead")
     arguments = parser.parse_args()
+    if arguments.costs:
+        return print_costs()
+    if arguments.picture:
+        return draw(arguments.workdirs[0], arguments.data_dir, Path(arguments.picture))
 
     from gpu_delegate import NO_SWIFTSHADER, NoSwiftShaderError, swiftshader
 
@@ -47,10 +53,87 @@ def main() -> int:
     except NoSwiftShaderError as error:
         print(f"edge table: not made ({error})", file=sys.stderr)
         return NO_SWIFTSHADER
-    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
+    print_row(COLUMNS)
+    print_row(["---"] * len(COLUMNS))
     for workdir in arguments.workdirs:
         for row in rows(workdir, arguments.data_dir, environment):
-            print(f"| {' | '.join(row)} |", flush=True)
+            print_row(row)
+    return 0
+
+
+def print_row(cells):
+    """A line of a table in Markdown."""
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def print_costs() -> int:
+    """What the presets cost at each width, which weights have no part in."""
+    import numpy as np
+
+    from experiments import landscapes_edge_clade, landscapes_edge_spade
+    from experiments.assemble import make_generator
+    from pipelines.landscapes.classes import CLASS_NAMES, PALETTE
+    from pipelines.schema import LabelSet
+    from spade_tf.export.edge_form import edge_form
+    from spade_tf.export.litert import edge_functions
+    from spade_tf.export.litert_model import LiteRTModel
+
+    labels = LabelSet(tuple(CLASS_NAMES), tuple(PALETTE), False, True)
+    columns = ("preset", "filters", "GMAC", "float16, MiB", "float32 on the CPU, ms")
+    print_row(columns)
+    print_row(["---"] * len(columns))
+    for preset in (landscapes_edge_clade, landscapes_edge_spade):
+        for filters in (16, 32):
+            config = preset.get_config()
+            config.generator.filters = filters
+            generator = make_generator(config, labels)
+            function, _ = edge_functions(edge_form(generator))
+            model = LiteRTModel(function.convert("float32"))
+            height, width = generator.image_size
+            inputs = {
+                "semantics": np.zeros((1, height, width, generator.semantic_channels), "float32"),
+                "z": np.zeros((1, generator.z_dim), "float32"),
+            }
+            print_row(
+                (
+                    config.name,
+                    str(filters),
+                    f"{model.operations().multiply_adds / 1e9:.2f}",
+                    f"{len(function.convert('float16')) / 2**20:.2f}",
+                    f"{model.milliseconds(inputs):.0f}",
+                )
+            )
+    return 0
+
+
+def draw(workdir, data_dir, path) -> int:
+    """Label maps, and what Keras and the variants make of them."""
+    import numpy as np
+
+    from experiments.assemble import load_workdir
+    from experiments.export_litert import NUM_CALIBRATION_LAYOUTS, read_layouts
+    from spade_tf.export.edge_form import edge_form, float32_copy
+    from spade_tf.export.litert import edge_functions, edge_inputs
+    from spade_tf.export.litert_model import LiteRTModel
+    from spade_tf.training.pictures import colorize, grid, to_uint8, write_png
+
+    loaded = load_workdir(workdir)
+    layouts, _ = read_layouts(loaded, "val", 4, data_dir)
+    calibration, _ = read_layouts(loaded, "train", NUM_CALIBRATION_LAYOUTS, data_dir)
+    reference = float32_copy(loaded.generator)
+    function, _ = edge_functions(edge_form(loaded.generator))
+    representative = [
+        {name: example[name] for name in function.inputs}
+        for example in edge_inputs(reference, calibration, 1)
+    ]
+    models = [LiteRTModel(function.convert(name, representative)) for name in ("float16", "int8")]
+    table = []
+    for layout, inputs in zip(layouts, edge_inputs(reference, layouts), strict=True):
+        expected = reference(layout, z=inputs.get("z"), training=False).numpy()
+        pictures = [expected, *(model(**inputs)["image"] for model in models)]
+        label = colorize(np.asarray(layout["label"])[0], loaded.labels.palette)
+        table.append([label, *(to_uint8(picture[0]) for picture in pictures)])
+    write_png(path, grid(table))
     return 0
 
 

@@ -35,6 +35,8 @@ def fails(capsys, *arguments):
         (["serve", "--model=nowhere", "--port=0"], "port"),
         (["generate", "--model=nowhere"], "nowhere"),
         (["export", "--model=nowhere", "--output_dir=x"], "nowhere"),
+        (["export", "--model=nowhere", "--output_dir=x", "--format=litert"], "nowhere"),
+        (["export", "--model=x", "--output_dir=x", "--format=litert,onnx"], "saved_model, litert"),
         (["prepare", "--source_dir=nowhere", "--num_classes=3"], "nowhere"),
         (["prepare", "--dataset=coc"], "coc"),
     ],

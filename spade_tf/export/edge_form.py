@@ -51,17 +51,17 @@ def edge_form(generator: keras.Model, *, one_hot: bool = True) -> keras.Model:
     return copy
 
 
-def float32_copy(generator: keras.Model) -> keras.Model:
-    """The same generator with weights of its own, in float32, without look-ups of neighbourhoods.
+def float32_copy(network: keras.Model) -> keras.Model:
+    """The same network with weights of its own, in float32, without look-ups of neighbourhoods.
 
     Args:
-        generator: a `SPADEGenerator` or `Pix2PixHDGenerator`.
+        network: a `SPADEGenerator`, `Pix2PixHDGenerator` or `ConvEncoder`.
     """
-    config = {**generator.get_config(), "dtype": "float32"}
+    config = {**network.get_config(), "dtype": "float32"}
     if "modulation" in config:
         config["modulation"] = "dense"
-    copy = type(generator).from_config(config)
-    copy.set_weights(generator.get_weights())
+    copy = type(network).from_config(config)
+    copy.set_weights(network.get_weights())
     return copy
 
 

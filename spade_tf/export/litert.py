@@ -248,17 +248,24 @@ def _generator_models(generator, layouts, calibration_layouts, variants, one_hot
     return models
 
 
-def _encoder_models(encoder, photographs, variants, on_model):
-    config = {**encoder.get_config(), "dtype": "float32"}
-    copy = type(encoder).from_config(config)
-    copy.set_weights(encoder.get_weights())
-    function = EdgeFunction(
+def encoder_function(encoder: keras.Model) -> EdgeFunction:
+    """An encoder as called with a photograph, for the mean of its style.
+
+    Args:
+        encoder: a `ConvEncoder`.
+    """
+    copy = float32_copy(encoder)
+    return EdgeFunction(
         copy,
         lambda image: {"z": copy(image, training=False)[0]},
         {"image": tf.TensorSpec((1, *copy.image_size, 3), tf.float32)},
     )
+
+
+def _encoder_models(encoder, photographs, variants, on_model):
+    function = encoder_function(encoder)
     inputs = [{"image": np.asarray(photograph, "float32")} for photograph in photographs]
-    expected = np.concatenate([copy(x["image"], training=False)[0].numpy() for x in inputs])
+    expected = np.concatenate([function.call(**example)["z"].numpy() for example in inputs])
     # Styles have no bounds of their own: their spread stands for it.
     peak = float(np.ptp(expected)) or 1.0
     models = {}

@@ -15,7 +15,7 @@ from spade_tf.export.errors import ExportError
 
 # What the GPU delegate (ML Drift) took in these networks, up to four dimensions, each seen to run
 # fully accelerated and to give what Keras gives: see tests/gpu_delegate.py. DEQUANTIZE is of
-# float16 weights; QUANTIZE of int8 models.
+# float16 weights. Seen to be refused: the TILE of group normalisation.
 GPU_SAFE_OPS = frozenset(
     {
         "ADD",
@@ -28,8 +28,6 @@ GPU_SAFE_OPS = frozenset(
         "MIRROR_PAD",
         "MUL",
         "PAD",
-        "PADV2",
-        "QUANTIZE",
         "RESHAPE",
         "RESIZE_NEAREST_NEIGHBOR",
         "RSQRT",

@@ -2,14 +2,19 @@ import json
 
 import numpy as np
 import pytest
-from edge_networks import GENERATORS, make_generator, make_layouts
+from edge_networks import (
+    GENERATORS,
+    make_encoder,
+    make_generator,
+    make_layouts,
+    make_photographs,
+)
 
 from spade_tf.export import litert
 from spade_tf.export.edge_form import edge_form
 from spade_tf.export.errors import ExportError
 from spade_tf.export.litert import edge_functions, edge_inputs, export_litert
 from spade_tf.export.litert_model import GPU_SAFE_OPS, LiteRTModel
-from spade_tf.networks.encoder import ConvEncoder
 
 FLOATS = ("float32", "float16")
 
@@ -21,8 +26,8 @@ def generator():
 
 @pytest.fixture(scope="module")
 def exported(generator, tmp_path_factory):
-    encoder = ConvEncoder(z_dim=8, filters=2, image_size=(32, 64), num_layers=3)
-    photographs = [np.random.default_rng(0).uniform(-1, 1, (1, 32, 64, 3)).astype("float32")]
+    encoder = make_encoder()
+    photographs = [inputs["image"] for inputs in make_photographs(encoder, 2)]
     return export_litert(
         generator,
         tmp_path_factory.mktemp("models"),
