@@ -10,7 +10,9 @@ from spade_tf.export.saved_model import export_saved_model
 from spade_tf.networks.fused import FusedGenerator
 
 
-@pytest.mark.parametrize("name", ["spade", "clade", "pix2pixhd"])
+@pytest.mark.parametrize(
+    "name", ["spade", "pix2pixhd", pytest.param("clade", marks=pytest.mark.slow)]
+)
 def test_every_generator_makes_the_pictures_of_keras(name, tmp_path):
     generator = getattr(served_networks, name)()
     version = export_saved_model(generator, tmp_path / name)
