@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 from spade_tf.layers.normalization import BatchNorm
 from spade_tf.networks.encoder import ConvEncoder
@@ -60,6 +61,11 @@ GENERATORS = {
         },
     ),
 }
+
+
+# What the edge presets are made of, and the other architecture; more of the same takes a minute.
+QUICK = ("spade_with_edges_and_style", "spade_instance_norm", "clade", "pix2pixhd_spade")
+ALL = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in GENERATORS]
 
 
 def make_generator(name, seed=0, **more):

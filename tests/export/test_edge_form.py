@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from edge_networks import GENERATORS, make_generator, make_layouts
+from edge_networks import ALL, make_generator, make_layouts
 
 from spade_tf.export.edge_form import edge_form, float32_copy, with_constants
 from spade_tf.layers.normalization import BatchNorm
@@ -11,7 +11,7 @@ def picture(generator, layout, z):
     return generator(layout, z=z, training=False).numpy()
 
 
-@pytest.mark.parametrize("name", list(GENERATORS))
+@pytest.mark.parametrize("name", ALL)
 def test_folding_changes_no_picture(name):
     generator = make_generator(name)
     before = [weight.numpy() for weight in generator.variables]

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 from edge_networks import (
-    GENERATORS,
+    ALL,
     make_encoder,
     make_generator,
     make_layouts,
@@ -41,7 +41,7 @@ def exported(generator, tmp_path_factory):
     )
 
 
-@pytest.mark.parametrize("name", list(GENERATORS))
+@pytest.mark.parametrize("name", ALL)
 def test_keras_equals_litert(name):
     generator = make_generator(name)
     layouts = make_layouts(generator, 2)
@@ -57,7 +57,7 @@ def test_keras_equals_litert(name):
     assert all(tensor["shape"][0] == 1 for tensor in model.describe()["inputs"])
 
 
-@pytest.mark.parametrize("name", ["spade_with_edges_and_style", "clade", "conditional_batch"])
+@pytest.mark.parametrize("name", ["spade_with_edges_and_style", "clade"])
 def test_label_ids_give_what_maps_give(name):
     generator = make_generator(name)
     layouts = make_layouts(generator, 1)
