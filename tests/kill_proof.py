@@ -37,6 +37,13 @@ def last_step(workdir: Path, since: float) -> int:
     return int(found[-1]) if found else 0
 
 
+def newest_checkpoint(workdir: Path, since: float = 0.0) -> int:
+    """The step of the newest checkpoint that counts; 0 for none."""
+    path = workdir / "checkpoints" / "checkpoint"
+    text = path.read_text() if path.exists() else ""
+    return max((int(number) for number in re.findall(r"step-(\d+)", text)), default=0)
+
+
 def prove(
     data_dir: Path, workdir: Path, kills: int, seed: int, seconds: float
 ) -> dict[str, object]:
@@ -48,10 +55,11 @@ def prove(
         started = time.time()
         with log.open("w") as stderr:
             process = subprocess.Popen(command(data_dir, workdir, 1_000_000), stderr=stderr)
-        # A third of them anywhere, start-up included; the others as it trains.
+        # A third of them anywhere, start-up included; a third as it trains, and a third once a
+        # checkpoint is there, so that the run gets on.
         if kill % 3:
-            # A step beyond the last checkpoint: it trains, and not just traces its step.
-            while last_step(workdir, since=started) <= saved:
+            reached = newest_checkpoint if kill % 3 == 2 else last_step
+            while reached(workdir, since=started) <= saved:
                 assert process.poll() is None, log.read_text()
                 time.sleep(0.05)
             time.sleep(draw.uniform(0, seconds))
@@ -64,11 +72,9 @@ def prove(
         early += told is None
         if told:
             assert int(told[1]) >= saved, (told[1], saved)
-        listed = (workdir / "checkpoints" / "checkpoint").exists()
-        text = (workdir / "checkpoints" / "checkpoint").read_text() if listed else ""
-        numbers = [int(number) for number in re.findall(r"step-(\d+)", text)]
-        assert max(numbers, default=0) >= saved
-        saved = max(numbers, default=0)
+        newest = newest_checkpoint(workdir)
+        assert newest >= saved
+        saved = newest
         print(f"kill {kill + 1}: saved step {saved}", file=sys.stderr, flush=True)
     steps = saved + 3
     last = subprocess.run(
