@@ -46,9 +46,6 @@ def split(whole: Part, count: int) -> Iterator[Part]:
         ValueError: if the batch cannot be divided.
     """
     batch_size = whole.image.shape[0]
-    if count == 1:
-        yield whole
-        return
     if batch_size is None or batch_size % count:
         raise ValueError(
             f"accumulation_steps must divide the batch of a device: received {count} for "
@@ -84,7 +81,7 @@ def accumulate(gradients_of: GradientsOf, whole: Part, count: int) -> tuple[Loss
     if alone and not tf.executing_eagerly():
         # Traced twice in all, whatever the number of parts: their graphs, one by one, would take
         # more memory than the activations. Replicas cannot meet within a function.
-        first, others = _Function(gradients_of), _Function(gradients_of)
+        first, others = (_Function(gradients_of, whole.semantics) for _ in range(2))
     losses: Losses = {}
     sums: Gradients = []
     for index, part in enumerate(split(whole, count)):
@@ -102,10 +99,16 @@ def accumulate(gradients_of: GradientsOf, whole: Part, count: int) -> tuple[Loss
 
 
 class _Function:
-    """`gradients_of` as a function of TensorFlow's that keeps a graph of its own."""
+    """`gradients_of` as a function of TensorFlow's that keeps a graph of its own.
 
-    def __init__(self, gradients_of: GradientsOf):
+    Args:
+        gradients_of: as of `accumulate`.
+        semantics: of the whole batch, whose parts it is called with.
+    """
+
+    def __init__(self, gradients_of: GradientsOf, semantics: Semantics):
         self._gradients_of = gradients_of
+        self._num_labels, self._dtype = semantics.num_labels, semantics.dtype
         self._present: Sequence[bool] = ()
         self._function = tf.function(
             self._trace, autograph=False, experimental_attributes={"_noinline": True}
@@ -113,7 +116,6 @@ class _Function:
 
     def __call__(self, part: Part) -> tuple[Losses, Gradients]:
         semantics = part.semantics
-        self._num_labels, self._dtype = semantics.num_labels, semantics.dtype
         named = {"label": semantics.label, "edges": semantics.edges, "noise": part.noise}
         if semantics.label is None:
             named["dense"] = semantics.dense
