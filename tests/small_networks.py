@@ -100,3 +100,8 @@ def small_batch(size=4, seed=0):
 def values(variables):
     """As arrays."""
     return [variable.numpy() for variable in variables]
+
+
+def same(before, after):
+    """Which arrays are equal, bit by bit."""
+    return [np.array_equal(a, b) for a, b in zip(before, after, strict=True)]

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_networks import same, values
 
 from spade_tf.networks.discriminator import MultiscaleDiscriminator
 from spade_tf.networks.encoder import ConvEncoder
@@ -66,14 +67,6 @@ def make(teacher=None, with_encoder=True, dtype=None, optimizer=None, average=Fa
     optimizer = optimizer or (lambda: adam(1e-2))
     model.compile(optimizer(), optimizer())
     return model
-
-
-def values(variables):
-    return [variable.numpy() for variable in variables]
-
-
-def same(before, after):
-    return [np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
 
 
 @pytest.fixture(scope="module")

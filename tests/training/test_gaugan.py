@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_networks import same, values
 
 from spade_tf.layers.semantics import Semantics
 from spade_tf.losses.adversarial import LeastSquaresLoss
@@ -41,14 +42,6 @@ def make(with_encoder=True, z_dim=6, dtype=None, optimizer=None, **kwargs):
     optimizer = optimizer or (lambda: adam(1e-2))
     model.compile(optimizer(), optimizer())
     return model
-
-
-def values(variables):
-    return [variable.numpy() for variable in variables]
-
-
-def same(before, after):
-    return [np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
 
 
 @pytest.fixture(scope="module")
