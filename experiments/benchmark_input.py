@@ -93,6 +93,10 @@ def benchmark_input(
         .prefetch(tf.data.AUTOTUNE)
         .take(num_batches)
     )
+    # As `make_dataset` has it: otherwise the end of a round may wait for a thread that sleeps.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    photographs = photographs.with_options(options)
     loop = _pillow_loop(records, load_size, crop_size, batch_size)
     kinds: dict[str, Callable[[], Iterable[Any]]] = {
         "pipeline": lambda: batches,

@@ -170,6 +170,9 @@ def make_dataset(
     dataset = dataset.batch(share, drop_remainder=training).prefetch(tf.data.AUTOTUNE)
     options = tf.data.Options()
     options.deterministic = True
+    # Its thread can miss the end of the stream and hold it up until its next turn, up to a minute
+    # later. Without it, AUTOTUNE is as many calls as there are processors.
+    options.autotune.enabled = False
     # Examples run beside one another already; operations that split up as well get in their way.
     options.threading.max_intra_op_parallelism = 1
     # One stream for all is shared out by rows of the batches; streams of workers are their shares
@@ -307,8 +310,7 @@ def _preprocess(
 def _decode(key: str, encoded: tf.Tensor, dtype: tf.DType, channels: int) -> tf.Tensor:
     if key == "image":
         # This one reads PNG as well. The accurate transform is what other libraries default to.
-        image = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
-        return tf.cast(image, tf.float32)
+        return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
     if key == "condition":
         condition = tf.io.decode_png(encoded, channels=channels, dtype=dtype)
         return tf.cast(condition, tf.float32) / float(dtype.max)

@@ -1,17 +1,19 @@
 """Antialiased scaling of images as two products with banded matrices.
 
-What `tf.image.resize(..., antialias=True)` computes, in about half the time on a processor.
+What `tf.image.resize(..., antialias=True)` computes, in less time on a processor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
 
-# Output rows that are computed in one product. They share their input rows for the most part.
+# Outputs that are computed in one product. They share their inputs for the most part.
 _BLOCK = 16
+# Products where the number of outputs is not known when the graph is made.
+_BLOCKS = 16
 
 Kernel = Callable[[tf.Tensor], tf.Tensor]
 
@@ -54,7 +56,7 @@ def scale(
     1/2) s| / max(s, 1))` and `s` the input size over the output size.
 
     Args:
-        image: float32 `[H, W, C]`.
+        image: `[H, W, C]`, of any number type.
         height: of the output, in pixels.
         width: of the output, in pixels.
         kernel: `cubic` or `linear`.
@@ -69,13 +71,36 @@ def scale(
     left, num_columns = columns or (0, width)
     channels = image.shape[-1]
     source = tf.shape(image)
-    x = _along_rows(tf.reshape(image, [source[0], -1]), height, kernel, top, num_rows)
-    x = tf.transpose(tf.reshape(x, [num_rows, source[1], channels]), [1, 0, 2])
-    x = _along_rows(tf.reshape(x, [source[1], -1]), width, kernel, left, num_columns)
+
+    down = _Bands(source[0], height, kernel, top + tf.range(num_rows), num_rows)
+    lines = tf.reshape(image, [source[0], -1])
+    x = tf.concat(
+        [
+            tf.linalg.matmul(weights, tf.cast(lines[first : first + down.span], tf.float32))
+            for first, weights in down
+        ],
+        axis=0,
+    )
+
+    taken = tf.range(num_columns)
     if mirror is not None:
-        # Whole rows change places here: far cheaper than to reverse the columns of the result.
-        x = tf.gather(x, mirrored(tf.range(num_columns), mirror))
-    return tf.transpose(tf.reshape(x, [num_columns, num_rows, channels]), [1, 0, 2])
+        taken = mirrored(taken, mirror)
+    across = _Bands(source[1], width, kernel, left + taken, num_columns)
+    # Channels take part in the product, each with itself alone: three times the multiplications,
+    # but to move the pixels of a row apart and together again would take longer than they do.
+    x = tf.concat(
+        [
+            tf.linalg.matmul(
+                x[:, channels * first : channels * (first + across.span)],
+                weights,
+                transpose_b=True,
+            )
+            for first, weights in across.per_channel(channels)
+        ],
+        axis=1,
+    )
+    x = tf.reshape(x, [down.num_outputs, across.num_outputs, channels])
+    return x[:num_rows, :num_columns]
 
 
 def mirrored(indices: tf.Tensor, mirror: tf.Tensor) -> tf.Tensor:
@@ -83,23 +108,55 @@ def mirrored(indices: tf.Tensor, mirror: tf.Tensor) -> tf.Tensor:
     return tf.where(mirror, tf.reverse(indices, [0]), indices)
 
 
-def _along_rows(
-    x: tf.Tensor, size: Length, kernel: Kernel, start: Length, count: Length
-) -> tf.Tensor:
-    source = tf.shape(x)[0]
-    # In double precision, or positions far from the corner would lose the digits that count.
-    factor = tf.cast(source, tf.float64) / tf.cast(size, tf.float64)
-    stretch = tf.maximum(factor, 1.0)
-    radius = _RADII[kernel] * stretch
-    num_blocks = -(-count // _BLOCK)
-    centers = (tf.cast(start + tf.range(num_blocks * _BLOCK), tf.float64) + 0.5) * factor
-    centers = tf.reshape(centers, [num_blocks, _BLOCK, 1])
-    first = tf.cast(tf.floor(centers[:, 0, 0] - radius), tf.int32)
-    span = tf.cast(tf.math.ceil((_BLOCK - 1) * factor + 2.0 * radius), tf.int32) + 1
-    taken = first[:, None] + tf.range(span)
-    distance = tf.abs(tf.cast(taken, tf.float64)[:, None, :] + 0.5 - centers) / stretch
-    inside = tf.logical_and(taken >= 0, taken < source)[:, None, :]
-    weights = tf.where(inside, kernel(tf.cast(distance, tf.float32)), 0.0)
-    weights = tf.math.divide_no_nan(weights, tf.reduce_sum(weights, axis=-1, keepdims=True))
-    blocks = tf.linalg.matmul(weights, tf.gather(x, tf.clip_by_value(taken, 0, source - 1)))
-    return tf.reshape(blocks, [num_blocks * _BLOCK, -1])[:count]
+class _Bands:
+    """The weights of one axis, in blocks of outputs that share a window of inputs.
+
+    Iterates over pairs of the first input of a window and weights `[outputs, inputs]`.
+
+    Args:
+        source: number of inputs.
+        size: number of outputs that they would be scaled to.
+        kernel: `cubic` or `linear`.
+        positions: int32 `[count]`, which of these outputs are wanted, in steps of 1 or -1.
+        count: their number.
+    """
+
+    def __init__(
+        self, source: tf.Tensor, size: Length, kernel: Kernel, positions: tf.Tensor, count: Length
+    ) -> None:
+        # Operations in a graph cannot be as many as a tensor says.
+        num_blocks = -(-count // _BLOCK) if isinstance(count, int) else _BLOCKS
+        block = -(-count // num_blocks)
+        self.num_outputs = num_blocks * block
+        places = tf.minimum(tf.range(self.num_outputs), count - 1)
+        # In double precision, or positions far from the corner would lose the digits that count.
+        factor = tf.cast(source, tf.float64) / tf.cast(size, tf.float64)
+        stretch = tf.maximum(factor, 1.0)
+        radius = _RADII[kernel] * stretch
+        centers = (tf.cast(tf.gather(positions, places), tf.float64) + 0.5) * factor
+        centers = tf.reshape(centers, [num_blocks, block])
+        span = (
+            tf.cast(tf.math.ceil(factor * tf.cast(block - 1, tf.float64) + 2.0 * radius), tf.int32)
+            + 1
+        )
+        self.span = tf.minimum(span, source)
+        first = tf.cast(tf.floor(tf.reduce_min(centers, axis=1) - radius), tf.int32)
+        first = tf.clip_by_value(first, 0, source - self.span)
+        inputs = tf.cast(first[:, None] + tf.range(self.span), tf.float64) + 0.5
+        distance = tf.abs(inputs[:, None, :] - centers[:, :, None]) / stretch
+        weights = kernel(tf.cast(distance, tf.float32))
+        weights /= tf.reduce_sum(weights, axis=-1, keepdims=True)
+        self._first, self._weights = first, weights
+
+    def __iter__(self) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+        for block in range(self._weights.shape[0]):
+            yield self._first[block], self._weights[block]
+
+    def per_channel(self, channels: int) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+        """Iterates over the Kronecker products of the weights and the identity: `[n C, k C]`."""
+        apart = tf.tile(tf.eye(channels), [1, self.span])
+        products = tf.repeat(self._weights, channels, axis=2)[:, :, None, :] * apart
+        shape = tf.shape(products)
+        products = tf.reshape(products, [-1, shape[1] * channels, shape[3]])
+        for block in range(self._weights.shape[0]):
+            yield self._first[block], products[block]

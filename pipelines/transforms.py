@@ -185,15 +185,30 @@ def _scaled(
     example["image"] = tf.clip_by_value(scale(example["image"], resampling.cubic), 0.0, 255.0)
     if "condition" in example:
         example["condition"] = scale(example["condition"], resampling.linear)
-    for key in _id_keys(example):
-        source = tf.shape(example[key])
+    keys = _id_keys(example)
+    if keys:
+        source = tf.shape(example[keys[0]])
         from_rows = (top + tf.range(num_rows)) * source[0] // height
         from_columns = (left + tf.range(num_columns)) * source[1] // width
         if mirror is not None:
             from_columns = resampling.mirrored(from_columns, mirror)
-        ids = tf.gather(tf.gather(example[key], from_rows, axis=0), from_columns, axis=1)
-        example[key] = tf.ensure_shape(ids, static)
+        maps = [tf.gather(example[key], from_rows) for key in keys]
+        for key, ids in zip(keys, _taken_columns(maps, from_columns), strict=True):
+            example[key] = tf.ensure_shape(ids, static)
     return example
+
+
+def _taken_columns(maps: list[tf.Tensor], columns: tf.Tensor) -> list[tf.Tensor]:
+    """Picks columns of maps of ids; two of 16 bits at most go as one of 32, in half the time."""
+    if len(maps) != 2 or any(ids.dtype not in (tf.uint8, tf.uint16) for ids in maps):
+        return [tf.gather(ids, columns, axis=1) for ids in maps]
+    low, high = (tf.cast(ids, tf.uint32) for ids in maps)
+    both = tf.bitwise.bitwise_or(low, tf.bitwise.left_shift(high, tf.constant(16, tf.uint32)))
+    both = tf.gather(both, columns, axis=1)
+    # Narrower types keep the low bits.
+    low = tf.cast(both, tf.uint16)
+    high = tf.bitwise.right_shift(both, tf.constant(16, tf.uint32))
+    return [tf.cast(ids, origin.dtype) for ids, origin in zip((low, high), maps, strict=True)]
 
 
 def _crop_position(example: Example, room: tf.Tensor | tuple[int, int]) -> list[tf.Tensor]:
