@@ -2,8 +2,12 @@
 
 Two models of the built-in landscapes start from the same weights and are trained on the same
 batches, by turns, so that whatever else the machine does is in the times of both. Writes a line per
-step with the losses and seconds of both, and at last the summary. With `--plot=FILE.png` (needs
-matplotlib) it draws the losses, averaged over 25 steps.
+step with the losses and seconds of both, and at last the summary.
+
+GANs are chaotic: two trainings in float32 that differ by rounding alone go apart, too. `--twin`
+adds such a one to the lines of an earlier run, in float32 from weights changed by a millionth: how
+far it strays is what half precision is to be judged by. With `--plot=FILE.png` (needs matplotlib)
+the losses are drawn, averaged over 50 steps.
 """
 
 import argparse
@@ -12,17 +16,20 @@ import os
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 PRECISIONS = ("float32", "mixed_bfloat16")
-WINDOW = 25
+TWIN = "float32 twin"
+OTHERS = ("mixed_bfloat16", TWIN)
+WINDOW = 50
 
 
-def run(data_dir: Path, steps: int, output: Path) -> None:
-    """Trains both and writes the lines."""
+def train(data_dir: Path, size: int, names: Sequence[str], lines: list[dict], output: Path) -> None:
+    """Trains by turns for as many steps as there are lines, and writes the lines, completed."""
     import tensorflow as tf
 
     from experiments.assemble import make_batches, make_gaugan
@@ -30,40 +37,56 @@ def run(data_dir: Path, steps: int, output: Path) -> None:
     from pipelines.prepare import label_set, open_dataset
 
     config = get_config()
+    config.data.load_height = config.data.load_width = size
+    config.data.height = config.data.width = size
     builder = open_dataset("landscapes", data_dir)
     functions = {}
-    for precision in PRECISIONS:
-        config.train.precision = precision
+    for name in names:
+        config.train.precision = "float32" if name == TWIN else name
         model = make_gaugan(config, label_set(builder))
-        functions[precision] = tf.function(model.train_step, autograph=False)
+        if name == TWIN:
+            for variable in model.trainable_variables:
+                variable.assign(variable * (1.0 + 1e-6))
+        functions[name] = tf.function(model.train_step, autograph=False)
     batches = make_batches(config, builder, "train", training=True, batch_size=4)
-    with output.open("w") as file:
-        for step, batch in enumerate(batches.take(steps), 1):
-            line: dict[str, object] = {"step": step}
-            for precision in PRECISIONS if step % 2 else reversed(PRECISIONS):
+    partial = output.with_suffix(".part")
+    with partial.open("w") as file:
+        for line, batch in zip(lines, batches, strict=False):
+            for name in names if line["step"] % 2 else reversed(names):
                 start = time.perf_counter()
-                losses = functions[precision](batch)
-                values = {name: float(loss) for name, loss in losses.items()}
-                line[precision] = {"seconds": time.perf_counter() - start} | values
+                losses = functions[name](batch)
+                values = {key: float(loss) for key, loss in losses.items()}
+                line[name] = {"seconds": time.perf_counter() - start} | values
             file.write(json.dumps(line) + "\n")
             file.flush()
+    partial.replace(output)
 
 
 def summary(lines: list[dict]) -> dict[str, object]:
     """The ratio of step times, and how far the averaged losses are apart."""
-    names = [name for name in lines[0]["float32"] if name != "seconds"]
+    losses = [name for name in lines[0]["float32"] if name != "seconds"]
     ratios = [line["mixed_bfloat16"]["seconds"] / line["float32"]["seconds"] for line in lines[5:]]
-    apart = {}
-    for name in names:
-        one, other = (averages(lines, precision, name) for precision in PRECISIONS)
-        apart[name] = max(
-            abs(a - b) / (abs(a) + abs(b)) * 2 for a, b in zip(one, other, strict=True)
-        )
-    return {
+    result: dict[str, object] = {
         "steps": len(lines),
         "bfloat16 / float32 seconds of a step, median": statistics.median(ratios),
-        "largest relative difference of averages over 25 steps": apart,
     }
+    for other in OTHERS:
+        if other in lines[0]:
+            result[f"largest difference of averages over {WINDOW} steps, {other}"] = {
+                loss: max(
+                    abs(a - b)
+                    for a, b in zip(
+                        averages(lines, "float32", loss), averages(lines, other, loss), strict=True
+                    )
+                )
+                for loss in losses
+            }
+    return result
+
+
+def read(path: Path) -> list[dict]:
+    """The lines of a file."""
+    return [json.loads(line) for line in path.open()]
 
 
 def averages(lines: list[dict], precision: str, name: str) -> list[float]:
@@ -85,14 +108,16 @@ def plot(lines: list[dict], path: Path) -> None:
     names = [name for name in lines[0]["float32"] if name != "seconds"]
     figure, axes = pyplot.subplots(1, len(names), figsize=(3.1 * len(names), 2.8))
     for axis, name in zip(axes, names, strict=True):
-        for precision, style in zip(PRECISIONS, ("-", "--"), strict=True):
-            values = averages(lines, precision, name)
-            steps = [WINDOW * (index + 1) for index in range(len(values))]
-            axis.plot(steps, values, style, label=precision.removeprefix("mixed_"))
+        for precision, style in zip(("float32", *OTHERS), ("-", "--", ":"), strict=True):
+            if precision in lines[0]:
+                values = averages(lines, precision, name)
+                steps = [WINDOW * (index + 1) for index in range(len(values))]
+                axis.plot(steps, values, style, label=precision.removeprefix("mixed_"))
         axis.set_title(name, fontsize=9)
         axis.set_xlabel("step", fontsize=8)
         axis.tick_params(labelsize=8)
-        axis.set_ylim(bottom=0)
+        low, high = axis.get_ylim()
+        axis.set_ylim(min(low, 0.0), high)
     axes[0].legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(path, dpi=100)
@@ -103,11 +128,16 @@ if __name__ == "__main__":
     parser.add_argument("--data_dir", type=Path, help="of prepared landscapes; none: plot alone")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--size", type=int, default=128, help="of the pictures")
+    parser.add_argument("--twin", action="store_true", help="add one to the lines of --output")
     parser.add_argument("--plot", type=Path)
     arguments = parser.parse_args()
     if arguments.data_dir:
-        run(arguments.data_dir, arguments.steps, arguments.output)
-    read = [json.loads(line) for line in arguments.output.open()]
-    print(json.dumps(summary(read), indent=1))
+        if arguments.twin:
+            names, lines = (TWIN,), read(arguments.output)
+        else:
+            names, lines = PRECISIONS, [{"step": step + 1} for step in range(arguments.steps)]
+        train(arguments.data_dir, arguments.size, names, lines, arguments.output)
+    print(json.dumps(summary(read(arguments.output)), indent=1))
     if arguments.plot:
-        plot(read, arguments.plot)
+        plot(read(arguments.output), arguments.plot)
