@@ -27,6 +27,7 @@ class Neighbourhoods(NamedTuple):
         second_count: int32 scalar, n2, distinct windows of the second level.
         second_rows: int32 `[m2]`, tap `t` of window `i` of the first level, as `t * n1 + i`.
         second_segments: int32 `[m2]`, ascending, in `[0, n2)`.
+        second_rows_by_window: int32 `[m2]`, as `second_rows`, but as `i * k * k + t`.
     """
 
     ids: tf.Tensor
@@ -36,6 +37,7 @@ class Neighbourhoods(NamedTuple):
     second_count: tf.Tensor
     second_rows: tf.Tensor
     second_segments: tf.Tensor
+    second_rows_by_window: tf.Tensor
 
     @classmethod
     def of(
@@ -71,12 +73,14 @@ class Neighbourhoods(NamedTuple):
         if edges is not None:
             rows = tf.concat([rows, tf.zeros_like(rows) + channels * taps + num_labels], 1)
             valid = tf.concat([valid, edge], 1)
+        exists = second_windows < count
         return cls(
             ids,
             count,
             *_segments(rows, valid),
             tf.shape(second_windows)[0],
-            *_segments(taps * count + second_windows, second_windows < count),
+            *_segments(taps * count + second_windows, exists),
+            tf.boolean_mask(second_windows * kernel_size**2 + taps, exists),
         )
 
     @property

@@ -19,6 +19,10 @@ from spade_tf.networks.generator import check_label_size, draw_style, upsample
 # 8x8 and 16x16 with 1024 channels, not at 32x32.
 _SMALL_MAP = 256
 
+# Pixels, of all maps of a batch, up to which modulation is looked up however diverse they are: the
+# product of matrices that it takes then is no larger than the convolution would be, and faster.
+_FEW_PIXELS = 1024
+
 
 class FusedSPADE(tf.Module):
     """Batch normalisation, SPADE and leaky ReLU as one look-up and one multiply-add.
@@ -52,7 +56,10 @@ class FusedSPADE(tf.Module):
         shift, shift_bias = beta - mean * scale, beta_bias - mean * scale_bias
         self.hidden_kernel = _constant(_array(layer.shared.kernel), dtype)
         self.hidden_bias = _constant(_array(layer.shared.bias), dtype)
-        self.kernel = _constant(np.concatenate([scale, shift], -1), dtype)
+        # As one matrix, from hidden features to what they add at each tap.
+        kernel = np.concatenate([scale, shift], -1)
+        kernel = np.moveaxis(kernel, 2, 0)
+        self.kernel = _constant(kernel.reshape(len(kernel), -1), dtype)
         self.bias = _constant(np.concatenate([scale_bias, shift_bias], -1), dtype)
 
     def __call__(
@@ -86,6 +93,8 @@ class FusedSPADE(tf.Module):
         if prefers is False:
             return convolve()
         neighbourhoods = semantics.neighbourhoods(self.kernel_size)
+        if prefers is not True:
+            prefers |= tf.size(neighbourhoods.ids) <= _FEW_PIXELS
         return look_up() if prefers is True else tf.cond(prefers, look_up, convolve)
 
     def tables(self, neighbourhoods: Neighbourhoods) -> tuple[tf.Tensor, tf.Tensor]:
@@ -94,8 +103,6 @@ class FusedSPADE(tf.Module):
         Compiled by XLA, the loop that looks them up adds biases, and tables have rows to spare.
         """
         hidden_kernel = tf.convert_to_tensor(self.hidden_kernel)
-        kernel = tf.convert_to_tensor(self.kernel)
-        taps, filters = kernel.shape[0] * kernel.shape[1], kernel.shape[3]
         hidden = sum_rows(
             tf.reshape(hidden_kernel, [-1, hidden_kernel.shape[3]]),
             neighbourhoods.rows,
@@ -103,16 +110,15 @@ class FusedSPADE(tf.Module):
             neighbourhoods.count,
         )
         hidden = tf.nn.relu(hidden + self.hidden_bias)
-        products = tf.matmul(hidden, tf.reshape(kernel, [taps, -1, filters]))
         # Each row is one of scale and one of shift: adding them up apart saves splitting sums.
-        products = tf.reshape(products, [-1, filters // 2])
+        products = tf.reshape(tf.matmul(hidden, self.kernel), [-1, self.bias.shape[0] // 2])
         count = neighbourhoods.second_count
         if self.jit_compile:
             count = _rounded(count)
         scale, shift = (
             sum_rows(
                 products,
-                2 * neighbourhoods.second_rows + place,
+                2 * neighbourhoods.second_rows_by_window + place,
                 neighbourhoods.second_segments,
                 count,
             )
@@ -127,7 +133,10 @@ class FusedSPADE(tf.Module):
         dense = tf.cast(semantics.dense, x.dtype)
         hidden = tf.nn.conv2d(dense, self.hidden_kernel, 1, "SAME")
         hidden = tf.nn.relu(tf.nn.bias_add(hidden, self.hidden_bias))
-        maps = tf.nn.bias_add(tf.nn.conv2d(hidden, self.kernel, 1, "SAME"), self.bias)
+        size = self.kernel_size
+        kernel = tf.reshape(self.kernel, [-1, size, size, self.bias.shape[0]])
+        kernel = tf.transpose(kernel, [1, 2, 0, 3])
+        maps = tf.nn.bias_add(tf.nn.conv2d(hidden, kernel, 1, "SAME"), self.bias)
         scale, shift = tf.split(maps, 2, axis=-1)
         return activate(x * scale + shift, self.slope)
 
