@@ -11,8 +11,8 @@ from spade_tf.layers.semantics import Semantics
 
 FORMS = ("dense", "deduplicated", "auto")
 # With n1 distinct windows per pixel, looking up costs about as much per pixel as n1 + 0.3 times
-# the convolutions to gamma and beta, and the convolution of the label map is saved, as measured.
-_LOOKUP_COST = 0.3
+# the convolutions to gamma and beta, as measured.
+_LARGEST_SHARE = 0.7
 
 
 @keras.saving.register_keras_serializable("spade_tf")
@@ -24,7 +24,8 @@ class SpatialModulation(keras.layers.Layer):
     There are two forms of this, of the same weights and the same result up to rounding. "dense"
     convolves maps. "deduplicated" computes gamma and beta once for each distinct neighbourhood of
     labels, and looks them up: most pixels see what others see too. It needs label ids, and shapes
-    that depend on what is in them, which XLA does not have.
+    that depend on what is in them, which XLA does not have. Where "auto" finds too many distinct
+    neighbourhoods, the hidden features alone are looked up, and convolved.
 
     Args:
         filters: int >= 1, channels of gamma and of beta.
@@ -86,7 +87,7 @@ class SpatialModulation(keras.layers.Layer):
         self.beta.build((None, None, None, self.hidden_filters))
 
     def call(self, *, semantics: Semantics):
-        prefers = prefers_lookup(semantics, self.kernel_size, self.filters, self.form)
+        prefers = prefers_lookup(semantics, self.kernel_size, self.form)
         if prefers is False:
             return self._dense(semantics)
         # Found outside of the branches, so that all layers of this resolution share them.
@@ -96,11 +97,16 @@ class SpatialModulation(keras.layers.Layer):
         return tf.cond(
             prefers,
             lambda: self._deduplicated(neighbourhoods),
-            lambda: self._dense(semantics),
+            lambda: self._half_deduplicated(neighbourhoods),
         )
 
     def _dense(self, semantics):
         hidden = self.shared(tf.cast(semantics.dense, self.compute_dtype))
+        return self.gamma(hidden), self.beta(hidden)
+
+    def _half_deduplicated(self, neighbourhoods):
+        # The convolution of the label map is looked up all the same: sums of few rows.
+        hidden = tf.gather(self._hidden(neighbourhoods), neighbourhoods.first_ids)
         return self.gamma(hidden), self.beta(hidden)
 
     def _deduplicated(self, neighbourhoods):
@@ -115,6 +121,12 @@ class SpatialModulation(keras.layers.Layer):
         Returns:
             `(gamma, beta)`, each `[n2, filters]`, in the compute dtype.
         """
+        hidden = self._hidden(neighbourhoods)
+        return self._table(hidden, self.gamma, neighbourhoods), self._table(
+            hidden, self.beta, neighbourhoods
+        )
+
+    def _hidden(self, neighbourhoods):
         kernel, bias = self._weights(self.shared)
         hidden = sum_rows(
             tf.reshape(kernel, [-1, self.hidden_filters]),
@@ -122,10 +134,7 @@ class SpatialModulation(keras.layers.Layer):
             neighbourhoods.segments,
             neighbourhoods.count,
         )
-        hidden = tf.nn.relu(hidden + bias)
-        return self._table(hidden, self.gamma, neighbourhoods), self._table(
-            hidden, self.beta, neighbourhoods
-        )
+        return tf.nn.relu(hidden + bias)
 
     def _table(self, hidden, conv, neighbourhoods):
         # The convolution is linear: what a window adds at each tap is computed once per window of
@@ -159,15 +168,12 @@ def check_form(form: str) -> None:
         raise ValueError(f"modulation must be one of {', '.join(FORMS)}: received {form!r}")
 
 
-def prefers_lookup(
-    semantics: Semantics, kernel_size: int, filters: int, form: str
-) -> bool | tf.Tensor:
+def prefers_lookup(semantics: Semantics, kernel_size: int, form: str) -> bool | tf.Tensor:
     """Whether gamma and beta are to be looked up rather than convolved.
 
     Args:
         semantics: what they are computed from.
         kernel_size: odd int, of the convolutions.
-        filters: int >= 1, channels of gamma and of beta.
         form: one of `FORMS`.
 
     Returns:
@@ -192,8 +198,7 @@ def prefers_lookup(
     if semantics.is_crop:
         # Convolutions would pad it where the map goes on.
         return True
-    largest_share = 1.0 - _LOOKUP_COST + semantics.channels / (2 * filters)
-    return largest_share >= 1.0 or semantics.neighbourhoods(kernel_size).share <= largest_share
+    return semantics.neighbourhoods(kernel_size).share <= _LARGEST_SHARE
 
 
 def sum_rows(table: tf.Tensor, rows: tf.Tensor, segments: tf.Tensor, count: tf.Tensor) -> tf.Tensor:

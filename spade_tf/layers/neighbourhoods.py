@@ -21,6 +21,7 @@ class Neighbourhoods(NamedTuple):
 
     Attributes:
         ids: int32 `[B, H, W]`, which distinct window of the second level is around each pixel.
+        first_ids: int32 `[B, H, W]`, which of the first level.
         count: int32 scalar, n1, distinct windows of the first level.
         rows: int32 `[m1]`, rows of the first kernel as `[k * k * channels, filters]`.
         segments: int32 `[m1]`, ascending, in `[0, n1)`: the window that each row belongs to.
@@ -31,6 +32,7 @@ class Neighbourhoods(NamedTuple):
     """
 
     ids: tf.Tensor
+    first_ids: tf.Tensor
     count: tf.Tensor
     rows: tf.Tensor
     segments: tf.Tensor
@@ -62,9 +64,9 @@ class Neighbourhoods(NamedTuple):
         else:
             num_symbols *= 2
             symbols += (num_labels + 1) * tf.cast(edges, tf.int32)
-        windows, ids = distinct_windows(symbols, num_symbols, num_labels, kernel_size)
+        windows, first_ids = distinct_windows(symbols, num_symbols, num_labels, kernel_size)
         count = tf.shape(windows)[0]
-        second_windows, ids = distinct_windows(ids, count + 1, count, kernel_size)
+        second_windows, ids = distinct_windows(first_ids, count + 1, count, kernel_size)
 
         taps = tf.range(kernel_size**2)
         edge = windows > num_labels
@@ -76,6 +78,7 @@ class Neighbourhoods(NamedTuple):
         exists = second_windows < count
         return cls(
             ids,
+            first_ids,
             count,
             *_segments(rows, valid),
             tf.shape(second_windows)[0],

@@ -270,7 +270,10 @@ class Semantics:
                 [tf.maximum(box[0] - margin, corners[0]), tf.minimum(box[1] + margin, corners[1])]
             )
             found = whole._map(lambda source: crop(source, wider)).neighbourhoods(kernel_size)
-            return found._replace(ids=crop(found.ids, box - wider[0]))
+            inner = box - wider[0]
+            return found._replace(
+                ids=crop(found.ids, inner), first_ids=crop(found.first_ids, inner)
+            )
 
         return self._once(("neighbourhoods", kernel_size), find)
 

@@ -21,7 +21,7 @@ _SMALL_MAP = 256
 
 # Pixels, of all maps of a batch, up to which modulation is looked up however diverse they are: the
 # product of matrices that it takes then is no larger than the convolution would be, and faster.
-_FEW_PIXELS = 1024
+_FEW_PIXELS = 256
 
 
 class FusedSPADE(tf.Module):
@@ -76,11 +76,18 @@ class FusedSPADE(tf.Module):
             upsamples: bool, whether `x` is to be made twice as high and wide first.
         """
 
-        def convolve():
-            return self._convolve(upsample(x) if upsamples else x, semantics)
+        def convolve(hidden):
+            return self._convolve(upsample(x) if upsamples else x, hidden)
+
+        def half_look_up():
+            hidden = tf.gather(self._hidden(neighbourhoods), neighbourhoods.first_ids)
+            return convolve(hidden)
 
         def look_up():
-            scale, shift = self.tables(neighbourhoods)
+            # They wait for the features: made as soon as the labels are known, those of all layers
+            # would fill the memory.
+            with tf.control_dependencies([x]):
+                scale, shift = self.tables(neighbourhoods)
             if self.jit_compile:
                 return _compiled_affine(
                     x, scale, shift, self.bias, neighbourhoods.ids, self.slope, upsamples
@@ -89,27 +96,22 @@ class FusedSPADE(tf.Module):
             scale, shift = (tf.gather(table, neighbourhoods.ids) for table in (scale, shift))
             return activate(wide * scale + shift, self.slope)
 
-        prefers = prefers_lookup(semantics, self.kernel_size, x.shape[-1], self.modulation)
+        prefers = prefers_lookup(semantics, self.kernel_size, self.modulation)
         if prefers is False:
-            return convolve()
+            dense = tf.cast(semantics.dense, x.dtype)
+            hidden = tf.nn.conv2d(dense, self.hidden_kernel, 1, "SAME")
+            return convolve(tf.nn.relu(tf.nn.bias_add(hidden, self.hidden_bias)))
         neighbourhoods = semantics.neighbourhoods(self.kernel_size)
         if prefers is not True:
             prefers |= tf.size(neighbourhoods.ids) <= _FEW_PIXELS
-        return look_up() if prefers is True else tf.cond(prefers, look_up, convolve)
+        return look_up() if prefers is True else tf.cond(prefers, look_up, half_look_up)
 
     def tables(self, neighbourhoods: Neighbourhoods) -> tuple[tf.Tensor, tf.Tensor]:
         """Scale and shift of each distinct neighbourhood, `[n2, C]` each.
 
         Compiled by XLA, the loop that looks them up adds biases, and tables have rows to spare.
         """
-        hidden_kernel = tf.convert_to_tensor(self.hidden_kernel)
-        hidden = sum_rows(
-            tf.reshape(hidden_kernel, [-1, hidden_kernel.shape[3]]),
-            neighbourhoods.rows,
-            neighbourhoods.segments,
-            neighbourhoods.count,
-        )
-        hidden = tf.nn.relu(hidden + self.hidden_bias)
+        hidden = self._hidden(neighbourhoods)
         # Each row is one of scale and one of shift: adding them up apart saves splitting sums.
         products = tf.reshape(tf.matmul(hidden, self.kernel), [-1, self.bias.shape[0] // 2])
         count = neighbourhoods.second_count
@@ -129,10 +131,17 @@ class FusedSPADE(tf.Module):
         scale_bias, shift_bias = tf.split(self.bias, 2)
         return scale + scale_bias, shift + shift_bias
 
-    def _convolve(self, x, semantics):
-        dense = tf.cast(semantics.dense, x.dtype)
-        hidden = tf.nn.conv2d(dense, self.hidden_kernel, 1, "SAME")
-        hidden = tf.nn.relu(tf.nn.bias_add(hidden, self.hidden_bias))
+    def _hidden(self, neighbourhoods):
+        kernel = tf.convert_to_tensor(self.hidden_kernel)
+        hidden = sum_rows(
+            tf.reshape(kernel, [-1, kernel.shape[3]]),
+            neighbourhoods.rows,
+            neighbourhoods.segments,
+            neighbourhoods.count,
+        )
+        return tf.nn.relu(hidden + self.hidden_bias)
+
+    def _convolve(self, x, hidden):
         size = self.kernel_size
         kernel = tf.reshape(self.kernel, [-1, size, size, self.bias.shape[0]])
         kernel = tf.transpose(kernel, [1, 2, 0, 3])
