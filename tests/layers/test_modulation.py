@@ -27,28 +27,37 @@ def lively(layer):
     return layer
 
 
-def pair(make):
-    """The same layer twice, dense and deduplicated."""
-    dense, deduplicated = make("dense"), make("deduplicated")
+def pair(make, form="deduplicated"):
+    """The same layer twice, dense and in another form."""
+    dense, other = make("dense"), make(form)
     lively(dense)
-    deduplicated.set_weights(dense.get_weights())
-    return dense, deduplicated
+    other.set_weights(dense.get_weights())
+    return dense, other
 
 
-def modulations(kernel_size, with_edges):
+@pytest.fixture(params=["deduplicated", "half deduplicated"])
+def form(request, monkeypatch):
+    """A form that is not dense; half deduplicated is what diverse label maps get."""
+    if request.param == "deduplicated":
+        return request.param
+    monkeypatch.setattr(modulation, "_LARGEST_SHARE", -1.0)
+    return "auto"
+
+
+def modulations(kernel_size, with_edges, form):
     def make(form):
         layer = SpatialModulation(5, 4 + with_edges, 7, kernel_size=kernel_size, form=form)
         layer.build()
         return layer
 
-    return pair(make)
+    return pair(make, form)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("with_edges", [True, False])
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
-def test_both_forms_agree(kernel_size, with_edges, shape):
-    dense, deduplicated = modulations(kernel_size, with_edges)
+def test_all_forms_agree(kernel_size, with_edges, shape, form):
+    dense, deduplicated = modulations(kernel_size, with_edges, form)
     semantics = layout(*shape, with_edges=with_edges)
     for expected, actual in zip(
         dense(semantics=semantics), deduplicated(semantics=semantics), strict=True
@@ -60,13 +69,13 @@ def test_both_forms_agree(kernel_size, with_edges, shape):
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
-def test_gradients_reach_every_weight_and_agree(dtype, training):
+def test_gradients_reach_every_weight_and_agree(dtype, training, form):
     def make(form):
         layer = SPADE(5, 7, modulation=form, dtype=dtype)
         layer.build((None, None, None, 6))
         return layer
 
-    dense, deduplicated = pair(make)
+    dense, deduplicated = pair(make, form)
     semantics = layout(2, 12, 9, with_edges=True)
     x = tf.constant(np.random.default_rng(2).normal(size=(2, 12, 9, 6)), tf.float32)
     found = []
@@ -95,8 +104,7 @@ def test_auto_looks_up_what_repeats_and_convolves_what_does_not(count, monkeypat
     label = rng.integers(0, count, (1, 6, 6)).repeat(8, 1).repeat(8, 2)
     if count > 2:
         label = rng.integers(0, count, (1, 48, 48))
-    # As wide as it takes to make the label map's own convolution a small part.
-    layer = SpatialModulation(2048, count, 4)
+    layer = SpatialModulation(5, count, 4)
     layer.build()
     lively(layer)
 
@@ -110,6 +118,7 @@ def test_auto_looks_up_what_repeats_and_convolves_what_does_not(count, monkeypat
         monkeypatch.setattr(layer, name, recorded)
 
     record("_dense")
+    record("_half_deduplicated")
     record("_deduplicated")
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None], tf.int32)])
@@ -117,7 +126,7 @@ def test_auto_looks_up_what_repeats_and_convolves_what_does_not(count, monkeypat
         return layer(semantics=Semantics(count, label=label))
 
     gamma, _ = compute(tf.constant(label, tf.int32))
-    assert taken == ["_deduplicated" if count == 2 else "_dense"]
+    assert taken == ["_deduplicated" if count == 2 else "_half_deduplicated"]
     layer.form = "dense"
     expected, _ = layer(semantics=Semantics(count, label=tf.constant(label, tf.int32)))
     # As above.
