@@ -170,8 +170,8 @@ def make_dataset(
     dataset = dataset.batch(share, drop_remainder=training).prefetch(tf.data.AUTOTUNE)
     options = tf.data.Options()
     options.deterministic = True
-    # Its thread can miss the end of the stream and hold it up until its next turn, up to a minute
-    # later. Without it, AUTOTUNE is as many calls as there are processors.
+    # With it, the end of a stream was now and then held up for seconds, all threads idle. Without
+    # it, AUTOTUNE is as many calls as there are processors.
     options.autotune.enabled = False
     # Examples run beside one another already; operations that split up as well get in their way.
     options.threading.max_intra_op_parallelism = 1
