@@ -128,13 +128,7 @@ class SpatialModulation(keras.layers.Layer):
 
     def _hidden(self, neighbourhoods):
         kernel, bias = self._weights(self.shared)
-        hidden = sum_rows(
-            tf.reshape(kernel, [-1, self.hidden_filters]),
-            neighbourhoods.rows,
-            neighbourhoods.segments,
-            neighbourhoods.count,
-        )
-        return tf.nn.relu(hidden + bias)
+        return hidden_table(kernel, bias, neighbourhoods)
 
     def _table(self, hidden, conv, neighbourhoods):
         # The convolution is linear: what a window adds at each tap is computed once per window of
@@ -199,6 +193,23 @@ def prefers_lookup(semantics: Semantics, kernel_size: int, form: str) -> bool | 
         # Convolutions would pad it where the map goes on.
         return True
     return semantics.neighbourhoods(kernel_size).share <= _LARGEST_SHARE
+
+
+def hidden_table(kernel: tf.Tensor, bias: tf.Tensor, neighbourhoods: Neighbourhoods) -> tf.Tensor:
+    """Hidden features of each distinct window of the first level, `[n1, hidden_filters]`.
+
+    Args:
+        kernel: `[k, k, channels, hidden_filters]`, of the convolution of the label map.
+        bias: `[hidden_filters]`.
+        neighbourhoods: of that kernel size.
+    """
+    sums = sum_rows(
+        tf.reshape(kernel, [-1, kernel.shape[3]]),
+        neighbourhoods.rows,
+        neighbourhoods.segments,
+        neighbourhoods.count,
+    )
+    return tf.nn.relu(sums + bias)
 
 
 def sum_rows(table: tf.Tensor, rows: tf.Tensor, segments: tf.Tensor, count: tf.Tensor) -> tf.Tensor:

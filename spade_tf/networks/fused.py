@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from spade_tf.layers.modulation import prefers_lookup, sum_rows
+from spade_tf.layers.modulation import hidden_table, prefers_lookup, sum_rows
 from spade_tf.layers.neighbourhoods import Neighbourhoods
 from spade_tf.layers.normalization import BatchNorm
 from spade_tf.layers.semantics import Semantics
@@ -133,13 +133,7 @@ class FusedSPADE(tf.Module):
 
     def _hidden(self, neighbourhoods):
         kernel = tf.convert_to_tensor(self.hidden_kernel)
-        hidden = sum_rows(
-            tf.reshape(kernel, [-1, kernel.shape[3]]),
-            neighbourhoods.rows,
-            neighbourhoods.segments,
-            neighbourhoods.count,
-        )
-        return tf.nn.relu(hidden + self.hidden_bias)
+        return hidden_table(kernel, self.hidden_bias, neighbourhoods)
 
     def _convolve(self, x, hidden):
         size = self.kernel_size

@@ -27,7 +27,7 @@ def lively(layer):
     return layer
 
 
-def pair(make, form="deduplicated"):
+def pair(make, form):
     """The same layer twice, dense and in another form."""
     dense, other = make("dense"), make(form)
     lively(dense)
