@@ -24,6 +24,9 @@ SHARED = {"num_labels": 3, "image_size": (32, 32), "use_instance_edges": True, "
 ENCODER = {"z_dim": 6, "filters": 2, "image_size": (32, 32), "num_layers": 3}
 # Of the conditionings, the one that is traced fastest.
 CLADE = {"conditioning": "clade"}
+# Nothing but rounding moves these: what they add, the batch norm that follows takes away, or, while
+# the hinge is open, real and fake pull with the same force.
+WITHOUT_GRADIENT = ("/conv_0/bias", "/logits/bias")
 
 
 def batch(size=4):
@@ -100,7 +103,7 @@ def test_steps_train_all_of_the_student_and_nothing_of_the_teacher(trained):
         model.generator_weights, same(student, values(model.generator_weights)), strict=True
     ):
         assert np.isfinite(weight.numpy()).all(), weight.path
-        assert not kept, weight.path
+        assert weight.path.endswith(WITHOUT_GRADIENT) or not kept, weight.path
     networks = model.teacher.generator, model.teacher.encoder
     assert all(same(teacher, values([v for network in networks for v in network.variables])))
     # The student's encoder stays a copy, singular vectors included.
@@ -139,7 +142,7 @@ def test_every_gradient_is_finite_and_none_is_zero(model):
     for weight, gradient in zip(weights, gradients, strict=True):
         assert gradient is not None, weight.path
         assert np.isfinite(gradient).all(), weight.path
-        assert np.abs(gradient).max() > 0, weight.path
+        assert weight.path.endswith(WITHOUT_GRADIENT) or np.abs(gradient).max() > 0, weight.path
 
 
 def test_losses_are_the_formulas():
@@ -229,7 +232,7 @@ def test_parts_of_a_batch_in_mixed_precision_learn_from_the_teacher_too():
     for weight, kept in zip(
         model.generator_weights, same(before, values(model.generator_weights)), strict=True
     ):
-        assert not kept, weight.path
+        assert weight.path.endswith(WITHOUT_GRADIENT) or not kept, weight.path
 
 
 @pytest.mark.parametrize(
@@ -302,8 +305,7 @@ def test_two_replicas_equal_one_with_the_same_global_batch(two_replicas):
     compared = 0
     for before, a, b in zip(start, once, two.variables, strict=True):
         moved = np.abs(a - before).max()
-        # Biases before a batch norm have no gradient but rounding.
-        if moved > 1e-7:
+        if moved > 0 and not b.path.endswith(WITHOUT_GRADIENT):
             np.testing.assert_allclose(b, a, rtol=0, atol=1e-2 * moved, err_msg=b.path)
             compared += 1
     assert compared > 150
