@@ -66,7 +66,8 @@ class Neighbourhoods(NamedTuple):
             symbols += (num_labels + 1) * tf.cast(edges, tf.int32)
         windows, first_ids = distinct_windows(symbols, num_symbols, num_labels, kernel_size)
         count = tf.shape(windows)[0]
-        second_windows, ids = distinct_windows(first_ids, count + 1, count, kernel_size)
+        most = _at_most_one_each(first_ids)
+        second_windows, ids = distinct_windows(first_ids, count + 1, count, kernel_size, most)
 
         taps = tf.range(kernel_size**2)
         edge = windows > num_labels
@@ -98,7 +99,11 @@ def _segments(rows: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def distinct_windows(
-    ids: tf.Tensor, num_ids: int | tf.Tensor, outside: int | tf.Tensor, kernel_size: int
+    ids: tf.Tensor,
+    num_ids: int | tf.Tensor,
+    outside: int | tf.Tensor,
+    kernel_size: int,
+    most: int | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The distinct k x k windows of maps of ids, and which of them is around each pixel.
 
@@ -107,42 +112,56 @@ def distinct_windows(
         num_ids: int or scalar, number of ids that there can be.
         outside: int or scalar in `[0, num_ids)`, what lies outside the maps.
         kernel_size: odd int, k.
+        most: int >= `num_ids`, if there is one before `num_ids` is known: spares a graph what it
+            would do if there were more.
 
     Returns:
         `(windows, which)`, int32 `[n, k * k]` in reading order, and int32 `[B, H, W]` in `[0, n)`.
     """
+    most = num_ids if isinstance(num_ids, int) else most
     if kernel_size == 1:
-        windows, which = _distinct([ids], num_ids)
-        return windows, which
+        return _distinct([ids], num_ids, most)
     margin = kernel_size // 2
     height, width = tf.shape(ids)[1], tf.shape(ids)[2]
     padded = tf.pad(ids, [[0, 0], [0, 0], [margin, margin]], constant_values=outside)
-    rows, which = _distinct([padded[:, :, i : i + width] for i in range(kernel_size)], num_ids)
+    parts = [padded[:, :, i : i + width] for i in range(kernel_size)]
+    rows, which = _distinct(parts, num_ids, most)
     # One more row, which lies outside.
     count = tf.shape(rows)[0]
     rows = tf.concat([rows, tf.fill([1, kernel_size], outside)], 0)
     padded = tf.pad(which, [[0, 0], [margin, margin], [0, 0]], constant_values=count)
-    stacks, which = _distinct([padded[:, i : i + height] for i in range(kernel_size)], count + 1)
+    parts = [padded[:, i : i + height] for i in range(kernel_size)]
+    stacks, which = _distinct(parts, count + 1, _at_most_one_each(ids))
     return tf.reshape(tf.gather(rows, stacks), [-1, kernel_size**2]), which
 
 
-def _distinct(parts: list[tf.Tensor], num_ids: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _at_most_one_each(places):
+    """How many different things, and one that lies outside, there can be; None if unknown."""
+    size = places.shape.num_elements()
+    return None if size is None else size + 1
+
+
+def _distinct(parts, num_ids, most):
     """Distinct tuples of ids `[n, len(parts)]`, and which one there is at each place."""
     if len(parts) <= 2:
         return _unique(parts)
     if len(parts) == 3:
+        if most is not None and most <= 1 << _BITS[3]:
+            return _unique(parts)
         return tf.cond(
             tf.less_equal(num_ids, 1 << _BITS[3]),
             lambda: _unique(parts),
-            lambda: _distinct_by_steps(parts, num_ids, 2),
+            lambda: _distinct_by_steps(parts, num_ids, most, 2),
         )
-    return _distinct_by_steps(parts, num_ids, 3)
+    return _distinct_by_steps(parts, num_ids, most, 3)
 
 
-def _distinct_by_steps(parts, num_ids, step):
-    heads, which = _distinct(parts[:step], num_ids)
+def _distinct_by_steps(parts, num_ids, most, step):
+    heads, which = _distinct(parts[:step], num_ids, most)
     count = tf.maximum(tf.shape(heads)[0], num_ids)
-    tuples, which = _distinct([which, *parts[step:]], count)
+    places = _at_most_one_each(which)
+    most = None if most is None or places is None else max(most, places)
+    tuples, which = _distinct([which, *parts[step:]], count, most)
     return tf.concat([tf.gather(heads, tuples[:, 0]), tuples[:, 1:]], 1), which
 
 

@@ -55,6 +55,19 @@ def test_more_ids_than_three_pack_into_one_key(kernel_size, monkeypatch):
     assert len(again) == len(windows)
 
 
+def test_graphs_of_known_shapes_have_no_branches():
+    """Few places have few windows, that can be told apart by one number each."""
+
+    def find(label):
+        return Neighbourhoods.of(label, None, num_labels=3, kernel_size=3)
+
+    for size, branches in [(8, 0), (1024, 0), (2048, 3), (None, 3)]:
+        label = tf.TensorSpec([1, size, size], tf.int32)
+        graph = tf.function(find, autograph=False).get_concrete_function(label).graph
+        found = [op for op in graph.get_operations() if op.type in ("If", "StatelessIf")]
+        assert len(found) == branches, size
+
+
 def test_windows_are_shared_over_the_batch():
     one = ids(1, 6, 4)
     windows, which = distinct_windows(tf.constant(np.repeat(one, 3, 0)), 4, 3, 3)
