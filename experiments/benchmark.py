@@ -247,14 +247,15 @@ def _generator_suite(setting, layouts, repeats):
         for name, run in compiled.items()
     }
     seconds = interleave(cases, layouts, repeats, warm=True)
-    forms = ("dense/float32", "deduplicated/float32", "layers/float32", "deduplicated/bfloat16")
-    noisy = interleave({name: cases[name] for name in forms}, [noise(setting)], repeats)
+    forms = ("layers", "deduplicated", "deduplicated_xla")
+    in_noise = ["dense/float32", *(f"{form}/float32" for form in forms), "deduplicated/bfloat16"]
+    noisy = interleave({name: cases[name] for name in in_noise}, [noise(setting)], repeats)
     _report("generator", setting, layouts, seconds, rss)
     _report("generator", setting, [noise(setting)], noisy, rss)
 
     dense = np.concatenate(pictures["dense/float32"])
     summary: dict[str, Any] = {}
-    for form in ("layers", "deduplicated", "deduplicated_xla"):
+    for form in forms:
         name, key = f"{form}/float32", f"float32_{form}"
         summary[f"float32_dense_over_{form}"] = ratio(seconds, "dense/float32", name)
         summary[f"{key}_over_main_convolutions"] = ratio(seconds, name, "main_convolutions/float32")
@@ -269,7 +270,7 @@ def _generator_suite(setting, layouts, repeats):
         )
         error = np.mean(np.square(np.concatenate(pictures[name]) - dense))
         summary[_key("bfloat16_psnr", form) + "_db"] = round(float(10 * np.log10(4.0 / error)), 2)
-    for form in ("layers", "deduplicated"):
+    for form in forms:
         summary[f"noise_float32_{form}_over_dense"] = ratio(
             noisy, f"{form}/float32", "dense/float32"
         )
