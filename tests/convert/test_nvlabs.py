@@ -9,6 +9,7 @@ import os
 import pickle
 import shutil
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import keras
@@ -46,6 +47,7 @@ CASES = {
 }
 
 
+@cache  # No test changes them.
 def make(case, filters=2):
     (norm, kernel_size, spectral), (num_labels, edges), size, upsampling, scales, style = CASES[
         case
