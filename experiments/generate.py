@@ -6,10 +6,11 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
+from experiments.models import Model, RemoteModel, load_model
 from experiments.schema import ConfigError
 
 
@@ -27,22 +28,8 @@ class Layout(NamedTuple):
     instance: np.ndarray | None
 
 
-class Model(Protocol):
-    """What pictures are made with: a training run, or an export of one."""
-
-    labels: Any
-    image_size: tuple[int, int]
-    z_dim: int | None
-    has_encoder: bool
-    use_instance: bool
-    data_dir: str
-    dataset: str
-
-    def generate(self, label, instance, z) -> np.ndarray:
-        """Pictures float32 `[B, H, W, 3]` in [-1, 1]."""
-
-    def encode(self, image) -> np.ndarray:
-        """Styles float32 `[B, z_dim]`."""
+# Styles of one call: more would gain little, and memory is that of so many pictures.
+_STYLES = 8
 
 
 def generate(
@@ -83,7 +70,7 @@ def generate(
     """
     from tqdm import tqdm
 
-    from spade_tf.training.pictures import colorize, grid, to_uint8, write_png
+    from spade_tf.training.pictures import colorize, grid, write_png
 
     for name, count in (("num_samples", num_samples), ("max_labels", max_labels)):
         if count is not None and count < 1:
@@ -111,18 +98,20 @@ def generate(
     output_dir = Path(output_dir)
     styles = _styles(loaded, style_image, seed, num_samples)
     paths, overview = [], []
-    for layout in tqdm(layouts, unit="label map", disable=not sys.stderr.isatty()):
-        row = [colorize(layout.label, loaded.labels.palette)]
-        for index in range(num_samples):
-            z = None if styles is None else styles[index : index + 1]
-            instance = None if layout.instance is None else layout.instance[None]
-            picture = to_uint8(loaded.generate(layout.label[None], instance, z)[0])
-            suffix = f"_{index}" if num_samples > 1 else ""
-            path = output_dir / f"{layout.name}{suffix}.png"
-            write_png(path, picture)
-            paths.append(path)
-            row.append(picture)
-        overview.append(row)
+    with tqdm(
+        total=len(layouts) * num_samples, unit="picture", disable=not sys.stderr.isatty()
+    ) as progress:
+        for layout in layouts:
+            row = [colorize(layout.label, loaded.labels.palette)]
+            for start in range(0, num_samples, _STYLES):
+                z = None if styles is None else styles[start : start + _STYLES]
+                row += list(loaded.generate(layout.label, layout.instance, z))
+                progress.update(1 if z is None else len(z))
+            for index, picture in enumerate(row[1:]):
+                suffix = f"_{index}" if num_samples > 1 else ""
+                paths.append(output_dir / f"{layout.name}{suffix}.png")
+                write_png(paths[-1], picture)
+            overview.append(row)
     write_png(output_dir / "overview.png", grid(_columns(overview)))
     print(f"{len(paths)} pictures in {output_dir}; all at a glance: overview.png", file=sys.stderr)
     return paths
@@ -135,108 +124,7 @@ def _model_of(model, endpoint, model_name) -> Model:
         return load_model(model)
     if not model_name:
         raise ConfigError(f"--endpoint={endpoint}: give --model_name, as the server knows it")
-    from experiments.remote import RemoteModel
-
     return RemoteModel(endpoint, model_name)
-
-
-def load_model(path: str | os.PathLike[str]) -> Model:
-    """A training run or an export, whichever the folder holds.
-
-    Raises:
-        ConfigError: if it holds neither.
-        CheckpointError: if the checkpoint does not fit.
-    """
-    path = Path(path)
-    if not path.is_dir():
-        raise ConfigError(f"--model={path}: no such folder")
-    if (path / "config.json").exists():
-        return _Workdir(path)
-    versions = sorted((int(p.name) for p in path.iterdir() if p.name.isdecimal()), reverse=True)
-    for candidate in [path, *(path / str(version) for version in versions)]:
-        if (candidate / "saved_model.pb").exists():
-            return _SavedModel(candidate)
-    raise ConfigError(
-        f"--model={path}: neither the --workdir of a training (no config.json) nor a SavedModel "
-        "(no saved_model.pb)"
-    )
-
-
-class _Workdir:
-    """A training run."""
-
-    def __init__(self, path):
-        import tensorflow as tf
-
-        from experiments.assemble import load_workdir
-
-        model = load_workdir(path)
-        self.labels, self.data_dir = model.labels, model.data_dir
-        self.dataset, self.split = model.config.data.dataset, model.config.data.val_split
-        self.image_size = (model.config.data.height, model.config.data.width)
-        self.z_dim = model.generator.z_dim
-        self.use_instance = model.generator.use_instance_edges
-        self.has_encoder = model.encoder is not None
-        self._generator, self._encoder = model.generator, model.encoder
-        self._function = tf.function(self._call)
-
-    def _call(self, label, instance, z):
-        inputs = {"label": label, "instance": instance}
-        return self._generator(inputs, z=z, training=False)
-
-    def generate(self, label, instance, z):
-        return self._function(label, instance, z).numpy()
-
-    def encode(self, image):
-        if self._encoder is None:
-            raise ConfigError("this model has no encoder")
-        return self._encoder(image, training=False)[0].numpy()
-
-
-class _SavedModel:
-    """An export."""
-
-    def __init__(self, path):
-        import json
-
-        import tensorflow as tf
-
-        from pipelines.schema import LabelSet
-
-        asset = path / "assets" / "config.json"
-        try:
-            content = json.loads(asset.read_text())
-            self.labels = LabelSet.from_metadata(content["labels"])
-            config = content["config"]
-        except (OSError, ValueError, KeyError) as error:
-            raise ConfigError(f"--model={path}: not an export of this project ({error})") from error
-        self._model = tf.saved_model.load(str(path))
-        self.data_dir = content["data_dir"]
-        self.dataset, self.split = config["data"]["dataset"], config["data"]["val_split"]
-        self.image_size = (config["data"]["height"], config["data"]["width"])
-        self.z_dim = config["generator"]["z_dim"] or None
-        self.use_instance = config["data"]["use_instance"]
-        self.has_encoder = "encode_style" in self._model.signatures
-
-    def generate(self, label, instance, z):
-        import tensorflow as tf
-
-        inputs = {"label": tf.constant(label, tf.int32)}
-        if self.use_instance:
-            absent = np.zeros_like(label)
-            inputs["instance"] = tf.constant(absent if instance is None else instance, tf.int32)
-        if self.z_dim is not None:
-            inputs["z"] = tf.constant(z, tf.float32)
-        return self._model.signatures["generate"](**inputs)["image"].numpy()
-
-    def encode(self, image):
-        import tensorflow as tf
-
-        from spade_tf.training.pictures import encode_png, to_uint8
-
-        # Pixels are whole numbers, so that a PNG of them loses nothing.
-        files = [encode_png(picture) for picture in to_uint8(image)]
-        return self._model.signatures["encode_style"](image_bytes=tf.constant(files))["z"].numpy()
 
 
 def _styles(model, style_image, seed, count):
