@@ -87,7 +87,7 @@ def plot(path: Path) -> None:
             )
     axis.set_xlabel("distinct 5x5 neighbourhoods, % of pixels")
     axis.set_ylabel("time / main convolutions alone")
-    axis.set_ylim(bottom=1.0)
+    axis.set_ylim(bottom=0.9)
     axis.grid(axis="y", alpha=0.4)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(fontsize=9, frameon=False)

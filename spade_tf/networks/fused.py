@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -22,6 +23,25 @@ _SMALL_MAP = 256
 # Pixels, of all maps of a batch, up to which modulation is looked up however diverse they are: the
 # product of matrices that it takes then is no larger than the convolution would be, and faster.
 _FEW_PIXELS = 256
+
+
+# Pixels of a map up to which blocks make many styles of a layout together: their weights are read
+# once then. Above it, features of one style at a time stay in the caches.
+_TOGETHER = 1024
+
+
+class Modulation(NamedTuple):
+    """Scale and shift of one layer.
+
+    Attributes:
+        scale: `[n, C]`; or `[B, H, W, C]`, where there are no `ids`.
+        shift: likewise.
+        ids: int32 `[B, H, W]` in `[0, n)`, which of the rows is at each pixel; or None.
+    """
+
+    scale: tf.Tensor
+    shift: tf.Tensor
+    ids: tf.Tensor | None
 
 
 class FusedSPADE(tf.Module):
@@ -65,19 +85,23 @@ class FusedSPADE(tf.Module):
     def __call__(
         self,
         x: tf.Tensor,
-        semantics: Semantics,
+        semantics: Semantics | Modulation,
         upsamples: bool = False,
     ) -> tf.Tensor:
         """Normalised, modulated and activated `x`.
 
         Args:
             x: `[B, H, W, C]`.
-            semantics: at that size; of one example, it goes for the whole batch.
+            semantics: at that size, or what this layer made of it before; of one example, it goes
+                for the whole batch.
             upsamples: bool, whether `x` is to be made twice as high and wide first.
         """
+        if isinstance(semantics, Modulation):
+            return self._affine(x, semantics, upsamples)
 
         def convolve(hidden):
-            return self._convolve(upsample(x) if upsamples else x, hidden)
+            scale, shift = tf.split(tf.nn.bias_add(self._convolve(hidden), self.bias), 2, axis=-1)
+            return activate((upsample(x) if upsamples else x) * scale + shift, self.slope)
 
         def half_look_up():
             hidden = tf.gather(self._hidden(neighbourhoods), neighbourhoods.first_ids)
@@ -87,24 +111,57 @@ class FusedSPADE(tf.Module):
             # They wait for the features: made as soon as the labels are known, those of all layers
             # would fill the memory.
             with tf.control_dependencies([x]):
-                scale, shift = self.tables(neighbourhoods)
-            if self.jit_compile:
-                return _compiled_affine(
-                    x, scale, shift, self.bias, neighbourhoods.ids, self.slope, upsamples
-                )
-            wide = upsample(x) if upsamples else x
-            scale, shift = (tf.gather(table, neighbourhoods.ids) for table in (scale, shift))
-            return activate(wide * scale + shift, self.slope)
+                modulation = Modulation(*self.tables(neighbourhoods), neighbourhoods.ids)
+            return self._affine(x, modulation, upsamples)
 
-        prefers = prefers_lookup(semantics, self.kernel_size, self.modulation)
+        prefers = self._prefers_lookup(semantics)
         if prefers is False:
-            dense = tf.cast(semantics.dense, x.dtype)
-            hidden = tf.nn.conv2d(dense, self.hidden_kernel, 1, "SAME")
-            return convolve(tf.nn.relu(tf.nn.bias_add(hidden, self.hidden_bias)))
+            return convolve(self._dense_hidden(semantics))
         neighbourhoods = semantics.neighbourhoods(self.kernel_size)
-        if prefers is not True:
-            prefers |= tf.size(neighbourhoods.ids) <= _FEW_PIXELS
         return look_up() if prefers is True else tf.cond(prefers, look_up, half_look_up)
+
+    def modulation_of(self, semantics: Semantics) -> Modulation:
+        """What a call takes in place of the semantics, to be made once for many features."""
+        # XLA's loop looks up as fast as it reads; else every look-up would be made many times.
+        as_rows = self.jit_compile
+
+        def convolved(hidden):
+            maps = self._convolve(hidden)
+            if not as_rows:
+                return Modulation(*tf.split(tf.nn.bias_add(maps, self.bias), 2, axis=-1), None)
+            size = tf.shape(hidden)[:3]
+            rows = tf.split(tf.reshape(maps, [-1, self.bias.shape[0]]), 2, axis=-1)
+            return Modulation(*rows, tf.reshape(tf.range(tf.reduce_prod(size)), size))
+
+        def look_up():
+            rows, ids = self.tables(neighbourhoods), neighbourhoods.ids
+            if as_rows:
+                return Modulation(*rows, ids)
+            return Modulation(*(tf.gather(each, ids) for each in rows), None)
+
+        def half_look_up():
+            return convolved(tf.gather(self._hidden(neighbourhoods), neighbourhoods.first_ids))
+
+        prefers = self._prefers_lookup(semantics)
+        if prefers is False:
+            return convolved(self._dense_hidden(semantics))
+        neighbourhoods = semantics.neighbourhoods(self.kernel_size)
+        return look_up() if prefers is True else tf.cond(prefers, look_up, half_look_up)
+
+    def _prefers_lookup(self, semantics):
+        prefers = prefers_lookup(semantics, self.kernel_size, self.modulation)
+        if not isinstance(prefers, bool):
+            ids = semantics.neighbourhoods(self.kernel_size).ids
+            prefers |= tf.size(ids) <= _FEW_PIXELS
+        return prefers
+
+    def _affine(self, x, modulation, upsamples):
+        scale, shift, ids = modulation
+        if self.jit_compile:
+            return _compiled_affine(x, scale, shift, self.bias, ids, self.slope, upsamples)
+        if ids is not None:
+            scale, shift = tf.gather(scale, ids), tf.gather(shift, ids)
+        return activate((upsample(x) if upsamples else x) * scale + shift, self.slope)
 
     def tables(self, neighbourhoods: Neighbourhoods) -> tuple[tf.Tensor, tf.Tensor]:
         """Scale and shift of each distinct neighbourhood, `[n2, C]` each.
@@ -135,13 +192,16 @@ class FusedSPADE(tf.Module):
         kernel = tf.convert_to_tensor(self.hidden_kernel)
         return hidden_table(kernel, self.hidden_bias, neighbourhoods)
 
-    def _convolve(self, x, hidden):
+    def _dense_hidden(self, semantics):
+        dense = tf.cast(semantics.dense, self.hidden_kernel.dtype)
+        hidden = tf.nn.conv2d(dense, self.hidden_kernel, 1, "SAME")
+        return tf.nn.relu(tf.nn.bias_add(hidden, self.hidden_bias))
+
+    def _convolve(self, hidden):
+        """Scale and shift of every pixel, without biases."""
         size = self.kernel_size
         kernel = tf.reshape(self.kernel, [-1, size, size, self.bias.shape[0]])
-        kernel = tf.transpose(kernel, [1, 2, 0, 3])
-        maps = tf.nn.bias_add(tf.nn.conv2d(hidden, kernel, 1, "SAME"), self.bias)
-        scale, shift = tf.split(maps, 2, axis=-1)
-        return activate(x * scale + shift, self.slope)
+        return tf.nn.conv2d(hidden, tf.transpose(kernel, [1, 2, 0, 3]), 1, "SAME")
 
 
 def activate(x: tf.Tensor, slope: float) -> tf.Tensor:
@@ -262,18 +322,32 @@ class FusedBlock(tf.Module):
     def __call__(
         self,
         x: tf.Tensor,
-        semantics: Semantics,
+        semantics: Semantics | Sequence[Modulation],
         upsamples: bool = False,
     ) -> tf.Tensor:
-        """`[B, H, W, C]` to `[B, H, W, filters]`, of twice the size if it upsamples."""
+        """`[B, H, W, C]` to `[B, H, W, filters]`, of twice the size if it upsamples.
+
+        Args:
+            x: features.
+            semantics: at the size of the result, or the `modulations` of it.
+            upsamples: bool, whether `x` is to be made twice as high and wide first.
+        """
+        by_layer: Sequence[Any] = (
+            (semantics,) * 3 if isinstance(semantics, Semantics) else semantics
+        )
         shortcut = upsample(x) if upsamples else x
         if not self.jit_compile:
             x, upsamples = shortcut, False
         if self.conv_s is not None and self.spade_s is not None:
-            shortcut = self.conv_s(self.spade_s(x, semantics, upsamples))
-        x = self.conv_0(self.spade_0(x, semantics, upsamples), self.small)
-        x = self.conv_1(self.spade_1(x, semantics), self.small)
+            shortcut = self.conv_s(self.spade_s(x, by_layer[2], upsamples))
+        x = self.conv_0(self.spade_0(x, by_layer[0], upsamples), self.small)
+        x = self.conv_1(self.spade_1(x, by_layer[1]), self.small)
         return shortcut + x
+
+    def modulations(self, semantics: Semantics) -> list[Modulation]:
+        """What a call takes in place of the semantics, to be made once for many features."""
+        layers = [self.spade_0, self.spade_1, self.spade_s]
+        return [layer.modulation_of(semantics) for layer in layers if layer is not None]
 
 
 def _rounded(count: tf.Tensor) -> tf.Tensor:
@@ -366,12 +440,30 @@ class FusedGenerator(tf.Module):
         if training:
             raise ValueError("a fused generator is for inference: train the one it was made of")
         semantics = self.semantics(inputs)
-        scale = self.scale
-        x = self.start(semantics, z)
+        scale, x = self.scale, self.start(semantics, z)
+        label = semantics.label
+        many = label is not None and label.shape[0] == 1 and x.shape[0] != 1
+        later: list[tuple[FusedBlock, list[Modulation], bool]] = []
         for block, upsamples in zip(self.blocks, self.upsamples, strict=True):
             scale //= 2 if upsamples else 1
-            x = block(x, semantics.downsample(scale), upsamples=upsamples)
-        return self.finish(x)
+            here = semantics.downsample(scale)
+            height, width = (size // scale for size in self.image_size)
+            if many and height * width > _TOGETHER:
+                later.append((block, block.modulations(here), upsamples))
+            else:
+                x = block(x, here, upsamples=upsamples)
+        if not many:
+            return self.finish(x)
+
+        def one_style(x):
+            x = x[None]
+            for block, modulations, upsamples in later:
+                x = block(x, modulations, upsamples=upsamples)
+            return self.finish(x)[0]
+
+        picture = tf.TensorSpec([*label.shape[1:], 3], tf.float32)
+        # One after the other: at once, they would be in the caches' way again.
+        return tf.map_fn(one_style, x, fn_output_signature=picture, parallel_iterations=1)
 
     def semantics(self, inputs: Any) -> Semantics:
         """What all blocks condition on."""
