@@ -107,10 +107,12 @@ def test_weights_are_copied(network):
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
-def test_many_styles_of_one_layout(jit_compile):
-    styled = make(modulation="deduplicated", z_dim=3)
-    fused = styled.fuse(jit_compile=jit_compile)
-    inputs, z = layout(), tf.random.normal([3, 3])
+@pytest.mark.parametrize("noise", [False, True])
+def test_many_styles_of_one_layout(jit_compile, noise):
+    """Looked up, and convolved where nothing repeats itself."""
+    styled = make(z_dim=3)
+    fused = tf.function(styled.fuse(jit_compile=jit_compile), autograph=False)
+    inputs, z = layout(noise=noise), tf.random.normal([3, 3])
     together = fused(inputs, z=z)
     assert together.shape == (3, 32, 64, 3)
     for index in range(3):
