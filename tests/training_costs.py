@@ -55,7 +55,7 @@ def _batch(size, batch_size):
     }
 
 
-def measure_loop(steps: int) -> dict[str, float]:
+def measure_loop(steps: int, size: int, filters: int, batch_size: int) -> dict[str, float]:
     """Median seconds per step, with the callbacks of a training and without."""
     import statistics
     import tempfile
@@ -64,7 +64,7 @@ def measure_loop(steps: int) -> dict[str, float]:
 
     from spade_tf.training import callbacks, loop
 
-    model, batch = _model(64, 2, batch_size=2), _batch(64, 2)
+    model, batch = _model(size, filters, batch_size=batch_size), _batch(size, batch_size)
     strategy = tf.distribute.get_strategy()
     seconds: dict[str, list[float]] = {"bare": [], "loop": []}
     original = model.train_step
@@ -157,10 +157,11 @@ if __name__ == "__main__":
     parser.add_argument("--filters", type=int, default=16)
     parser.add_argument("--batch_size", type=int, default=8)
     options = parser.parse_args()
+    model = (options.size, options.filters, options.batch_size)
     if options.what == "loop":
-        print(json.dumps(measure_loop(options.steps), indent=1))
+        print(json.dumps(measure_loop(options.steps, *model), indent=1))
     elif options.what == "memory":
-        for line in measure_memory(options.size, options.filters, options.batch_size):
+        for line in measure_memory(*model):
             print(json.dumps(line))
     else:
         _one(json.loads(options.task))

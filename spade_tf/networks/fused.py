@@ -111,8 +111,8 @@ class FusedSPADE(tf.Module):
             # They wait for the features: made as soon as the labels are known, those of all layers
             # would fill the memory.
             with tf.control_dependencies([x]):
-                modulation = Modulation(*self.tables(neighbourhoods), neighbourhoods.ids)
-            return self._affine(x, modulation, upsamples)
+                scale, shift = self.tables(neighbourhoods)
+            return self._affine(x, Modulation(scale, shift, neighbourhoods.ids), upsamples)
 
         prefers = self._prefers_lookup(semantics)
         if prefers is False:
@@ -128,16 +128,18 @@ class FusedSPADE(tf.Module):
         def convolved(hidden):
             maps = self._convolve(hidden)
             if not as_rows:
-                return Modulation(*tf.split(tf.nn.bias_add(maps, self.bias), 2, axis=-1), None)
+                scale, shift = tf.split(tf.nn.bias_add(maps, self.bias), 2, axis=-1)
+                return Modulation(scale, shift, None)
             size = tf.shape(hidden)[:3]
-            rows = tf.split(tf.reshape(maps, [-1, self.bias.shape[0]]), 2, axis=-1)
-            return Modulation(*rows, tf.reshape(tf.range(tf.reduce_prod(size)), size))
+            scale, shift = tf.split(tf.reshape(maps, [-1, self.bias.shape[0]]), 2, axis=-1)
+            return Modulation(scale, shift, tf.reshape(tf.range(tf.reduce_prod(size)), size))
 
         def look_up():
-            rows, ids = self.tables(neighbourhoods), neighbourhoods.ids
+            scale, shift = self.tables(neighbourhoods)
+            ids = neighbourhoods.ids
             if as_rows:
-                return Modulation(*rows, ids)
-            return Modulation(*(tf.gather(each, ids) for each in rows), None)
+                return Modulation(scale, shift, ids)
+            return Modulation(tf.gather(scale, ids), tf.gather(shift, ids), None)
 
         def half_look_up():
             return convolved(tf.gather(self._hidden(neighbourhoods), neighbourhoods.first_ids))
@@ -441,8 +443,9 @@ class FusedGenerator(tf.Module):
             raise ValueError("a fused generator is for inference: train the one it was made of")
         semantics = self.semantics(inputs)
         scale, x = self.scale, self.start(semantics, z)
-        label = semantics.label
-        many = label is not None and label.shape[0] == 1 and x.shape[0] != 1
+        # None of a continuous map.
+        shape = None if semantics.label is None else semantics.label.shape
+        many = shape is not None and shape[0] == 1 and x.shape[0] != 1
         later: list[tuple[FusedBlock, list[Modulation], bool]] = []
         for block, upsamples in zip(self.blocks, self.upsamples, strict=True):
             scale //= 2 if upsamples else 1
@@ -452,7 +455,7 @@ class FusedGenerator(tf.Module):
                 later.append((block, block.modulations(here), upsamples))
             else:
                 x = block(x, here, upsamples=upsamples)
-        if not many:
+        if not many or shape is None:
             return self.finish(x)
 
         def one_style(x):
@@ -461,7 +464,7 @@ class FusedGenerator(tf.Module):
                 x = block(x, modulations, upsamples=upsamples)
             return self.finish(x)[0]
 
-        picture = tf.TensorSpec([*label.shape[1:], 3], tf.float32)
+        picture = tf.TensorSpec([*shape[1:], 3], tf.float32)
         # One after the other: at once, they would be in the caches' way again.
         return tf.map_fn(one_style, x, fn_output_signature=picture, parallel_iterations=1)
 
