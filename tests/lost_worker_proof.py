@@ -8,6 +8,7 @@ both must go on from the checkpoint to the end.
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,15 +18,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 STEPS = 30
+# What the launcher says; the other worker must know by itself.
+LOST = r"worker 1 at (\S+) was killed by SIGKILL"
 
 
 def command(data_dir: Path, workdir: Path, steps: int) -> list[str]:
     """The command line of a training."""
     return [
         *(sys.executable, str(ROOT / "run.py"), "train", "--local_workers=2"),
-        *(f"--data_dir={data_dir}", f"--workdir={workdir}", f"--config.train.steps={steps}"),
-        *(f"--config={ROOT / 'tests/tiny_experiment.py'}", "--config.train.checkpoint_every=10"),
-        "--config.train.sample_every=1000",
+        *(f"--data_dir={data_dir}", f"--workdir={workdir}"),
+        *(f"--config={ROOT / 'tests/tiny_experiment.py'}", f"--config.train.steps={steps}"),
+        *("--config.train.checkpoint_every=10", "--config.train.sample_every=1000"),
     ]
 
 
@@ -61,12 +64,13 @@ def prove(data_dir: Path, workdir: Path, seconds: float) -> dict[str, object]:
     after = steps_of(workdir)
     assert code != 0
     assert taken < seconds
-    assert lines
+    (address,) = (match[1] for line in lines if (match := re.match(LOST, line)))
+    assert any("error" in line and address in line for line in lines), said
     assert (again.returncode, after[-1]) == (0, reached + STEPS)
     return {
         "exit code": code,
         "seconds": round(taken, 1),
-        "said": lines[-1],
+        "said": lines,
         "killed at step": reached,
         "then reached": after[-1],
     }
