@@ -13,6 +13,9 @@ import numpy as np
 from experiments.models import Model, RemoteModel, load_model
 from experiments.schema import ConfigError
 
+# Styles of one call: more would gain little, and memory is that of so many pictures.
+_STYLES = 8
+
 
 class Layout(NamedTuple):
     """A label map to make pictures of.
@@ -26,10 +29,6 @@ class Layout(NamedTuple):
     name: str
     label: np.ndarray
     instance: np.ndarray | None
-
-
-# Styles of one call: more would gain little, and memory is that of so many pictures.
-_STYLES = 8
 
 
 def generate(

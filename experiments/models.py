@@ -76,6 +76,14 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     )
 
 
+def _inputs(label, instance, use_instance):
+    """A batch of one; where instances are seen and there are none, all is one instance."""
+    maps = {"label": label}
+    if use_instance:
+        maps["instance"] = np.zeros_like(label) if instance is None else instance
+    return {name: np.asarray(ids[None], np.int32) for name, ids in maps.items()}
+
+
 class WorkdirModel:
     """A training run: its newest checkpoint, fused where the generator can be.
 
@@ -102,8 +110,7 @@ class WorkdirModel:
         self._repeats = self._generator is model.generator
         self._function = tf.function(self._call, reduce_retracing=True, autograph=False)
 
-    def _call(self, label, instance, z):
-        inputs = {"label": label} if instance is None else {"label": label, "instance": instance}
+    def _call(self, inputs, z):
         return self._generator(inputs, z=z, training=False)
 
     def generate(self, label, instance, z):
@@ -113,10 +120,9 @@ class WorkdirModel:
         from spade_tf.training.pictures import to_uint8
 
         times = len(z) if z is not None and self._repeats else 1
-        ids = [np.zeros_like(label) if instance is None else instance] if self.use_instance else []
-        maps = [tf.constant(np.repeat(each[None], times, 0), tf.int32) for each in (label, *ids)]
-        style = None if z is None else tf.constant(z, tf.float32)
-        made = self._function(maps[0], maps[1] if ids else None, style)
+        ids = _inputs(label, instance, self.use_instance)
+        inputs = {name: tf.repeat(tf.constant(each), times, 0) for name, each in ids.items()}
+        made = self._function(inputs, None if z is None else tf.constant(z, tf.float32))
         return to_uint8(made.numpy())
 
     def encode(self, image):
@@ -156,10 +162,7 @@ class ExportedModel:
 
     def generate(self, label, instance, z):
         """Pictures of one label map; see `Model`."""
-        inputs = {"label": np.asarray(label[None], np.int32)}
-        if self.use_instance:
-            ids = np.zeros_like(label) if instance is None else instance
-            inputs["instance"] = np.asarray(ids[None], np.int32)
+        inputs = _inputs(label, instance, self.use_instance)
         if self.z_dim is None:
             return self._predict("serving_default", inputs)["image"]
         inputs["z"] = np.asarray(z[None], np.float32)

@@ -24,7 +24,6 @@ _SMALL_MAP = 256
 # product of matrices that it takes then is no larger than the convolution would be, and faster.
 _FEW_PIXELS = 256
 
-
 # Pixels of a map up to which blocks make many styles of a layout together: their weights are read
 # once then. Above it, features of one style at a time stay in the caches.
 _TOGETHER = 1024
@@ -99,67 +98,61 @@ class FusedSPADE(tf.Module):
         if isinstance(semantics, Modulation):
             return self._affine(x, semantics, upsamples)
 
-        def convolve(hidden):
-            scale, shift = tf.split(tf.nn.bias_add(self._convolve(hidden), self.bias), 2, axis=-1)
-            return activate((upsample(x) if upsamples else x) * scale + shift, self.slope)
-
-        def half_look_up():
-            hidden = tf.gather(self._hidden(neighbourhoods), neighbourhoods.first_ids)
-            return convolve(hidden)
-
-        def look_up():
+        def look_up(neighbourhoods):
             # They wait for the features: made as soon as the labels are known, those of all layers
             # would fill the memory.
             with tf.control_dependencies([x]):
                 scale, shift = self.tables(neighbourhoods)
             return self._affine(x, Modulation(scale, shift, neighbourhoods.ids), upsamples)
 
-        prefers = self._prefers_lookup(semantics)
-        if prefers is False:
-            return convolve(self._dense_hidden(semantics))
-        neighbourhoods = semantics.neighbourhoods(self.kernel_size)
-        return look_up() if prefers is True else tf.cond(prefers, look_up, half_look_up)
+        def convolve(hidden):
+            return self._affine(x, self._maps(hidden), upsamples)
+
+        return self._looked_up_or_convolved(semantics, look_up, convolve)
 
     def modulation_of(self, semantics: Semantics) -> Modulation:
         """What a call takes in place of the semantics, to be made once for many features."""
         # XLA's loop looks up as fast as it reads; else every look-up would be made many times.
         as_rows = self.jit_compile
 
-        def convolved(hidden):
-            maps = self._convolve(hidden)
-            if not as_rows:
-                scale, shift = tf.split(tf.nn.bias_add(maps, self.bias), 2, axis=-1)
-                return Modulation(scale, shift, None)
-            size = tf.shape(hidden)[:3]
-            scale, shift = tf.split(tf.reshape(maps, [-1, self.bias.shape[0]]), 2, axis=-1)
-            return Modulation(scale, shift, tf.reshape(tf.range(tf.reduce_prod(size)), size))
-
-        def look_up():
+        def look_up(neighbourhoods):
             scale, shift = self.tables(neighbourhoods)
             ids = neighbourhoods.ids
             if as_rows:
                 return Modulation(scale, shift, ids)
             return Modulation(tf.gather(scale, ids), tf.gather(shift, ids), None)
 
-        def half_look_up():
-            return convolved(tf.gather(self._hidden(neighbourhoods), neighbourhoods.first_ids))
+        def convolve(hidden):
+            if not as_rows:
+                return self._maps(hidden)
+            # Each pixel has a row of its own, and biases come with the loop.
+            size = tf.shape(hidden)[:3]
+            rows = tf.reshape(self._convolve(hidden), [-1, self.bias.shape[0]])
+            scale, shift = tf.split(rows, 2, axis=-1)
+            return Modulation(scale, shift, tf.reshape(tf.range(tf.reduce_prod(size)), size))
 
-        prefers = self._prefers_lookup(semantics)
-        if prefers is False:
-            return convolved(self._dense_hidden(semantics))
-        neighbourhoods = semantics.neighbourhoods(self.kernel_size)
-        return look_up() if prefers is True else tf.cond(prefers, look_up, half_look_up)
+        return self._looked_up_or_convolved(semantics, look_up, convolve)
 
-    def _prefers_lookup(self, semantics):
+    def _looked_up_or_convolved(self, semantics, look_up, convolve):
+        """`look_up(neighbourhoods)`, or `convolve(hidden)` where that is cheaper."""
         prefers = prefers_lookup(semantics, self.kernel_size, self.modulation)
-        if not isinstance(prefers, bool):
-            ids = semantics.neighbourhoods(self.kernel_size).ids
-            prefers |= tf.size(ids) <= _FEW_PIXELS
-        return prefers
+        if prefers is False:
+            dense = tf.cast(semantics.dense, self.hidden_kernel.dtype)
+            hidden = tf.nn.conv2d(dense, self.hidden_kernel, 1, "SAME")
+            return convolve(tf.nn.relu(tf.nn.bias_add(hidden, self.hidden_bias)))
+        neighbourhoods = semantics.neighbourhoods(self.kernel_size)
+        if prefers is True:
+            return look_up(neighbourhoods)
+
+        def half_look_up():
+            return convolve(tf.gather(self._hidden(neighbourhoods), neighbourhoods.first_ids))
+
+        prefers |= tf.size(neighbourhoods.ids) <= _FEW_PIXELS
+        return tf.cond(prefers, lambda: look_up(neighbourhoods), half_look_up)
 
     def _affine(self, x, modulation, upsamples):
         scale, shift, ids = modulation
-        if self.jit_compile:
+        if self.jit_compile and ids is not None:
             return _compiled_affine(x, scale, shift, self.bias, ids, self.slope, upsamples)
         if ids is not None:
             scale, shift = tf.gather(scale, ids), tf.gather(shift, ids)
@@ -194,10 +187,9 @@ class FusedSPADE(tf.Module):
         kernel = tf.convert_to_tensor(self.hidden_kernel)
         return hidden_table(kernel, self.hidden_bias, neighbourhoods)
 
-    def _dense_hidden(self, semantics):
-        dense = tf.cast(semantics.dense, self.hidden_kernel.dtype)
-        hidden = tf.nn.conv2d(dense, self.hidden_kernel, 1, "SAME")
-        return tf.nn.relu(tf.nn.bias_add(hidden, self.hidden_bias))
+    def _maps(self, hidden):
+        scale, shift = tf.split(tf.nn.bias_add(self._convolve(hidden), self.bias), 2, axis=-1)
+        return Modulation(scale, shift, None)
 
     def _convolve(self, hidden):
         """Scale and shift of every pixel, without biases."""
@@ -442,10 +434,8 @@ class FusedGenerator(tf.Module):
         if training:
             raise ValueError("a fused generator is for inference: train the one it was made of")
         semantics = self.semantics(inputs)
-        scale, x = self.scale, self.start(semantics, z)
-        # None of a continuous map.
-        shape = None if semantics.label is None else semantics.label.shape
-        many = shape is not None and shape[0] == 1 and x.shape[0] != 1
+        scale, x, label = self.scale, self.start(semantics, z), semantics.label
+        many = label is not None and label.shape[0] == 1 and x.shape[0] != 1
         later: list[tuple[FusedBlock, list[Modulation], bool]] = []
         for block, upsamples in zip(self.blocks, self.upsamples, strict=True):
             scale //= 2 if upsamples else 1
@@ -455,7 +445,7 @@ class FusedGenerator(tf.Module):
                 later.append((block, block.modulations(here), upsamples))
             else:
                 x = block(x, here, upsamples=upsamples)
-        if not many or shape is None:
+        if not later:
             return self.finish(x)
 
         def one_style(x):
@@ -464,7 +454,7 @@ class FusedGenerator(tf.Module):
                 x = block(x, modulations, upsamples=upsamples)
             return self.finish(x)[0]
 
-        picture = tf.TensorSpec([*shape[1:], 3], tf.float32)
+        picture = tf.TensorSpec([None, None, 3], tf.float32)
         # One after the other: at once, they would be in the caches' way again.
         return tf.map_fn(one_style, x, fn_output_signature=picture, parallel_iterations=1)
 
