@@ -18,6 +18,7 @@ from experiments.benchmark_cases import (
     gmac,
     make_case,
     make_generator,
+    make_network,
     peak_rss,
     training_case,
 )
@@ -228,16 +229,16 @@ def _generator_suite(setting, layouts, repeats):
     names = (
         "dense/float32",
         "layers/float32",
+        "deduplicated_without_xla/float32",
         "deduplicated/float32",
-        "deduplicated_xla/float32",
         "main_convolutions/float32",
+        "deduplicated_without_xla/bfloat16",
         "deduplicated/bfloat16",
-        "deduplicated_xla/bfloat16",
         "main_convolutions/bfloat16",
     )
     rss = {name: peak_rss(name, setting, layouts[0]) for name in names}
     source = make_generator(setting)
-    compiled = {name: make_case(name, setting, source) for name in names}
+    compiled = {name: make_case(make_network(name, setting, source)) for name in names}
     pictures: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for layout in layouts:
         for name, run in compiled.items():
@@ -247,7 +248,7 @@ def _generator_suite(setting, layouts, repeats):
         for name, run in compiled.items()
     }
     seconds = interleave(cases, layouts, repeats, warm=True)
-    forms = ("layers", "deduplicated", "deduplicated_xla")
+    forms = ("layers", "deduplicated_without_xla", "deduplicated")
     in_noise = ["dense/float32", *(f"{form}/float32" for form in forms), "deduplicated/bfloat16"]
     noisy = interleave({name: cases[name] for name in in_noise}, [noise(setting)], repeats)
     _report("generator", setting, layouts, seconds, rss)
@@ -263,7 +264,7 @@ def _generator_suite(setting, layouts, repeats):
         summary[_key("max_abs_difference", form)] = float(f"{difference:.3g}")
         if rss[name] and rss["dense/float32"]:
             summary[f"peak_memory_{form}_over_dense"] = round(rss[name] / rss["dense/float32"], 4)
-    for form in ("deduplicated", "deduplicated_xla"):
+    for form in forms[1:]:
         name = f"{form}/bfloat16"
         summary[f"bfloat16_{form}_over_main_convolutions"] = ratio(
             seconds, name, "main_convolutions/bfloat16"
@@ -392,7 +393,7 @@ def _scaling_suite(setting, layouts, repeats):
             names.append("dense/float32")
         cases = {}
         for name in names:
-            compiled = make_case(name, variant, source)
+            compiled = make_case(make_network(name, variant, source))
             cases[name] = lambda layout, run=compiled: run(layout.label, layout.instance)
         seconds = interleave(cases, [case], repeats)
         _report("scaling", variant, [case], seconds, {}, batch)

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import multiprocessing
 import resource
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -83,36 +84,39 @@ def make_generator(setting: Setting, modulation: str = "auto") -> Any:
     return generator
 
 
-def make_case(name: str, setting: Setting, source: Any = None) -> Callable[..., Any]:
-    """A compiled `(label, instance) -> picture`.
+def make_network(name: str, setting: Setting, source: Any = None) -> Any:
+    """What a case calls.
 
     Args:
         name: "FORM/DTYPE", the form one of "dense" (the generator as it is, convolving maps),
-            "layers" (as it is, deduplicated), "deduplicated" (fused), "deduplicated_xla" (fused,
-            with element-wise parts by XLA) and "main_convolutions".
+            "layers" (as it is, deduplicated), "deduplicated" (fused, with element-wise parts by
+            XLA), "deduplicated_without_xla" (fused) and "main_convolutions".
         setting: of the generator.
         source: a generator whose weights to take; None to make one.
     """
-    import tensorflow as tf
-
     form, dtype = name.split("/")
     modulation = {"dense": "dense"}.get(form, "auto")
     if source is None or form in ("dense", "layers"):
         source = make_generator(setting, modulation)
-    generator = source
     if form == "dense" and dtype == "bfloat16":
         from spade_tf.networks.fused import FusedGenerator
 
-        generator = FusedGenerator(source, dtype)
-    elif form.startswith("deduplicated"):
-        generator = source.fuse(dtype, jit_compile=form.endswith("_xla"))
-    elif form == "main_convolutions":
+        return FusedGenerator(source, dtype)
+    if form.startswith("deduplicated"):
+        return source.fuse(dtype, jit_compile=form == "deduplicated")
+    if form == "main_convolutions":
         from experiments.main_convolutions import MainConvolutions
 
-        generator = MainConvolutions(source, dtype)
+        return MainConvolutions(source, dtype)
+    return source
+
+
+def make_case(network: Any) -> Callable[..., Any]:
+    """A compiled `(label, instance) -> picture`."""
+    import tensorflow as tf
 
     def run(label, instance):
-        return generator({"label": label, "instance": instance})
+        return network({"label": label, "instance": instance})
 
     return tf.function(run, autograph=False, reduce_retracing=True)
 
@@ -178,10 +182,28 @@ def gmac(setting: Setting, batch: int = 1) -> dict[str, float]:
 
 
 def peak_rss(name: str, setting: Setting, layout: Layout) -> int:
-    """Bytes that a process of its own holds at most while it runs a case."""
+    """Bytes that a process of its own holds at most while it runs a case; 0 if it fails.
+
+    Generators are loaded from a SavedModel, as they are deployed: making them takes memory of its
+    own, which allocators keep. In which order operations run is chance, and with it what is held
+    at once: of a generator, it is the median of three processes.
+
+    Args:
+        name: of a case of `make_network`, or "train/MODULATION".
+        setting: of the generator.
+        layout: what to run it on.
+    """
+    if name.startswith("train/"):
+        return _in_process(_peak_of_training, name, setting, layout)
+    with tempfile.TemporaryDirectory() as directory:
+        _in_process(_save_case, name, setting, layout, directory)
+        return sorted(_in_process(_peak_of_saved, layout, directory) for _ in range(3))[1]
+
+
+def _in_process(function, *args):
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_measure_memory, args=(sender, name, setting, layout))
+    child = context.Process(target=_send, args=(sender, function, args))
     child.start()
     sender.close()
     try:
@@ -192,22 +214,41 @@ def peak_rss(name: str, setting: Setting, layout: Layout) -> int:
         child.join()
 
 
-def _measure_memory(sender, name, setting, layout):
-    if name.startswith("train/"):
-        run = training_case(name.split("/")[1], setting)
-    else:
-        compiled = make_case(name, setting)
+def _send(sender, function, args):
+    sender.send(function(*args))
 
-        def run(layout):
-            return compiled(layout.label, layout.instance)
 
-    # What it took to make the weights is not part of it, where the system can forget it.
+def _save_case(name, setting, layout, directory):
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.network = make_network(name, setting)
+    module.run = make_case(module.network)
+    module.run.get_concrete_function(layout.label, layout.instance)
+    tf.saved_model.save(module, directory)
+    return 0
+
+
+def _peak_of_saved(layout, directory):
+    import tensorflow as tf
+
+    module = tf.saved_model.load(directory)
+    return _peak_while(lambda: module.run(layout.label, layout.instance))
+
+
+def _peak_of_training(name, setting, layout):
+    run = training_case(name.split("/")[1], setting)
+    return _peak_while(lambda: run(layout))
+
+
+def _peak_while(run):
+    # What it took to get here is not part of it, where the system can forget it.
     gc.collect()
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     for _ in range(2):
-        run(layout)
-    sender.send(_peak())
+        run()
+    return _peak()
 
 
 def _peak():

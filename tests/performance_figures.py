@@ -26,8 +26,8 @@ sys.path.insert(0, str(ROOT))
 FORMS = {
     "dense": "dense",
     "layers": "deduplicated layers",
-    "deduplicated": "fused",
-    "deduplicated_xla": "fused, XLA loops",
+    "deduplicated_without_xla": "fused",
+    "deduplicated": "fused, XLA loops",
     "main_convolutions": "main convolutions alone",
 }
 COLORS = {"dense": "#b5543c", "main_convolutions": "#8c9097"}
@@ -76,7 +76,10 @@ def plot(path: Path) -> None:
     figure, axis = pyplot.subplots(figsize=(8, 4.6))
     for dtype, marker in (("float32", "o"), ("bfloat16", "^")):
         main = seconds[f"main_convolutions/{dtype}"]
-        for form, color in (("deduplicated", "#2f6f9f"), ("deduplicated_xla", "#67b0dd")):
+        for form, color in (
+            ("deduplicated_without_xla", "#67b0dd"),
+            ("deduplicated", "#2f6f9f"),
+        ):
             taken = seconds[f"{form}/{dtype}"]
             axis.plot(
                 [100 * shares[name] for name in taken],
@@ -121,14 +124,14 @@ def milliseconds_by_operation(run: Callable[[], None]) -> dict[str, list[float]]
 def profile(labels: Path, instances: Path) -> None:
     """Sums up what each operation took, form by form."""
     from experiments.benchmark import distinct_share, read_layouts
-    from experiments.benchmark_cases import Setting, make_case, make_generator
+    from experiments.benchmark_cases import Setting, make_case, make_generator, make_network
 
     setting = Setting(num_labels=183, size=(256, 256), use_instance=True, filters=64)
     layouts = read_layouts(labels, instances, setting)
     layout = sorted(layouts, key=lambda each: distinct_share(setting, each))[len(layouts) // 2]
     source, result = make_generator(setting), {}
     for case in CASES:
-        compiled, taken = make_case(case, setting, source), []
+        compiled, taken = make_case(make_network(case, setting, source)), []
 
         def run(compiled=compiled):
             compiled(layout.label, layout.instance).numpy()

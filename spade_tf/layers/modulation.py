@@ -37,6 +37,8 @@ class SpatialModulation(keras.layers.Layer):
 
     Call arguments:
         semantics: a `Semantics` at the resolution wanted.
+        after: a tensor that is to be made first, where gamma and beta are looked up; or None. As
+            soon as labels are known, tables of all layers can be made, and would fill the memory.
 
     Returns:
         `(gamma, beta)`, each `[B, H, W, filters]`, in the compute dtype.
@@ -86,19 +88,20 @@ class SpatialModulation(keras.layers.Layer):
         self.gamma.build((None, None, None, self.hidden_filters))
         self.beta.build((None, None, None, self.hidden_filters))
 
-    def call(self, *, semantics: Semantics):
+    def call(self, *, semantics: Semantics, after: tf.Tensor | None = None):
         prefers = prefers_lookup(semantics, self.kernel_size, self.form)
         if prefers is False:
             return self._dense(semantics)
         # Found outside of the branches, so that all layers of this resolution share them.
         neighbourhoods = semantics.neighbourhoods(self.kernel_size)
-        if prefers is True:
-            return self._deduplicated(neighbourhoods)
-        return tf.cond(
-            prefers,
-            lambda: self._deduplicated(neighbourhoods),
-            lambda: self._half_deduplicated(neighbourhoods),
-        )
+        with tf.control_dependencies([] if after is None else [after]):
+            if prefers is True:
+                return self._deduplicated(neighbourhoods)
+            return tf.cond(
+                prefers,
+                lambda: self._deduplicated(neighbourhoods),
+                lambda: self._half_deduplicated(neighbourhoods),
+            )
 
     def _dense(self, semantics):
         hidden = self.shared(tf.cast(semantics.dense, self.compute_dtype))

@@ -28,7 +28,8 @@ class Neighbourhoods(NamedTuple):
         second_count: int32 scalar, n2, distinct windows of the second level.
         second_rows: int32 `[m2]`, tap `t` of window `i` of the first level, as `t * n1 + i`.
         second_segments: int32 `[m2]`, ascending, in `[0, n2)`.
-        second_rows_by_window: int32 `[m2]`, as `second_rows`, but as `i * k * k + t`.
+        second_halves: two of int32 `[m2]`, as `second_rows`, but as `2 * (i * k * k + t)` and as
+            one more: of a table whose rows, one per window and tap, are halved.
     """
 
     ids: tf.Tensor
@@ -39,7 +40,7 @@ class Neighbourhoods(NamedTuple):
     second_count: tf.Tensor
     second_rows: tf.Tensor
     second_segments: tf.Tensor
-    second_rows_by_window: tf.Tensor
+    second_halves: tuple[tf.Tensor, tf.Tensor]
 
     @classmethod
     def of(
@@ -77,6 +78,7 @@ class Neighbourhoods(NamedTuple):
             rows = tf.concat([rows, tf.zeros_like(rows) + channels * taps + num_labels], 1)
             valid = tf.concat([valid, edge], 1)
         exists = second_windows < count
+        halves = 2 * tf.boolean_mask(second_windows * kernel_size**2 + taps, exists)
         return cls(
             ids,
             first_ids,
@@ -84,7 +86,7 @@ class Neighbourhoods(NamedTuple):
             *_segments(rows, valid),
             tf.shape(second_windows)[0],
             *_segments(taps * count + second_windows, exists),
-            tf.boolean_mask(second_windows * kernel_size**2 + taps, exists),
+            (halves, halves + 1),
         )
 
     @property

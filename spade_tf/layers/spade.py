@@ -77,7 +77,9 @@ class SPADE(keras.layers.Layer):
 
     def call(self, x, *, semantics: Semantics, embedding=None, training=False):
         normalized = self.normalization(x, training=training)
-        gamma, beta = self.modulation(semantics=semantics.like(x))
+        # Gradients need gamma and beta of all layers, whenever they are made.
+        after = None if training else normalized
+        gamma, beta = self.modulation(semantics=semantics.like(x), after=after)
         return normalized * (1.0 + gamma) + beta
 
     def compute_output_shape(self, x_shape, embedding_shape=None):

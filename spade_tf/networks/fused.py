@@ -11,7 +11,6 @@ import numpy as np
 import tensorflow as tf
 
 from spade_tf.layers.modulation import hidden_table, prefers_lookup, sum_rows
-from spade_tf.layers.neighbourhoods import Neighbourhoods
 from spade_tf.layers.normalization import BatchNorm
 from spade_tf.layers.semantics import Semantics
 from spade_tf.networks.generator import check_label_size, draw_style, upsample
@@ -41,6 +40,12 @@ class Modulation(NamedTuple):
     scale: tf.Tensor
     shift: tf.Tensor
     ids: tf.Tensor | None
+
+    def at_pixels(self) -> Modulation:
+        """The same without `ids`."""
+        if self.ids is None:
+            return self
+        return Modulation(tf.gather(self.scale, self.ids), tf.gather(self.shift, self.ids), None)
 
 
 class FusedSPADE(tf.Module):
@@ -95,107 +100,93 @@ class FusedSPADE(tf.Module):
                 for the whole batch.
             upsamples: bool, whether `x` is to be made twice as high and wide first.
         """
-        if isinstance(semantics, Modulation):
-            return self._affine(x, semantics, upsamples)
+        if not isinstance(semantics, Modulation):
+            # As soon as labels are known, the tables of all layers could be made, and would fill
+            # the memory.
+            semantics = self.modulation_of(semantics, after=x)
+        return self._affine(x, semantics, upsamples)
 
-        def look_up(neighbourhoods):
-            # They wait for the features: made as soon as the labels are known, those of all layers
-            # would fill the memory.
-            with tf.control_dependencies([x]):
-                scale, shift = self.tables(neighbourhoods)
-            return self._affine(x, Modulation(scale, shift, neighbourhoods.ids), upsamples)
+    def modulation_of(self, semantics: Semantics, after: tf.Tensor | None = None) -> Modulation:
+        """What a call takes in place of the semantics.
 
-        def convolve(hidden):
-            return self._affine(x, self._maps(hidden), upsamples)
-
-        return self._looked_up_or_convolved(semantics, look_up, convolve)
-
-    def modulation_of(self, semantics: Semantics) -> Modulation:
-        """What a call takes in place of the semantics, to be made once for many features."""
-        # XLA's loop looks up as fast as it reads; else every look-up would be made many times.
-        as_rows = self.jit_compile
-
-        def look_up(neighbourhoods):
-            scale, shift = self.tables(neighbourhoods)
-            ids = neighbourhoods.ids
-            if as_rows:
-                return Modulation(scale, shift, ids)
-            return Modulation(tf.gather(scale, ids), tf.gather(shift, ids), None)
-
-        def convolve(hidden):
-            if not as_rows:
-                return self._maps(hidden)
-            # Each pixel has a row of its own, and biases come with the loop.
-            size = tf.shape(hidden)[:3]
-            rows = tf.reshape(self._convolve(hidden), [-1, self.bias.shape[0]])
-            scale, shift = tf.split(rows, 2, axis=-1)
-            return Modulation(scale, shift, tf.reshape(tf.range(tf.reduce_prod(size)), size))
-
-        return self._looked_up_or_convolved(semantics, look_up, convolve)
-
-    def _looked_up_or_convolved(self, semantics, look_up, convolve):
-        """`look_up(neighbourhoods)`, or `convolve(hidden)` where that is cheaper."""
+        Args:
+            semantics: at the size of the features.
+            after: what is to be made before; or None.
+        """
         prefers = prefers_lookup(semantics, self.kernel_size, self.modulation)
         if prefers is False:
             dense = tf.cast(semantics.dense, self.hidden_kernel.dtype)
-            hidden = tf.nn.conv2d(dense, self.hidden_kernel, 1, "SAME")
-            return convolve(tf.nn.relu(tf.nn.bias_add(hidden, self.hidden_bias)))
+            hidden = tf.nn.conv2d(_after(after, dense), self.hidden_kernel, 1, "SAME")
+            hidden = tf.nn.relu(tf.nn.bias_add(hidden, self.hidden_bias))
+            maps = tf.nn.bias_add(self._convolve(hidden), self.bias)
+            scale, shift = tf.split(maps, 2, axis=-1)
+            return Modulation(scale, shift, None)
         neighbourhoods = semantics.neighbourhoods(self.kernel_size)
-        if prefers is True:
-            return look_up(neighbourhoods)
+        with tf.control_dependencies([] if after is None else [after]):
+            hidden = self._hidden(neighbourhoods)
+
+        def look_up():
+            scale, shift = self._tables(hidden, neighbourhoods)
+            return Modulation(scale, shift, neighbourhoods.ids)
 
         def half_look_up():
-            return convolve(tf.gather(self._hidden(neighbourhoods), neighbourhoods.first_ids))
+            # A row for each pixel.
+            ids = neighbourhoods.first_ids
+            rows = tf.reshape(self._convolve(tf.gather(hidden, ids)), [-1, self.bias.shape[0]])
+            scale, shift = self._with_biases(*tf.split(rows, 2, axis=-1))
+            return Modulation(scale, shift, tf.reshape(tf.range(tf.size(ids)), tf.shape(ids)))
 
+        if prefers is True:
+            return look_up()
         prefers |= tf.size(neighbourhoods.ids) <= _FEW_PIXELS
-        return tf.cond(prefers, lambda: look_up(neighbourhoods), half_look_up)
+        return tf.cond(prefers, look_up, half_look_up)
 
     def _affine(self, x, modulation, upsamples):
-        scale, shift, ids = modulation
-        if self.jit_compile and ids is not None:
+        if self.jit_compile and modulation.ids is not None:
+            scale, shift, ids = modulation
             return _compiled_affine(x, scale, shift, self.bias, ids, self.slope, upsamples)
-        if ids is not None:
-            scale, shift = tf.gather(scale, ids), tf.gather(shift, ids)
+        scale, shift, _ = modulation.at_pixels()
         return activate((upsample(x) if upsamples else x) * scale + shift, self.slope)
 
-    def tables(self, neighbourhoods: Neighbourhoods) -> tuple[tf.Tensor, tf.Tensor]:
+    def _hidden(self, neighbourhoods):
+        kernel = tf.convert_to_tensor(self.hidden_kernel)
+        return hidden_table(kernel, self.hidden_bias, neighbourhoods)
+
+    def _tables(self, hidden, neighbourhoods):
         """Scale and shift of each distinct neighbourhood, `[n2, C]` each.
 
         Compiled by XLA, the loop that looks them up adds biases, and tables have rows to spare.
         """
-        hidden = self._hidden(neighbourhoods)
         # Each row is one of scale and one of shift: adding them up apart saves splitting sums.
         products = tf.reshape(tf.matmul(hidden, self.kernel), [-1, self.bias.shape[0] // 2])
         count = neighbourhoods.second_count
         if self.jit_compile:
             count = _rounded(count)
         scale, shift = (
-            sum_rows(
-                products,
-                2 * neighbourhoods.second_rows_by_window + place,
-                neighbourhoods.second_segments,
-                count,
-            )
-            for place in (0, 1)
+            sum_rows(products, rows, neighbourhoods.second_segments, count)
+            for rows in neighbourhoods.second_halves
         )
+        return self._with_biases(scale, shift)
+
+    def _with_biases(self, scale, shift):
         if self.jit_compile:
             return scale, shift
         scale_bias, shift_bias = tf.split(self.bias, 2)
         return scale + scale_bias, shift + shift_bias
-
-    def _hidden(self, neighbourhoods):
-        kernel = tf.convert_to_tensor(self.hidden_kernel)
-        return hidden_table(kernel, self.hidden_bias, neighbourhoods)
-
-    def _maps(self, hidden):
-        scale, shift = tf.split(tf.nn.bias_add(self._convolve(hidden), self.bias), 2, axis=-1)
-        return Modulation(scale, shift, None)
 
     def _convolve(self, hidden):
         """Scale and shift of every pixel, without biases."""
         size = self.kernel_size
         kernel = tf.reshape(self.kernel, [-1, size, size, self.bias.shape[0]])
         return tf.nn.conv2d(hidden, tf.transpose(kernel, [1, 2, 0, 3]), 1, "SAME")
+
+
+def _after(first: tf.Tensor | None, then: tf.Tensor) -> tf.Tensor:
+    """`then`, to those who wait for `first`."""
+    if first is None:
+        return then
+    with tf.control_dependencies([first]):
+        return tf.identity(then)
 
 
 def activate(x: tf.Tensor, slope: float) -> tf.Tensor:
@@ -334,6 +325,9 @@ class FusedBlock(tf.Module):
             x, upsamples = shortcut, False
         if self.conv_s is not None and self.spade_s is not None:
             shortcut = self.conv_s(self.spade_s(x, by_layer[2], upsamples))
+            # At once, modulations of both would be held, a hundred megabytes more, and threads
+            # would be in one another's way.
+            x = _after(shortcut, x)
         x = self.conv_0(self.spade_0(x, by_layer[0], upsamples), self.small)
         x = self.conv_1(self.spade_1(x, by_layer[1]), self.small)
         return shortcut + x
@@ -341,7 +335,9 @@ class FusedBlock(tf.Module):
     def modulations(self, semantics: Semantics) -> list[Modulation]:
         """What a call takes in place of the semantics, to be made once for many features."""
         layers = [self.spade_0, self.spade_1, self.spade_s]
-        return [layer.modulation_of(semantics) for layer in layers if layer is not None]
+        found = [layer.modulation_of(semantics) for layer in layers if layer is not None]
+        # XLA's loop looks up as fast as it reads; else every look-up would be made many times.
+        return found if self.jit_compile else [each.at_pixels() for each in found]
 
 
 def _rounded(count: tf.Tensor) -> tf.Tensor:
