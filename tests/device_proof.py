@@ -14,7 +14,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tiny_experiment import training_command
+
 RUNS = {
     "one": ["--strategy=one"],
     "mirrored": ["--strategy=mirrored", "--num_virtual_cpus=2"],
@@ -28,11 +31,7 @@ ROUNDING = 1e-6
 def losses(data_dir: Path, workdir: Path, flags: list[str]) -> list[dict[str, float]]:
     """The losses of each step of a training."""
     subprocess.run(
-        [
-            *(sys.executable, str(ROOT / "run.py"), "train", f"--data_dir={data_dir}"),
-            *(f"--config={ROOT / 'tests/tiny_experiment.py'}", f"--workdir={workdir}"),
-            *("--config.train.steps=5", "--config.train.batch_size=4", *flags),
-        ],
+        training_command(data_dir, workdir, 5, "--config.train.batch_size=4", *flags),
         check=True,
         stderr=subprocess.DEVNULL,
     )

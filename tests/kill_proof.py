@@ -15,17 +15,15 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tiny_experiment import training_command
 
 
 def command(data_dir: Path, workdir: Path, steps: int) -> list[str]:
     """The command line of a training that writes much."""
-    return [
-        *(sys.executable, str(ROOT / "run.py"), "train", f"--data_dir={data_dir}"),
-        *(f"--workdir={workdir}", f"--config={ROOT / 'tests/tiny_experiment.py'}"),
-        *("--strategy=one", "--config.train.sample_every=5", f"--config.train.steps={steps}"),
-        "--config.train.checkpoint_every=2",
-    ]
+    often = ["--config.train.sample_every=5", "--config.train.checkpoint_every=2"]
+    return training_command(data_dir, workdir, steps, "--strategy=one", *often)
 
 
 def last_step(workdir: Path, since: float) -> int:

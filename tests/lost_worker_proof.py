@@ -16,20 +16,19 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tiny_experiment import training_command
+
 STEPS = 30
 # What the launcher says; the other worker must know by itself.
 LOST = r"worker 1 at (\S+) was killed by SIGKILL"
 
 
 def command(data_dir: Path, workdir: Path, steps: int) -> list[str]:
-    """The command line of a training."""
-    return [
-        *(sys.executable, str(ROOT / "run.py"), "train", "--local_workers=2"),
-        *(f"--data_dir={data_dir}", f"--workdir={workdir}"),
-        *(f"--config={ROOT / 'tests/tiny_experiment.py'}", f"--config.train.steps={steps}"),
-        *("--config.train.checkpoint_every=10", "--config.train.sample_every=1000"),
-    ]
+    """The command line of a training by two workers."""
+    seldom = ["--config.train.checkpoint_every=10", "--config.train.sample_every=1000"]
+    return training_command(data_dir, workdir, steps, "--local_workers=2", *seldom)
 
 
 def steps_of(workdir: Path) -> list[int]:

@@ -17,22 +17,22 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tiny_experiment import training_command
 
 
-def command(data_dir: Path, workdir: Path, steps: int) -> list[str]:
-    """The command line of a training."""
-    return [
-        *(sys.executable, str(ROOT / "run.py"), "train", f"--data_dir={data_dir}"),
-        *(f"--workdir={workdir}", f"--config={ROOT / 'tests/tiny_experiment.py'}"),
-        *("--strategy=one", "--config.train.deterministic=True", f"--config.train.steps={steps}"),
+def command(data_dir: Path, workdir: Path) -> list[str]:
+    """The command line of a training of 20 steps."""
+    return training_command(
+        *(data_dir, workdir, 20, "--strategy=one", "--config.train.deterministic=True"),
         *("--config.train.checkpoint_every=10", "--config.train.sample_every=1000"),
-    ]
+    )
 
 
 def train_and_die(data_dir: Path, workdir: Path, number: int) -> int:
     """Trains past step 10, and sends a signal once that step has been saved."""
-    with subprocess.Popen(command(data_dir, workdir, 20), stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command(data_dir, workdir), stderr=subprocess.DEVNULL) as process:
         while not (workdir / "checkpoints" / "step-10.index").exists():
             if process.poll() is not None:
                 break
@@ -54,7 +54,7 @@ def tensors(workdir: Path) -> dict[str, np.ndarray]:
 def prove(data_dir: Path, root: Path) -> dict[str, object]:
     """Runs it all; returns what was found."""
     straight = root / "straight"
-    subprocess.run(command(data_dir, straight, 20), check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(command(data_dir, straight), check=True, stderr=subprocess.DEVNULL)
     expected = tensors(straight)
     result: dict[str, object] = {"tensors": len(expected)}
     for number in (signal.SIGKILL, signal.SIGTERM):
@@ -63,7 +63,7 @@ def prove(data_dir: Path, root: Path) -> dict[str, object]:
         steps = [int(path.stem[5:]) for path in workdir.glob("checkpoints/*.index")]
         result[f"{number.name} saved"] = sorted(steps)
         if max(steps) < 20:
-            subprocess.run(command(data_dir, workdir, 20), check=True, stderr=subprocess.DEVNULL)
+            subprocess.run(command(data_dir, workdir), check=True, stderr=subprocess.DEVNULL)
         actual = tensors(workdir)
         assert actual.keys() == expected.keys()
         different = [n for n in expected if actual[n].tobytes() != expected[n].tobytes()]

@@ -1,5 +1,8 @@
 """The configuration of the tests' tiny model."""
 
+import sys
+from pathlib import Path
+
 from experiments.schema import Config
 
 
@@ -22,3 +25,12 @@ def get_config() -> Config:
     config.train.num_samples = 2
     config.train.checkpoint_every = 2
     return config
+
+
+def training_command(data_dir: Path, workdir: Path, steps: int, *flags: str) -> list[str]:
+    """The command line of a training of that model."""
+    return [
+        *(sys.executable, str(Path(__file__).parents[1] / "run.py"), "train"),
+        *(f"--config={__file__}", f"--data_dir={data_dir}", f"--workdir={workdir}"),
+        *(f"--config.train.steps={steps}", *flags),
+    ]
