@@ -232,6 +232,7 @@ def _generator_suite(setting, layouts, repeats):
         "deduplicated_without_xla/float32",
         "deduplicated/float32",
         "main_convolutions/float32",
+        "main_convolutions_winograd/float32",
         "deduplicated_without_xla/bfloat16",
         "deduplicated/bfloat16",
         "main_convolutions/bfloat16",
@@ -264,6 +265,10 @@ def _generator_suite(setting, layouts, repeats):
         summary[_key("max_abs_difference", form)] = float(f"{difference:.3g}")
         if rss[name] and rss["dense/float32"]:
             summary[f"peak_memory_{form}_over_dense"] = round(rss[name] / rss["dense/float32"], 4)
+    # The limit as it is for the fastest form, whose own convolutions are faster too.
+    summary["float32_deduplicated_over_main_convolutions_winograd"] = ratio(
+        seconds, "deduplicated/float32", "main_convolutions_winograd/float32"
+    )
     for form in forms[1:]:
         name = f"{form}/bfloat16"
         summary[f"bfloat16_{form}_over_main_convolutions"] = ratio(

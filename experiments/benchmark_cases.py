@@ -90,7 +90,8 @@ def make_network(name: str, setting: Setting, source: Any = None) -> Any:
     Args:
         name: "FORM/DTYPE", the form one of "dense" (the generator as it is, convolving maps),
             "layers" (as it is, deduplicated), "deduplicated" (fused, with element-wise parts by
-            XLA), "deduplicated_without_xla" (fused) and "main_convolutions".
+            XLA and Winograd's filtering), "deduplicated_without_xla" (fused), and, of the fused
+            generator, "main_convolutions" and "main_convolutions_winograd".
         setting: of the generator.
         source: a generator whose weights to take; None to make one.
     """
@@ -103,11 +104,12 @@ def make_network(name: str, setting: Setting, source: Any = None) -> Any:
 
         return FusedGenerator(source, dtype)
     if form.startswith("deduplicated"):
-        return source.fuse(dtype, jit_compile=form == "deduplicated")
-    if form == "main_convolutions":
+        fast = form == "deduplicated"
+        return source.fuse(dtype, jit_compile=fast, winograd=fast)
+    if form.startswith("main_convolutions"):
         from experiments.main_convolutions import MainConvolutions
 
-        return MainConvolutions(source, dtype)
+        return MainConvolutions(source, dtype, winograd=form.endswith("_winograd"))
     return source
 
 

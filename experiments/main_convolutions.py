@@ -29,6 +29,6 @@ class MainConvolutions(FusedGenerator):
     The same kernels at the same sizes as in the fused generator, and no normalisation at all.
     """
 
-    def make_block(self, block: Any, dtype: tf.DType, small: bool) -> Any:
+    def make_block(self, block: Any, dtype: tf.DType, small: bool, winograd: bool) -> Any:
         """The block without its SPADE layers."""
-        return _Block(block, dtype, small=small)
+        return _Block(block, dtype, small=small, winograd=winograd)

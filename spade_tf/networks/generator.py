@@ -270,12 +270,15 @@ class SPADEGenerator(keras.Model):
         doublings = [int(self.upsamples_before(index)) for index in range(len(self.blocks))]
         return [self.scale // 2**count for count in itertools.accumulate(doublings)]
 
-    def fuse(self, dtype: str = "float32", jit_compile: bool = False) -> FusedGenerator:
+    def fuse(
+        self, dtype: str = "float32", jit_compile: bool = False, winograd: bool = False
+    ) -> FusedGenerator:
         """A copy for inference, in less time: see `FusedGenerator`.
 
         Args:
             dtype: "float32" or "bfloat16", of its weights and of what it computes in.
             jit_compile: bool, whether XLA compiles the element-wise parts.
+            winograd: bool, whether Winograd's filtering computes convolutions of smaller maps.
 
         Returns:
             A `FusedGenerator`, called as this generator is.
@@ -285,7 +288,7 @@ class SPADEGenerator(keras.Model):
         """
         from spade_tf.networks.fused import FusedGenerator
 
-        return FusedGenerator(self, dtype, jit_compile)
+        return FusedGenerator(self, dtype, jit_compile, winograd)
 
     def compute_output_shape(self, input_shape=None, z_shape=None):
         return (None, *self.image_size, 3)

@@ -48,18 +48,28 @@ def network():
 
 
 @pytest.mark.parametrize(
-    ("modulation", "jit_compile"),
-    [("auto", False), ("dense", False), ("deduplicated", False), ("deduplicated", True)],
+    ("modulation", "options"),
+    [
+        ("auto", {}),
+        ("dense", {}),
+        ("deduplicated", {}),
+        ("deduplicated", {"jit_compile": True}),
+        ("auto", {"winograd": True}),
+    ],
 )
-def test_fused_is_the_generator(network, modulation, jit_compile):
+def test_fused_is_the_generator(network, modulation, options):
     inputs = layout(2)
     expected = network(inputs)
     assert 0.05 < np.std(expected) < 0.7
     other = make(modulation=modulation)
     # Float32 through twenty convolutions, in another order.
     np.testing.assert_allclose(other(inputs), expected, rtol=0, atol=1e-5)
-    fused = tf.function(other.fuse(jit_compile=jit_compile), autograph=False)
-    np.testing.assert_allclose(fused(inputs), expected, rtol=0, atol=1e-5)
+    fused = other.fuse(**options)
+    tiled = [block for block in fused.blocks if block.conv_0.winograd and block.conv_1.winograd]
+    # Blocks of 16x32 and 32x64 pixels.
+    assert len(tiled) == (2 if "winograd" in options else 0)
+    pictures = tf.function(fused, autograph=False)(inputs)
+    np.testing.assert_allclose(pictures, expected, rtol=0, atol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +97,9 @@ def test_unknown_sizes(saved, name, noise):
         np.testing.assert_allclose(saved[name].generate(inputs), expected, rtol=0, atol=1e-5)
 
 
-def test_bfloat16_is_held_and_close(network):
-    fused = network.fuse("bfloat16")
+@pytest.mark.parametrize("winograd", [False, True])
+def test_bfloat16_is_held_and_close(network, winograd):
+    fused = network.fuse("bfloat16", winograd=winograd)
     held = [variable for block in fused.blocks for variable in block.variables]
     assert {variable.dtype for variable in held} == {tf.bfloat16}
     inputs = layout(2)
