@@ -214,3 +214,32 @@ def test_replicas_may_take_different_forms(two_replicas):
     for one, expected in zip(gradients, tape.gradient(loss, layer.trainable_weights), strict=True):
         for actual in strategy.experimental_local_results(one):
             np.testing.assert_allclose(actual, expected, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_lookups_wait_for_features_in_inference(training):
+    """Else the tables of all layers, made as soon as labels are known, would fill the memory."""
+    layer = lively(SPADE(4, 7, norm="instance", modulation="deduplicated"))
+    layer.build((None, None, None, 6))
+    semantics = layout(1, 6, 6)
+
+    @tf.function
+    def call(x):
+        return layer(x, semantics=semantics, training=training)
+
+    graph = call.get_concrete_function(tf.TensorSpec([1, 6, 6, 6])).graph
+
+    def ancestors(operation):
+        seen, waiting = set(), [operation]
+        while waiting:
+            each = waiting.pop()
+            for before in [tensor.op for tensor in each.inputs] + list(each.control_inputs):
+                if before not in seen:
+                    seen.add(before)
+                    waiting.append(before)
+        return seen
+
+    sums = [each for each in graph.get_operations() if each.type.startswith("SparseSegmentSum")]
+    assert len(sums) == 3
+    features = graph.inputs[0].op
+    assert all((features in ancestors(each)) is not training for each in sums)
