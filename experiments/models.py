@@ -219,11 +219,14 @@ class RemoteModel(ExportedModel):
 
     def __init__(self, endpoint: str, model_name: str):
         from spade_tf.serving.client import connect
+        from spade_tf.serving.errors import ServingError
 
         client = connect(endpoint, model_name)
         try:
             super().__init__(json.loads(client.describe("config.json")), client.predict)
-        except (LookupError, TypeError) as error:
+        except ServingError:
+            raise
+        except (ValueError, LookupError, TypeError) as error:
             raise ConfigError(
                 f"--endpoint={endpoint}: {model_name} is no export of this project ({error})"
             ) from error
