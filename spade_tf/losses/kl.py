@@ -16,4 +16,5 @@ def kl_divergence(mu: tf.Tensor, logvar: tf.Tensor) -> tf.Tensor:
     Reference: Kingma & Welling 2013, appendix B; Park et al. 2019, section 3.3.
     """
     mu, logvar = tf.cast(mu, tf.float32), tf.cast(logvar, tf.float32)
-    return -0.5 * tf.reduce_sum(1.0 + logvar - tf.square(mu) - tf.exp(logvar))
+    # exp(logvar) - 1, of a variance near one, would be nothing but rounding.
+    return 0.5 * tf.reduce_sum(tf.square(mu) + tf.math.expm1(logvar) - logvar)

@@ -29,3 +29,13 @@ def test_half_precision_gives_float32():
     loss = kl_divergence(tf.ones([1, 1000], tf.bfloat16), tf.zeros([1, 1000], tf.bfloat16))
     assert loss.dtype == tf.float32
     np.testing.assert_allclose(loss, 500.0)
+
+
+def test_of_a_variance_near_one():
+    """Digits do not cancel out, as those of 1 + logvar - exp(logvar) would."""
+    logvar = np.random.default_rng(0).normal(scale=1e-3, size=(4, 256))
+    logvar = logvar.astype("float32").astype("float64")
+    expected = np.sum(np.expm1(logvar) - logvar) / 2
+    actual = kl_divergence(tf.zeros(logvar.shape), tf.constant(logvar, tf.float32))
+    # A term is right to a rounding of its logvar, 1e-10 of terms of 5e-7, and errors average out.
+    np.testing.assert_allclose(actual, expected, rtol=1e-4)
