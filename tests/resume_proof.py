@@ -24,10 +24,9 @@ from tiny_experiment import training_command
 
 def command(data_dir: Path, workdir: Path) -> list[str]:
     """The command line of a training of 20 steps."""
-    return training_command(
-        *(data_dir, workdir, 20, "--strategy=one", "--config.train.deterministic=True"),
-        *("--config.train.checkpoint_every=10", "--config.train.sample_every=1000"),
-    )
+    exactly = ["--strategy=one", "--config.train.deterministic=True"]
+    seldom = ["--config.train.checkpoint_every=10", "--config.train.sample_every=1000"]
+    return training_command(data_dir, workdir, 20, *exactly, *seldom)
 
 
 def train_and_die(data_dir: Path, workdir: Path, number: int) -> int:
