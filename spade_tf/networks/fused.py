@@ -120,15 +120,17 @@ class FusedSPADE(tf.Module):
             after: what is to be made before; or None.
         """
         prefers = prefers_lookup(semantics, self.kernel_size, self.modulation)
+        waiting = tf.control_dependencies([] if after is None else [after])
         if prefers is False:
             dense = tf.cast(semantics.dense, self.hidden_kernel.dtype)
-            hidden = tf.nn.conv2d(_after(after, dense), self.hidden_kernel, 1, "SAME")
+            with waiting:
+                hidden = tf.nn.conv2d(dense, self.hidden_kernel, 1, "SAME")
             hidden = tf.nn.relu(tf.nn.bias_add(hidden, self.hidden_bias))
             maps = tf.nn.bias_add(self._convolve(hidden), self.bias)
             scale, shift = tf.split(maps, 2, axis=-1)
             return Modulation(scale, shift, None)
         neighbourhoods = semantics.neighbourhoods(self.kernel_size)
-        with tf.control_dependencies([] if after is None else [after]):
+        with waiting:
             hidden = self._hidden(neighbourhoods)
 
         def look_up():
@@ -185,14 +187,6 @@ class FusedSPADE(tf.Module):
         size = self.kernel_size
         kernel = tf.reshape(self.kernel, [-1, size, size, self.bias.shape[0]])
         return tf.nn.conv2d(hidden, tf.transpose(kernel, [1, 2, 0, 3]), 1, "SAME")
-
-
-def _after(first: tf.Tensor | None, then: tf.Tensor) -> tf.Tensor:
-    """`then`, to those who wait for `first`."""
-    if first is None:
-        return then
-    with tf.control_dependencies([first]):
-        return tf.identity(then)
 
 
 def activate(x: tf.Tensor, slope: float) -> tf.Tensor:
@@ -342,7 +336,8 @@ class FusedBlock(tf.Module):
             shortcut = self.conv_s(self.spade_s(x, by_layer[2], upsamples))
             # At once, modulations of both would be held, a hundred megabytes more, and threads
             # would be in one another's way.
-            x = _after(shortcut, x)
+            with tf.control_dependencies([shortcut]):
+                x = tf.identity(x)
         x = self.conv_0(self.spade_0(x, by_layer[0], upsamples), self.small)
         x = self.conv_1(self.spade_1(x, by_layer[1]), self.small)
         return shortcut + x
