@@ -200,6 +200,7 @@ class _Examination:
         self._label_set = label_set
         self._bad: list[BadFileError] = [bad for _, bad in builder.skipped]
         self._samples: list[charts.Sample] = []
+        self._turned: Counter[int] = Counter()
         self._flat_instances = 0
         self._num_instances = 0
         self.num_examined = 0
@@ -219,6 +220,7 @@ class _Examination:
     def _examine(self, pair: Pair, shown: bool) -> None:
         image = self._try(lambda: inspection.read_image(pair.image))
         if image is not None:
+            self._turned[image.orientation] += image.orientation != 1
             height, width = image.height, image.width
             low, high = self.sizes or ((height, width), (height, width))
             self.sizes = (
@@ -291,6 +293,20 @@ class _Examination:
                     len(bads),
                     f"{len(bads)} files: {examples}. First: {bads[0].message.split('; ')[0]}",
                     _REMEDIES.get(kind, "see the message"),
+                )
+            )
+        if num_turned := self._turned.total():
+            counts = ", ".join(f"{n} have {value}" for value, n in sorted((+self._turned).items()))
+            found.append(
+                Finding(
+                    WARNING,
+                    "EXIF orientation",
+                    num_turned,
+                    f"{num_turned} of {self.num_examined} photographs are stored turned or "
+                    f"mirrored ({counts}); they are read upright",
+                    "check in the contact sheet (--output_dir) that the maps lie over them; where "
+                    "maps were drawn over the pixels as they are stored, remove the tag: "
+                    "exiftool -Orientation= FILES",
                 )
             )
         if self._label_set.condition_channels or not self.pixels.sum():

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from pipelines import pictures
 from pipelines.listing import Pair, enumerate_few, jpeg_mask
 from pipelines.listing import list_images as list_images
 from pipelines.palettes import Palette
@@ -28,20 +29,22 @@ class EncodedImage(NamedTuple):
     """A photograph that was decoded once to see that it can be, still as it was encoded.
 
     Attributes:
-        encoded: the bytes of the file.
+        encoded: the bytes of the file; encoded anew where the picture had to be turned.
         height: in pixels.
         width: in pixels.
+        orientation: EXIF orientation of the file; the picture itself is upright.
     """
 
     encoded: bytes
     height: int
     width: int
+    orientation: int = 1
 
 
 def read_image(path: Path) -> EncodedImage:
-    """Reads a photograph and decodes it whole, as training will.
+    """Reads a photograph upright and decodes it whole, as training will.
 
-    Orientation tags are not applied: label maps are drawn over the stored pixels.
+    A photograph whose EXIF orientation says so is turned and encoded anew (`pictures.upright`).
 
     Args:
         path: a JPEG or PNG file, RGB or greyscale, or a PNG with an opaque palette.
@@ -54,10 +57,21 @@ def read_image(path: Path) -> EncodedImage:
 
     encoded = _read_bytes(path)
     with _open(encoded, path) as image:
-        mode, width, height = image.mode, image.width, image.height
+        mode = image.mode
         opaque_palette = mode == "P" and "transparency" not in image.info
         if mode not in ("RGB", "L") and not opaque_palette:
             raise BadFileError(path, "image mode", f"photograph in mode {mode}; {_SAVE_AS_IMAGE}")
+        try:
+            orientation = pictures.orientation(image)
+            if orientation != 1:
+                turned = pictures.upright(image)
+                turned = turned.convert("RGB") if mode == "P" else turned
+                encoded = pictures.encode_like(turned, image.format)
+                width, height = turned.size
+            else:
+                width, height = image.size
+        except (OSError, SyntaxError, ValueError) as error:
+            raise _damaged(path, error) from None
     # Training decodes with TensorFlow, whose decoder is stricter than Pillow's in places.
     try:
         tf.io.decode_image(encoded, channels=3, expand_animations=False)
@@ -67,7 +81,7 @@ def read_image(path: Path) -> EncodedImage:
             "truncated",
             "truncated or damaged, cannot be decoded; replace it or remove its pair",
         ) from None
-    return EncodedImage(encoded=encoded, height=height, width=width)
+    return EncodedImage(encoded, height, width, orientation)
 
 
 def read_ids(path: Path, *, palette_indices: bool = False) -> np.ndarray:
@@ -142,7 +156,7 @@ def read_colors(path: Path) -> np.ndarray:
         # Decoding comes first: a damaged file is better called that than converted.
         pixels = _pixels(image, path)
         if image.mode == "P":
-            return np.asarray(image.convert("RGB"))
+            return np.asarray(pictures.upright(image).convert("RGB"))
         if image.mode == "RGBA" and pixels[..., 3].min() < 255:
             raise BadFileError(
                 path,
@@ -160,7 +174,7 @@ def read_condition(path: Path) -> tuple[bytes, tuple[int, ...], int]:
         path: a PNG: greyscale of 8 or 16 bits, RGB or RGBA.
 
     Returns:
-        The bytes of the file, its shape `(H, W, C)`, and its bits per channel.
+        The map as an upright PNG, its shape `(H, W, C)`, and its bits per channel.
 
     Raises:
         BadFileError: if the file is unreadable, empty, truncated, or no such PNG.
@@ -171,7 +185,6 @@ def read_condition(path: Path) -> tuple[bytes, tuple[int, ...], int]:
     with _open(encoded, path) as image:
         bits = _png_bit_depth(encoded)
         channels = {"L": 1, "I": 1, "I;16": 1, "I;16B": 1, "RGB": 3, "RGBA": 4}.get(image.mode, 0)
-        height, width = image.height, image.width
         if image.format != "PNG" or not channels or bits not in (8, 16):
             raise BadFileError(
                 path,
@@ -179,6 +192,13 @@ def read_condition(path: Path) -> tuple[bytes, tuple[int, ...], int]:
                 f"{image.format} in mode {image.mode} where a continuous map is expected; save it "
                 "as a PNG, greyscale of 8 or 16 bits, RGB or RGBA",
             )
+        try:
+            turned = pictures.upright(image)
+        except (OSError, SyntaxError, ValueError) as error:
+            raise _damaged(path, error) from None
+        height, width = turned.height, turned.width
+        if turned is not image:
+            encoded = pictures.encode_like(turned, image.format)
     try:
         tf.io.decode_png(encoded, dtype=tf.uint8 if bits == 8 else tf.uint16)
     except tf.errors.InvalidArgumentError:
@@ -192,7 +212,7 @@ def read_condition(path: Path) -> tuple[bytes, tuple[int, ...], int]:
 
 def _pixels(image: Image.Image, path: Path) -> np.ndarray:
     try:
-        return np.asarray(image)
+        return np.asarray(pictures.upright(image))
     except (OSError, SyntaxError, ValueError) as error:
         raise _damaged(path, error) from None
 
@@ -271,13 +291,18 @@ def check_same_size(
     Raises:
         BadFileError: if height or width differ.
     """
-    if tuple(shape[:2]) != (image.height, image.width):
-        raise BadFileError(
-            path,
-            "size mismatch",
-            f"{shape[1]}x{shape[0]} pixels (width x height), but {image_path} has "
-            f"{image.width}x{image.height}; scale one to the other (maps by nearest neighbour)",
-        )
+    size = (image.height, image.width)
+    if tuple(shape[:2]) == size:
+        return
+    found = f"{shape[1]}x{shape[0]} pixels (width x height), but {image_path} has "
+    found += f"{image.width}x{image.height}"
+    remedy = "scale one to the other (maps by nearest neighbour)"
+    if image.orientation >= 5 and tuple(shape[:2]) == size[::-1]:
+        # Orientations from 5 on exchange rows and columns.
+        found += f" when read upright, as its EXIF orientation {image.orientation} says"
+        remedy = "turn the map upright too, or if it was drawn over the pixels as they are stored, "
+        remedy += f"remove the tag from the photograph: exiftool -Orientation= '{image_path}'"
+    raise BadFileError(path, "size mismatch", f"{found}; {remedy}")
 
 
 def source_unknown_id(num_classes: int) -> int:
