@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from experiments.distillation import load_teacher
 from experiments.schema import Config, ConfigError, read_workdir
-from pipelines.schema import LabelSet
+from pipelines.schema import DataError, LabelSet
 from spade_tf.losses.adversarial import get_adversarial_loss
 from spade_tf.losses.perceptual import PerceptualLoss
 from spade_tf.networks.discriminator import MultiscaleDiscriminator
@@ -36,6 +36,12 @@ def condition_channels(labels: LabelSet) -> int:
     return labels.condition_channels or labels.num_ids
 
 
+def sees_instances(config: Config, labels: LabelSet) -> bool:
+    """Whether networks see edges of instances: as the configuration says, or the data set."""
+    wanted = config.data.use_instance
+    return labels.has_instance if wanted is None else wanted
+
+
 def make_generator(
     config: Config, labels: LabelSet, name: str = "generator"
 ) -> SPADEGenerator | Pix2PixHDGenerator:
@@ -43,7 +49,7 @@ def make_generator(
     settings = config.generator
     shared: dict[str, Any] = {
         "image_size": (config.data.height, config.data.width),
-        "use_instance_edges": config.data.use_instance,
+        "use_instance_edges": sees_instances(config, labels),
         "filters": settings.filters,
         "hidden_filters": settings.hidden_filters,
         "kernel_size": settings.kernel_size,
@@ -95,7 +101,10 @@ def make_perceptual_loss(config: Config) -> PerceptualLoss | None:
         return PerceptualLoss(load_vgg(config.loss.vgg_weights))
     except VGGWeightsError as error:
         if config.loss.vgg_weights != "imagenet":
-            raise
+            raise ConfigError(
+                f"--config.loss.vgg_weights={error}; to train without a perceptual loss, give "
+                "--config.loss.perceptual_weight=0"
+            ) from error
         print(
             f"perceptual loss: off, no weights ({error}); to have it, give a file with "
             "--config.loss.vgg_weights=FILE (torchvision .pth, Keras .h5, or the vgg16.ckpt of "
@@ -118,7 +127,7 @@ def make_gaugan(config: Config, labels: LabelSet, rate_factor: float = 1.0) -> G
         make_generator(config, labels),
         MultiscaleDiscriminator(
             condition_channels(labels),
-            use_instance_edges=config.data.use_instance,
+            use_instance_edges=sees_instances(config, labels),
             num_scales=config.discriminator.num_scales,
             filters=config.discriminator.filters,
             num_layers=config.discriminator.num_layers,
@@ -213,28 +222,40 @@ def make_batches(
     num_input_pipelines: int = 1,
     input_pipeline_id: int = 0,
 ) -> tf.data.Dataset:
-    """Batches of a split, for training or for evaluation; of several workers, one's share."""
+    """Batches of a split, for training or for evaluation; of several workers, one's share.
+
+    Raises:
+        ConfigError: naming the setting, if the data set has no such split.
+        DataError: if the data set cannot be read.
+    """
     from pipelines.input_pipeline import make_dataset
 
     data = config.data
-    return make_dataset(
-        builder,
-        split,
-        batch_size=batch_size,
-        load_size=(data.load_height, data.load_width),
-        crop_size=(data.height, data.width),
-        flip=data.flip,
-        seed=config.train.seed,
-        training=training,
-        start_step=start_step,
-        shuffle_buffer=data.shuffle_buffer,
-        with_instance=data.use_instance,
-        preprocess=data.preprocess,
-        color_jitter=data.color_jitter if training else 0.0,
-        on_corrupt_record=data.on_corrupt_record,
-        num_input_pipelines=num_input_pipelines,
-        input_pipeline_id=input_pipeline_id,
-    )
+    try:
+        return make_dataset(
+            builder,
+            split,
+            batch_size=batch_size,
+            load_size=(data.load_height, data.load_width),
+            crop_size=(data.height, data.width),
+            flip=data.flip,
+            seed=config.train.seed,
+            training=training,
+            start_step=start_step,
+            shuffle_buffer=data.shuffle_buffer,
+            with_instance=bool(data.use_instance),
+            preprocess=data.preprocess,
+            color_jitter=data.color_jitter if training else 0.0,
+            on_corrupt_record=data.on_corrupt_record,
+            num_input_pipelines=num_input_pipelines,
+            input_pipeline_id=input_pipeline_id,
+        )
+    except DataError as error:
+        name, _, said = str(error).partition(": ")
+        if name != "split":
+            raise
+        setting = "train_split" if split == data.train_split else "val_split"
+        raise ConfigError(f"--config.data.{setting}: {said}") from None
 
 
 class TrainedModel(NamedTuple):

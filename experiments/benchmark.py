@@ -75,7 +75,7 @@ def benchmark(
     setting = Setting(
         num_labels,
         (config.data.height, config.data.width),
-        config.data.use_instance,
+        config.data.use_instance is not False,
         config.generator.filters,
     )
     layouts = read_layouts(labels, instances, setting, max_labels)

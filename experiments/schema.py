@@ -57,8 +57,8 @@ class DataConfig:
     color_jitter: float = 0.0
     # "skip" leaves a damaged record out, and counts it.
     on_corrupt_record: str = "stop"
-    # Whether the edges between instances are shown to the networks.
-    use_instance: bool = True
+    # Whether the edges between instances are shown to the networks; None: if the data set has them.
+    use_instance: bool | None = None
     train_split: str = "train"
     # An empty one: samples are drawn from the training split.
     val_split: str = "val"
@@ -352,15 +352,45 @@ _ADJUSTABLE = {
 }
 
 
+def is_begun(workdir: str | os.PathLike[str]) -> bool:
+    """Whether a workdir holds a checkpoint, which binds it to its configuration.
+
+    A run that failed before its first checkpoint binds nothing: whatever was wrong can be put
+    right in the same workdir.
+    """
+    path = Path(workdir)
+    return (path / "config.json").exists() and any(path.glob("checkpoints/*.index"))
+
+
+def follow_instances(config: Config, has_instance: bool) -> Config:
+    """The configuration with `data.use_instance` decided.
+
+    Args:
+        config: of the run.
+        has_instance: whether its data set has instance maps.
+
+    Raises:
+        ConfigError: if instances are asked for and there are none.
+    """
+    wanted = config.data.use_instance
+    if wanted and not has_instance:
+        raise ConfigError(
+            f"--config.data.use_instance=True: the data set {config.data.dataset} was prepared "
+            "without instance maps; give False, or leave it out to follow the data set"
+        )
+    decided = has_instance if wanted is None else wanted
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, use_instance=decided))
+
+
 def check_same(config: Config, workdir: str | os.PathLike[str]) -> None:
     """Raises a ConfigError where a workdir was begun with another configuration.
 
     Args:
-        config: of the run that is about to start.
-        workdir: its directory, with a `config.json` if a run was begun there.
+        config: of the run that is about to start; a `data.use_instance` of None is not compared.
+        workdir: its directory, with a checkpoint if a run was begun there.
     """
     path = Path(workdir) / "config.json"
-    if not path.exists():
+    if not is_begun(workdir):
         return
     old = read_workdir(workdir)["config"]
     if old.get("teacher", "") != config.teacher:
@@ -374,6 +404,8 @@ def check_same(config: Config, workdir: str | os.PathLike[str]) -> None:
             continue
         for name, value in values.items():
             before = old.get(section, {}).get(name, value)
+            if (section, name, value) == ("data", "use_instance", None):
+                continue
             if before != value and name not in _ADJUSTABLE.get(section, ()):
                 raise ConfigError(
                     f"{path}: this workdir was begun with {section}.{name}={before!r}, not "
@@ -386,10 +418,10 @@ def check_same_labels(labels: dict[str, Any], workdir: str | os.PathLike[str]) -
 
     Args:
         labels: the label set of the data set, as a dictionary.
-        workdir: its directory, with a `config.json` if a run was begun there.
+        workdir: its directory, with a checkpoint if a run was begun there.
     """
     path = Path(workdir) / "config.json"
-    if not path.exists():
+    if not is_begun(workdir):
         return
     before, now = read_workdir(workdir)["labels"]["class_names"], list(labels["class_names"])
     if before != now:

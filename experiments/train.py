@@ -16,6 +16,7 @@ from experiments.schema import (
     ConfigError,
     check_same,
     check_same_labels,
+    follow_instances,
     write_workdir,
 )
 
@@ -79,6 +80,8 @@ def train(
         if chief:
             _remove_partial(workdir)
         builder, labels = _open_or_draw(config, data_dir)
+        config = follow_instances(config, labels.has_instance)
+        check_same(config, workdir)
         check_same_labels(labels.to_metadata(), workdir)
         check_teacher(config, list(labels.class_names))
         if chief:

@@ -68,6 +68,7 @@ def test_a_student_is_trained_goes_on_and_is_exported_without_its_teacher(
 @pytest.fixture
 def teacher(tmp_path):
     config = Config(name="teacher")
+    config.data.use_instance = True
     config.generator.z_dim = 8
     config.encoder.enabled = True
     write_workdir(config, tmp_path / "teacher", LABELS, "data")

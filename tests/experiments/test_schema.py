@@ -70,8 +70,12 @@ def test_a_workdir_of_another_configuration_is_refused(tmp_path):
     check_same(config, tmp_path)
     write_workdir(config, tmp_path, LABELS, "data")
     longer = dataclasses.replace(config, train=dataclasses.replace(config.train, steps=5))
-    check_same(longer, tmp_path)
     wider = dataclasses.replace(config, generator=dataclasses.replace(config.generator, filters=8))
+    check_same(wider, tmp_path)
+    # A checkpoint binds it.
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "step-1.index").touch()
+    check_same(longer, tmp_path)
     with pytest.raises(ConfigError, match=r"generator\.filters=64, not 8"):
         check_same(wider, tmp_path)
 

@@ -2,6 +2,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from tiny_experiment import get_config
 from experiments import assemble
 from experiments.schema import ConfigError
 from experiments.train import train
+from pipelines.prepare import prepare
 
 ROOT = Path(__file__).parents[2]
 
@@ -145,6 +147,73 @@ def test_another_configuration_in_a_workdir_is_refused(workdir, data_dir):
     config.generator.filters = 4
     with pytest.raises(ConfigError, match=r"generator\.filters=2, not 4"):
         train(config, data_dir=data_dir, workdir=workdir)
+
+
+@pytest.fixture(scope="module")
+def data_without_instances(source_dir, tmp_path_factory):
+    root = tmp_path_factory.mktemp("without")
+    for kind in ("img", "label"):
+        shutil.copytree(source_dir / f"train_{kind}", root / "source" / f"train_{kind}")
+    prepare("paired_folder", source_dir=root / "source", data_dir=root / "data", num_classes=4)
+    return root / "data"
+
+
+def test_instances_follow_the_data_set(small, data_dir, data_without_instances, tmp_path):
+    assert get_config().data.use_instance is None
+    for data, used in ((data_dir, True), (data_without_instances, False)):
+        small.data.use_instance = None
+        small.train.steps = 2
+        workdir = tmp_path / str(used)
+        train(small, data_dir=data, workdir=workdir, strategy="one")
+        content = json.loads((workdir / "config.json").read_text())
+        assert content["config"]["data"]["use_instance"] is used
+        # The same command goes on; so does one that names what was decided, and no other.
+        small.train.steps = 3
+        train(small, data_dir=data, workdir=workdir, strategy="one")
+        small.data.use_instance = not used
+        with pytest.raises(
+            ConfigError, match=r"begun with data\.use_instance|without instance maps"
+        ):
+            train(small, data_dir=data, workdir=workdir, strategy="one")
+
+
+@pytest.mark.parametrize(
+    ("section", "wrong", "right", "said"),
+    [
+        (
+            "data",
+            {"use_instance": True},
+            {"use_instance": None},
+            r"\A--config\.data\.use_instance=True: the data set paired_folder .* leave it out",
+        ),
+        (
+            "data",
+            {"train_split": "trian"},
+            {"train_split": "train"},
+            r"\A--config\.data\.train_split: 'trian' is not in paired_folder.* give one of train",
+        ),
+        (
+            "loss",
+            {"vgg_weights": "/none.pth", "perceptual_weight": 10.0},
+            {"vgg_weights": "imagenet", "perceptual_weight": 0.0},
+            r"\A--config\.loss\.vgg_weights=/none\.pth: .*--config\.loss\.perceptual_weight=0",
+        ),
+    ],
+)
+def test_what_failed_before_the_first_checkpoint_binds_nothing(
+    small, data_without_instances, tmp_path, section, wrong, right, said
+):
+    small.train.steps = 2
+    for name, value in wrong.items():
+        setattr(getattr(small, section), name, value)
+    with pytest.raises(ConfigError, match=said):
+        train(small, data_dir=data_without_instances, workdir=tmp_path, strategy="one")
+    for name, value in right.items():
+        setattr(getattr(small, section), name, value)
+    assert train(small, data_dir=data_without_instances, workdir=tmp_path, strategy="one") == 2
+    small.generator.filters += 1
+    with pytest.raises(ConfigError, match=r"begun with generator\.filters"):
+        train(small, data_dir=data_without_instances, workdir=tmp_path, strategy="one")
 
 
 @pytest.mark.distributed
