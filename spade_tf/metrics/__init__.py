@@ -1,1 +1,22 @@
-"""Measures of how good pictures are."""
+"""How good pictures are: distances of features, perceptual distance, segmentation scores."""
+
+from spade_tf.metrics.frechet import FeatureStatistics, frechet_distance
+from spade_tf.metrics.kernel import kernel_distance
+from spade_tf.metrics.lpips import LPIPS
+from spade_tf.metrics.segmentation import (
+    SegmentationScores,
+    confusion_matrix,
+    mean_iou,
+    segmentation_scores,
+)
+
+__all__ = [
+    "LPIPS",
+    "FeatureStatistics",
+    "SegmentationScores",
+    "confusion_matrix",
+    "frechet_distance",
+    "kernel_distance",
+    "mean_iou",
+    "segmentation_scores",
+]

@@ -6,18 +6,18 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
+from spade_tf.networks.frozen import _FrozenNetwork, normalize_imagenet
+
 __all__ = ["VGGFeatures"]
 
 _CONVS_PER_BLOCK = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 _FILTERS = (64, 128, 256, 512, 512)
 
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
 _CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 
 
 @keras.saving.register_keras_serializable("spade_tf")
-class VGGFeatures(keras.layers.Layer):
+class VGGFeatures(_FrozenNetwork):
     """Feature maps of VGG16 or VGG19, from inside the network.
 
     Five blocks of 3×3 convolutions with ReLU, of 64, 128, 256, 512 and 512 filters, each followed
@@ -59,7 +59,7 @@ class VGGFeatures(keras.layers.Layer):
         dtype: Any = "float32",
         **kwargs: Any,
     ) -> None:
-        super().__init__(dtype=dtype, trainable=False, **kwargs)
+        super().__init__(dtype=dtype, **kwargs)
         if architecture not in _CONVS_PER_BLOCK:
             raise ValueError(f'architecture must be "vgg19" or "vgg16"; received {architecture!r}')
         if preprocessing not in ("torchvision", "caffe", "none"):
@@ -85,38 +85,17 @@ class VGGFeatures(keras.layers.Layer):
 
     @property
     def conv_names(self) -> tuple[str, ...]:
-        """The convolutions that are there, from the first on: `("conv1_1", "conv1_2", …)`.
-
-        `get_weights()` and `set_weights()` have a kernel `[3, 3, I, O]` and a bias `[O]` for each.
-        """
+        """The convolutions that are there, also before it is built: `("conv1_1", …)`."""
         return tuple(f"conv{name}" for name in self._convs)
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Makes the weights; the network is not run."""
         if input_shape[-1] != 3:
             raise ValueError(f"image must have 3 channels; received shape {tuple(input_shape)}")
-        self._kernels, self._biases = [], []
         channels = 3
         for name in self._convs:
             filters = _FILTERS[int(name[0]) - 1]
-            # Weights of its own instead of Conv2D layers: those would become trainable with
-            # whichever model holds this one.
-            self._kernels.append(
-                self.add_weight(
-                    shape=(3, 3, channels, filters),
-                    initializer="he_normal",
-                    trainable=False,
-                    name=f"conv{name}_kernel",
-                )
-            )
-            self._biases.append(
-                self.add_weight(
-                    shape=(filters,),
-                    initializer="zeros",
-                    trainable=False,
-                    name=f"conv{name}_bias",
-                )
-            )
+            self.add_conv(f"conv{name}", (3, 3, channels, filters), filters)
             channels = filters
 
     def call(self, image: Any) -> list[Any]:
@@ -125,12 +104,11 @@ class VGGFeatures(keras.layers.Layer):
         x = self._preprocess(image)
         features = {}
         block = "1"
-        for name, kernel, bias in zip(self._convs, self._kernels, self._biases, strict=True):
+        for name in self._convs:
             if name[0] != block:
                 block = name[0]
                 x = ops.max_pool(x, 2, strides=2, padding="valid", data_format="channels_last")
-            x = ops.conv(x, kernel, padding="same", data_format="channels_last")
-            x = ops.relu(x + ops.cast(bias, x.dtype))
+            x = ops.relu(self.conv(f"conv{name}", x))
             features[f"relu{name}"] = x
         return [features[name] for name in self.layer_names]
 
@@ -152,10 +130,8 @@ class VGGFeatures(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        config = super().get_config()
-        del config["trainable"]
         return {
-            **config,
+            **super().get_config(),
             "architecture": self.architecture,
             "layers": list(self.layer_names),
             "preprocessing": self.preprocessing,
@@ -171,12 +147,7 @@ class VGGFeatures(keras.layers.Layer):
 
     def _preprocess(self, image: Any) -> Any:
         if self.preprocessing == "torchvision":
-            # ((x + 1) / 2 - mean) / std, as one multiplication and one addition.
-            scale = [0.5 / std for std in _IMAGENET_STD]
-            shift = [
-                (0.5 - mean) / std for mean, std in zip(_IMAGENET_MEAN, _IMAGENET_STD, strict=True)
-            ]
-            return image * ops.cast(scale, image.dtype) + ops.cast(shift, image.dtype)
+            return normalize_imagenet(image)
         if self.preprocessing == "caffe":
             bgr = (ops.flip(image, axis=-1) + 1) * 127.5
             return bgr - ops.cast(_CAFFE_MEAN_BGR, image.dtype)

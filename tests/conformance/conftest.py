@@ -30,7 +30,9 @@ from spade_tf.layers.spectral_norm import SpectralConv2D, SpectralDense
 from spade_tf.layers.spectral_transpose import SpectralConv2DTranspose
 from spade_tf.layers.unconditional_norm import UnconditionalNorm
 from spade_tf.layers.weight_norm import WeightNormConv2D
+from spade_tf.networks.alexnet import AlexNetFeatures
 from spade_tf.networks.discriminator import MultiscaleDiscriminator, NLayerDiscriminator
+from spade_tf.networks.efficientnet_lite import EfficientNetLiteFeatures
 from spade_tf.networks.encoder import ConvEncoder
 from spade_tf.networks.generator import SPADEGenerator
 from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
@@ -484,6 +486,28 @@ def vgg_features():
     config = {"architecture": "vgg16", "layers": ("relu1_1", "relu2_1"), "preprocessing": "none"}
     return Case(
         config,
+        {"x": ramp(2, 16, 24, 3)},
+        call=lambda layer, inputs, training: layer(inputs["x"]),
+        build_shapes=((None, None, None, 3),),
+        output_shape_arguments=((2, 16, 24, 3),),
+    )
+
+
+@register(AlexNetFeatures)
+def alexnet_features():
+    return Case(
+        {},
+        {"x": ramp(2, 32, 40, 3)},
+        call=lambda layer, inputs, training: layer(inputs["x"]),
+        build_shapes=((None, None, None, 3),),
+        output_shape_arguments=((2, 32, 40, 3),),
+    )
+
+
+@register(EfficientNetLiteFeatures)
+def efficientnet_lite_features():
+    return Case(
+        {"architecture": "lite0", "layers": ("stage1", "stage2")},
         {"x": ramp(2, 16, 24, 3)},
         call=lambda layer, inputs, training: layer(inputs["x"]),
         build_shapes=((None, None, None, 3),),

