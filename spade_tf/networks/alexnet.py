@@ -71,3 +71,14 @@ class AlexNetFeatures(_FrozenNetwork):
             x = ops.relu(self.conv(name, x, strides=stride, padding="valid"))
             features.append(x)
         return features
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> list[tuple[Any, ...]]:
+        """The shapes of the feature maps."""
+        batch, *size, _ = input_shape
+        shapes = []
+        for name, (kernel, stride, padding, filters) in _CONVS.items():
+            if name in _POOLED:
+                size = [None if n is None else (n - 3) // 2 + 1 for n in size]
+            size = [None if n is None else (n + 2 * padding - kernel) // stride + 1 for n in size]
+            shapes.append((batch, *size, filters))
+        return shapes

@@ -173,6 +173,17 @@ class EfficientNetLiteFeatures(_FrozenNetwork):
         y = self.conv(f"{block.name}_project", y)
         return x + y if block.stride == 1 and block.inputs == block.outputs else y
 
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> list[tuple[Any, ...]]:
+        """The shapes of the features."""
+        batch, *size, _ = input_shape
+        size = [None if n is None else -(-n // 2) for n in size]
+        shapes: dict[str, tuple[Any, ...]] = {}
+        for block in self._blocks:
+            size = [None if n is None else -(-n // block.stride) for n in size]
+            shapes[f"stage{block.stage}"] = (batch, *size, block.outputs)
+        shapes |= {"head": (batch, *size, _HEAD_FILTERS), "pooled": (batch, _HEAD_FILTERS)}
+        return [shapes[name] for name in self.layer_names]
+
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {
