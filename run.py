@@ -219,6 +219,13 @@ def _define_export(values: Flags) -> None:
     values.define_list("allow_below_bound", [], "litert: variants to write all the same, marked.")
     values.define_string("data_dir", None, "litert: where the data set is, if it was moved.")
     values.define_string("serving_image", None, "Of TF Serving; default tensorflow/serving:latest.")
+    values.define_integer(
+        "max_pixels",
+        None,
+        "saved_model: largest picture that the export makes, height x width x styles of a label map. "
+        "Default: 1,048,576, or four times the trained size if that is more.",
+        lower_bound=1,
+    )
 
 
 def _export(values: Flags) -> None:
@@ -228,7 +235,12 @@ def _export(values: Flags) -> None:
     if "saved_model" in values.format:
         from experiments.export import export
 
-        export(values.model, output_dir=values.output_dir, serving_image=values.serving_image)
+        export(
+            values.model,
+            output_dir=values.output_dir,
+            serving_image=values.serving_image,
+            max_pixels=values.max_pixels,
+        )
     if "litert" in values.format:
         from experiments.export_litert import export_litert
 

@@ -14,6 +14,7 @@ def export(
     *,
     output_dir: str | os.PathLike[str],
     serving_image: str | None = None,
+    max_pixels: int | None = None,
 ) -> Path:
     """Writes a SavedModel with everything that `generate` and servers need to know.
 
@@ -23,6 +24,7 @@ def export(
         model: the workdir of a training run.
         output_dir: of the model's numbered versions.
         serving_image: of TF Serving, by digest or tag; None for the default.
+        max_pixels: that are made of one label map at most; None for the default.
 
     Returns:
         The directory of the new version.
@@ -49,6 +51,7 @@ def export(
         unknown_id=unknown_id(loaded),
         assets=export_assets(loaded),
         model_name=model_name,
+        max_pixels=max_pixels,
     )
     serving = write_serving_config(
         output_dir,

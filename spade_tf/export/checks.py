@@ -19,6 +19,7 @@ class Limits(NamedTuple):
         multiple: what height and width must be multiples of.
         smallest: the least height and width.
         fixed_size: `(height, width)`, the only one; None for any.
+        max_pixels: what is made of one label map at most: height x width x styles.
     """
 
     num_labels: int
@@ -26,6 +27,11 @@ class Limits(NamedTuple):
     multiple: int
     smallest: int
     fixed_size: tuple[int, int] | None
+    max_pixels: int
+
+
+# Of the numbers of a style. They are standard normal: none of a million is beyond 6.
+STYLE_BOUND = 1000.0
 
 
 def require(condition: tf.Tensor, sentence: str, *values: tf.Tensor) -> tf.Operation:
@@ -80,6 +86,7 @@ def _size_checks(label, limits):
         size = "x".join(map(str, limits.fixed_size))
         sentence = f"label: this model makes pictures of {size} (height x width) only"
     else:
+        checks.append(_few_pixels_check(height, width, limits))
         fits = (height % limits.multiple == 0) & (width % limits.multiple == 0)
         fits &= tf.minimum(height, width) >= limits.smallest
         sentence = f"label: height and width must be multiples of {limits.multiple}"
@@ -87,6 +94,15 @@ def _size_checks(label, limits):
             sentence += f", and at least {limits.smallest}"
     sentence += ", received {}x{}; scale the label map, by nearest neighbour"
     return [*checks, require(fits, sentence, height, width)]
+
+
+def _few_pixels_check(height, width, limits):
+    pixels = tf.cast(height, tf.int64) * tf.cast(width, tf.int64)
+    sentence = (
+        f"label: this export makes pictures of {limits.max_pixels} pixels at most, received "
+        "{}x{}; scale the label map down, or export with a larger --max_pixels"
+    )
+    return require(pixels <= limits.max_pixels, sentence, height, width)
 
 
 def checked_instance(instance: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
@@ -109,18 +125,81 @@ def checked_instance(instance: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
 
 
 def checked_rows(name: str, value: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
-    """One row for each label map, and none of it NaN or infinite.
+    """One row for each label map.
 
     Args:
         name: of the input, for the sentence.
         value: `[B, ...]`.
-        label: `[B, H, W]`.
+        label: `[B, ...]`.
     """
     rows, wanted = tf.shape(value)[0], tf.shape(label)[0]
     sentence = f"{name}: must have one row for each of the {{}} label maps, received {{}}"
-    checks = [require(rows == wanted, sentence, wanted, rows)]
-    if value.dtype.is_floating:
-        finite = tf.reduce_all(tf.math.is_finite(value))
-        checks.append(require(finite, f"{name}: received NaN or infinity; give finite numbers"))
+    with tf.control_dependencies([require(rows == wanted, sentence, wanted, rows)]):
+        return tf.identity(value)
+
+
+def checked_style(z: tf.Tensor, label: tf.Tensor, limits: Limits) -> tf.Tensor:
+    """Styles, one or several for each label map, of numbers that a style can have.
+
+    Args:
+        z: float32 `[B, z_dim]`, or `[B, K, z_dim]`.
+        label: int `[B, H, W]`.
+        limits: of the generator.
+    """
+    z = checked_rows("z", z, label)
+    checks = [_no_nan_check(z), _bounded_check(z)]
+    if z.shape.rank == 3:
+        count = tf.shape(z)[1]
+        some = require(count > 0, "z: received no style; give one or more")
+        _, height, width = tf.unstack(tf.shape(label, tf.int64))
+        most = limits.max_pixels // tf.maximum(height * width, 1)
+        sentence = (
+            f"z: this export makes {limits.max_pixels} pixels of one label map at most, which are "
+            "{} styles at this size, received {}; send fewer, or export with a larger --max_pixels"
+        )
+        few = require(tf.cast(count, tf.int64) <= most, sentence, most, count)
+        checks += [some, few]
     with tf.control_dependencies(checks):
+        return tf.identity(z)
+
+
+def _no_nan_check(z):
+    finite = tf.reduce_all(tf.math.is_finite(z))
+    return require(finite, "z: received NaN or infinity; give finite numbers")
+
+
+def _bounded_check(z):
+    # Of no numbers, the maximum is -infinity, which is within bounds.
+    largest = tf.reduce_max(tf.abs(z))
+    sentence = (
+        f"z: received a number as large as {{}}, and {STYLE_BOUND:g} is allowed at most; styles "
+        "are standard normal numbers"
+    )
+    # NaN is another sentence's matter.
+    return require(~(largest > STYLE_BOUND), sentence, largest)
+
+
+def finite(name: str, value: tf.Tensor, way_out: str) -> tf.Tensor:
+    """What a network made, refused where it holds NaN or infinity.
+
+    Args:
+        name: of the output, for the sentence.
+        value: a floating tensor.
+        way_out: what can be done, for the sentence.
+    """
+    sentence = f"{name}: the model makes NaN or infinity of these inputs; {way_out}"
+    with tf.control_dependencies([require(tf.reduce_all(tf.math.is_finite(value)), sentence)]):
+        return tf.identity(value)
+
+
+def some_rows(name: str, value: tf.Tensor, kind: str) -> tf.Tensor:
+    """At least one row.
+
+    Args:
+        name: of the input, for the sentence.
+        value: `[B, ...]`.
+        kind: what a row is, for the sentence.
+    """
+    check = require(tf.shape(value)[0] > 0, f"{name}: received no {kind}; give one or more")
+    with tf.control_dependencies([check]):
         return tf.identity(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from spade_tf.export.checks import require
+from spade_tf.export.checks import require, some_rows
 
 # What is decoded at most, in pixels of one file: a PNG of few bytes can hold any number.
 MAX_PIXELS = 1 << 24
@@ -12,6 +12,9 @@ MAX_PIXELS = 1 << 24
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_HEADER_BYTES = 33
 _JPEG_START = b"\xff\xd8\xff"
+
+# Height and width that libjpeg and libpng encode at most.
+_LONGEST = {"jpeg": 65_500, "png": 1_000_000}
 
 
 def decode_ids(name: str, encoded: tf.Tensor) -> tf.Tensor:
@@ -24,16 +27,12 @@ def decode_ids(name: str, encoded: tf.Tensor) -> tf.Tensor:
     Returns:
         int32 `[B, H, W]`.
     """
+    encoded = some_rows(name, encoded, "file")
     whole = tf.reduce_all(_is_png(encoded))
     sentence = (
         f"{name}: received what is not a PNG file; give single-channel PNGs whose values are ids"
     )
-    some = tf.size(encoded) > 0
-    checks = [
-        require(some, f"{name}: received no file; give one or more"),
-        require(whole, sentence),
-    ]
-    with tf.control_dependencies(checks):
+    with tf.control_dependencies([require(whole, sentence)]):
         encoded = tf.identity(encoded)
     height, width, depth, color = _png_header(encoded)
     first = height[0], width[0]
@@ -43,11 +42,11 @@ def decode_ids(name: str, encoded: tf.Tensor) -> tf.Tensor:
             f"{name}: received a PNG of colours, of a palette, or of fewer than 8 bits; save it "
             "as a single-channel PNG of 8 or 16 bits whose values are the ids",
         ),
-        _few_pixels(name, tf.reduce_max(height), tf.reduce_max(width)),
         require(
             tf.reduce_all((height == first[0]) & (width == first[1])),
             f"{name}: received maps of several sizes; send each size in a request of its own",
         ),
+        _few_pixels(name, *first),
     ]
     with tf.control_dependencies(checks):
         encoded = tf.identity(encoded)
@@ -74,6 +73,7 @@ def decode_photographs(name: str, encoded: tf.Tensor, size: tuple[int, int]) -> 
     Returns:
         float32 `[B, height, width, 3]`.
     """
+    encoded = some_rows(name, encoded, "file")
     is_jpeg = tf.strings.substr(encoded, 0, 3) == _JPEG_START
     check = require(
         tf.reduce_all(is_jpeg | _is_png(encoded)),
@@ -91,9 +91,32 @@ def decode_photographs(name: str, encoded: tf.Tensor, size: tuple[int, int]) -> 
         with tf.control_dependencies([_few_pixels(name, height, width)]):
             image = tf.io.decode_image(tf.identity(item), channels=3, expand_animations=False)
         image = tf.ensure_shape(image, [None, None, 3])
-        return tf.image.resize(tf.cast(image, tf.float32) / 127.5 - 1.0, size, "bilinear")
+        # Scaled first: as floats, a large photograph would take four times the memory and more.
+        return tf.image.resize(image, size, "bilinear") / 127.5 - 1.0
 
     return tf.map_fn(decode, encoded, fn_output_signature=tf.TensorSpec([*size, 3], tf.float32))
+
+
+def check_encodable(label: tf.Tensor, file_format: str) -> tf.Operation:
+    """An assertion that files of pictures of a size can be written.
+
+    Args:
+        label: int `[B, H, W]`, of the size of the pictures.
+        file_format: "png" or "jpeg".
+
+    Returns:
+        An operation to depend on.
+    """
+    _, height, width = tf.unstack(tf.shape(label))
+    longest = _LONGEST[file_format]
+    other = "; generate_png_bytes makes longer ones" if file_format == "jpeg" else ""
+    return require(
+        tf.maximum(height, width) <= longest,
+        f"label_bytes: {file_format.upper()} files have {longest} pixels of height and of width at "
+        f"most, received {{}}x{{}}; scale the label map down{other}",
+        height,
+        width,
+    )
 
 
 def encode_pictures(image: tf.Tensor, file_format: str) -> tf.Tensor:
@@ -138,9 +161,11 @@ def _bytes(encoded, start, count):
 
 def _few_pixels(name, height, width):
     height, width = tf.cast(height, tf.int64), tf.cast(width, tf.int64)
+    # Of sides beyond the limit, the product may be beyond an int64.
+    sides = (tf.minimum(height, width) > 0) & (tf.maximum(height, width) <= MAX_PIXELS)
     return require(
-        height * width <= MAX_PIXELS,
-        f"{name}: received a file of {{}}x{{}} pixels, and {MAX_PIXELS} are decoded at most; "
+        sides & (height * width <= MAX_PIXELS),
+        f"{name}: received a file of {{}}x{{}} pixels, and 1 to {MAX_PIXELS} are decoded; "
         "scale it down",
         height,
         width,

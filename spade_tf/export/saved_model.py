@@ -24,6 +24,7 @@ def export_saved_model(
     unknown_id: int | None = None,
     assets: Mapping[str, str] | None = None,
     model_name: str | None = None,
+    max_pixels: int | None = None,
 ) -> Path:
     """Writes `output_dir/N/`, N being one more than the largest version there, whole or not at all.
 
@@ -38,14 +39,18 @@ def export_saved_model(
             for unknown; None where no id does.
         assets: texts by file name, for `assets/`.
         model_name: that warm-up requests are addressed to; None for the name of `output_dir`.
+        max_pixels: int, what is made of one label map at most, height x width x styles; None for
+            1,048,576, or for four times the trained size if that is more.
 
     Returns:
         The directory of the version.
 
     Raises:
-        ExportError: if it cannot be written, or is asked for within the scope of a strategy.
+        ExportError: if it cannot be written, is asked for within the scope of a strategy, or
+            `max_pixels` is less than a picture of the trained size.
     """
     output_dir = Path(output_dir)
+    check_max_pixels(generator, max_pixels)
     if tf.distribute.has_strategy():
         raise ExportError(
             "export_saved_model: called within the scope of a strategy, whose variables a "
@@ -56,7 +61,7 @@ def export_saved_model(
         versions = [int(path.name) for path in output_dir.iterdir() if path.name.isdecimal()]
         target = output_dir / str(max(versions, default=0) + 1)
         with tempfile.TemporaryDirectory(dir=output_dir, prefix=".export-") as scratch:
-            module = ServedModel(generator, encoder, unknown_id, assets or {})
+            module = ServedModel(generator, encoder, unknown_id, assets or {}, max_pixels)
             module.files = _assets(Path(scratch), assets or {})
             staged = Path(scratch) / "model"
             signatures = module.signatures()
@@ -72,6 +77,21 @@ def export_saved_model(
         for leftover in output_dir.glob(".export-*"):
             shutil.rmtree(leftover, ignore_errors=True)
     return target
+
+
+def check_max_pixels(generator: keras.Model, max_pixels: int | None) -> None:
+    """Raises an ExportError if a picture of the trained size would be refused.
+
+    Args:
+        generator: of pictures.
+        max_pixels: as of `export_saved_model`.
+    """
+    height, width = generator.image_size
+    if max_pixels is not None and max_pixels < height * width:
+        raise ExportError(
+            f"--max_pixels={max_pixels}: less than the {height}x{width} pixels that the model was "
+            f"trained at; give {height * width} or more"
+        )
 
 
 def _assets(directory: Path, texts: Mapping[str, str]) -> list[tf.saved_model.Asset]:

@@ -11,11 +11,28 @@ import keras
 import tensorflow as tf
 
 from spade_tf.export.baking import spectral_layers, spectral_norms_baked
-from spade_tf.export.checks import Limits, checked_instance, checked_label, checked_rows, require
-from spade_tf.export.decoding import decode_ids, decode_photographs, encode_pictures
+from spade_tf.export.checks import (
+    Limits,
+    checked_instance,
+    checked_label,
+    checked_rows,
+    checked_style,
+    finite,
+    require,
+    some_rows,
+)
+from spade_tf.export.decoding import (
+    check_encodable,
+    decode_ids,
+    decode_photographs,
+    encode_pictures,
+)
 from spade_tf.layers.semantics import Semantics
 from spade_tf.networks.fused import FusedGenerator
 from spade_tf.networks.styles import seeded_styles
+
+# What is made of a label map at most, unless told otherwise, or four times the trained size.
+_MAX_PIXELS = 1 << 20
 
 
 def inference_form(generator: Any) -> Any:
@@ -56,6 +73,8 @@ class ServedModel(tf.Module):
         encoder: of styles, or None.
         unknown_id: what label files hold in place of the last id, or None.
         assets: texts by file name, that `describe` gives.
+        max_pixels: int, what is made of one label map at most, height x width x styles; None for
+            1,048,576, or for four times the trained size if that is more.
     """
 
     def __init__(
@@ -64,6 +83,7 @@ class ServedModel(tf.Module):
         encoder: keras.Model | None,
         unknown_id: int | None,
         assets: Mapping[str, str],
+        max_pixels: int | None = None,
     ):
         super().__init__()
         generator, given = inference_form(generator), generator
@@ -78,12 +98,14 @@ class ServedModel(tf.Module):
         self.image_size = tuple(given.image_size)
         self.use_instance_edges = given.use_instance_edges
         starts_from_z = getattr(given, "starts_from_z", False)
+        trained = self.image_size[0] * self.image_size[1]
         self.limits = Limits(
             num_labels=given.num_labels,
             unknown_id=unknown_id,
             multiple=given.scale,
             smallest=given.smallest_size,
             fixed_size=self.image_size if starts_from_z else None,
+            max_pixels=max(_MAX_PIXELS, 4 * trained) if max_pixels is None else max_pixels,
         )
         self.weights = [variable.value for network in networks for variable in _unbaked(network)]
         object.__setattr__(self, "_networks", networks)
@@ -138,14 +160,15 @@ class ServedModel(tf.Module):
             use_instance_edges=self.use_instance_edges,
             dtype=self.generator.compute_dtype,
         )
-        return self.generator(inputs=semantics, z=z, training=False)
+        image = self.generator(inputs=semantics, z=z, training=False)
+        return finite("image", image, "give other styles, or another export")
 
     def _picture_of(self, label, instance, z):
         label = checked_label(label, self.limits)
         if instance is not None:
             instance = checked_instance(instance, label)
         if z is not None:
-            z = checked_rows("z", z, label)
+            z = checked_style(z, label, self.limits)
         return self._picture(label, instance, z)
 
     def _generate(self, label, instance=None, z=None):
@@ -162,10 +185,7 @@ class ServedModel(tf.Module):
 
     def _generate_styles(self, label, z, instance=None):
         label = checked_label(label, self.limits)
-        z = checked_rows("z", z, label)
-        some = require(tf.shape(z)[1] > 0, "z: received no style; give one or more")
-        with tf.control_dependencies([some]):
-            z = tf.identity(z)
+        z = checked_style(z, label, self.limits)
         edges = label if instance is None else checked_instance(instance, label)
         fused = isinstance(self.generator, FusedGenerator)
 
@@ -193,6 +213,8 @@ class ServedModel(tf.Module):
 
     def _generate_files(self, label_bytes, instance_bytes, seed, file_format):
         label = decode_ids("label_bytes", label_bytes)
+        with tf.control_dependencies([check_encodable(label, file_format)]):
+            label = tf.identity(label)
         instance = None
         if instance_bytes is not None:
             instance_bytes = checked_rows("instance_bytes", instance_bytes, label)
@@ -205,10 +227,12 @@ class ServedModel(tf.Module):
     def _encode_style(self, image_bytes):
         assert self.encoder is not None
         image = decode_photographs("image_bytes", image_bytes, tuple(self.encoder.image_size))
-        return {"z": self.encoder(image, training=False)[0]}
+        z = self.encoder(image, training=False)[0]
+        return {"z": finite("z", z, "give another photograph, or another export")}
 
     def _describe(self, name):
         known = list(self.assets)
+        name = some_rows("name", name, "name")
         same = name[:, None] == tf.constant(known)
         check = require(
             tf.reduce_all(tf.reduce_any(same, 1)),

@@ -76,11 +76,17 @@ def warmup_inputs(model: Any) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     yield "generate_png_bytes", {**files, **seed}
     if model.z_dim is not None:
         z = np.zeros([1, model.z_dim], np.float32)
+        yield "generate", {**ids, "z": z}
         yield "generate_with_style", {**ids, "z": z}
-        yield "generate_styles", {**ids, "z": z[None].repeat(2, 1)}
+        count = min(2, model.limits.max_pixels // (height * width))
+        yield "generate_styles", {**ids, "z": z[None].repeat(count, 1)}
+    else:
+        yield "generate", ids
     if model.encoder is not None:
         photograph = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
         yield "encode_style", {"image_bytes": np.array([_png(photograph)], object)}
+    if model.assets:
+        yield "describe", {"name": np.array([next(iter(model.assets)).encode()], object)}
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -26,9 +26,10 @@ def sentence(text: str) -> str:
     said = re.search(r"assertion failed: \[(.*?)\](?:\s|$)(?!\S+ or )", text)
     if said is not None:
         return said[1]
-    damaged = re.search(r"Invalid (PNG|JPEG) data", text)
+    damaged = re.search(r"Invalid (PNG|JPEG)\b|(jpeg)::Uncompress failed", text)
     if damaged is not None:
-        return f"a {damaged[1]} file is truncated or damaged; send it whole"
+        kind = (damaged[1] or damaged[2]).upper()
+        return f"a {kind} file is truncated or damaged; send it whole"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     skipped = ("Graph execution error", "Detected at node", "<stack traces", "[[{{node")
     kept = [line for line in lines if not line.startswith(skipped)]

@@ -71,7 +71,13 @@ def test_warm_up_requests_are_answered(version, signatures):
         outputs = signatures[request.model_spec.signature_name](**inputs)
         assert all(len(value) for value in outputs.values())
         asked.add(request.model_spec.signature_name)
-    assert asked == set(signatures) - {"describe", "generate"}
+    assert asked == set(signatures)
+
+
+def test_a_picture_of_the_trained_size_must_be_allowed(networks, tmp_path):
+    with pytest.raises(ExportError, match="--max_pixels=4095: less than the 64x64 pixels"):
+        export_saved_model(networks[0], tmp_path / "m", max_pixels=4095)
+    assert not (tmp_path / "m").exists()
 
 
 def test_an_export_within_a_strategy_is_refused(networks, two_replicas, tmp_path):
