@@ -222,7 +222,7 @@ def _define_export(values: Flags) -> None:
     values.define_integer(
         "max_pixels",
         None,
-        "saved_model: largest picture that the export makes, height x width x styles of a label map. "
+        "saved_model: most pixels that are made of one label map: height x width x styles. "
         "Default: 1,048,576, or four times the trained size if that is more.",
         lower_bound=1,
     )
