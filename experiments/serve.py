@@ -49,7 +49,7 @@ def serve(
     from spade_tf.serving.limits import RequestLimits
     from spade_tf.serving.requirements import require
 
-    require("kserve", "serve")
+    require("tritonclient.grpc", "serve")
     from spade_tf.serving import server
 
     server.serve(

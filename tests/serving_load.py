@@ -340,7 +340,7 @@ def ask_well(connection, stub, case: Case, front: str) -> str | None:
             json.loads(body)["outputs"][0]["data"], case.pixels.ravel()
         )
         return None if right else f"{front}: {status} {body[:200]!r}"
-    from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
+    from tritonclient.grpc import service_pb2 as pb
 
     request = pb.ModelInferRequest(model_name="load")
     request.parameters["signature_name"].string_param = "generate_png_bytes"
@@ -360,7 +360,7 @@ FRONTS = ("REST v1, file", "REST v1, ids", "REST v2", "gRPC v2")
 def faults(arguments: argparse.Namespace, log: Path) -> None:
     """The `faults` proof."""
     import grpc
-    from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
+    from tritonclient.grpc import service_pb2_grpc
 
     cases, num_ids = good_cases(arguments.model, 64)
     draw = random.Random(arguments.seed)
@@ -377,7 +377,7 @@ def faults(arguments: argparse.Namespace, log: Path) -> None:
         arguments.model, log, model_name="load", receive_seconds=RECEIVE_SECONDS
     ) as server:
         channel = grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}")
-        stub = grpc_predict_v2_pb2_grpc.GRPCInferenceServiceStub(channel)
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         sender = Faults(server, cases[0], num_ids)
 
         def run(item: tuple[str, Case]) -> None:

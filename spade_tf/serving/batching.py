@@ -50,6 +50,15 @@ class MicroBatcher:
         self._queue: deque[_Waiting] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def waiting(self) -> int:
+        """Requests that no thread has taken yet."""
+        return len(self._queue)
+
+    def close(self) -> None:
+        """Ends its threads, once they have nothing left to do."""
+        self._threads.shutdown(wait=False)
+
     async def submit(self, request: Request) -> Outputs:
         """The outputs of a request.
 

@@ -6,15 +6,63 @@ import re
 
 
 class ServingError(ValueError):
-    """A server that cannot be started or asked; the message is one line."""
+    """A server that cannot be started or asked; the message is one line.
+
+    Attributes:
+        status: of HTTP, for what a request is answered with.
+        code: of gRPC, likewise.
+    """
+
+    status = 500
+    code = "INTERNAL"
 
 
 class BadRequestError(ServingError):
     """A request that will never be answered as it is: what was received, and the way out."""
 
+    status = 400
+    code = "INVALID_ARGUMENT"
+
+
+class TooLargeError(BadRequestError):
+    """A body beyond the limit."""
+
+    status = 413
+    code = "RESOURCE_EXHAUSTED"
+
+
+class MediaTypeError(BadRequestError):
+    """A body that is encoded in a way that is not taken."""
+
+    status = 415
+
+
+class MissingError(ServingError):
+    """A model, a version or a label that is not there."""
+
+    status = 404
+    code = "NOT_FOUND"
+
+
+class UnsupportedError(ServingError):
+    """A method of a protocol that this server does not offer."""
+
+    status = 501
+    code = "UNIMPLEMENTED"
+
 
 class OverloadedError(ServingError):
-    """A request that may be answered later."""
+    """A request that may be answered later, as too many wait."""
+
+    status = 503
+    code = "RESOURCE_EXHAUSTED"
+
+
+class UnavailableError(ServingError):
+    """A request that may be answered later, as no model is loaded."""
+
+    status = 503
+    code = "UNAVAILABLE"
 
 
 def sentence(text: str) -> str:

@@ -39,11 +39,15 @@ class BodyLimits:
     Args:
         app: the application.
         limits: of a request.
+        refused: called with gRPC's name of the reason, of each body that is refused.
     """
 
-    def __init__(self, app: Any, limits: RequestLimits):
+    def __init__(
+        self, app: Any, limits: RequestLimits, refused: Callable[[str], None] | None = None
+    ):
         self.app = app
         self.limits = limits
+        self._refused = refused or (lambda reason: None)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handles a connection."""
@@ -53,12 +57,14 @@ class BodyLimits:
         largest = self.limits.max_body_bytes
         sizes = [value for name, value in scope["headers"] if name == b"content-length"]
         if sizes and sizes[0].isdigit() and int(sizes[0]) > largest:
+            self._refused("RESOURCE_EXHAUSTED")
             await _refuse(send, 413, _too_large(int(sizes[0]), largest))
             return
         seconds = self.limits.receive_seconds
         try:
             body = await asyncio.wait_for(self._body(receive), seconds)
         except TimeoutError:
+            self._refused("DEADLINE_EXCEEDED")
             await _refuse(
                 send, 408, f"the body did not arrive within {seconds:g} seconds; send it faster"
             )
@@ -67,6 +73,7 @@ class BodyLimits:
             # The client has left.
             return
         if len(body) > largest:
+            self._refused("RESOURCE_EXHAUSTED")
             await _refuse(send, 413, _too_large(len(body), largest))
             return
         await self.app(scope, _replay(body, receive), send)

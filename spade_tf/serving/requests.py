@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from spade_tf.serving.errors import BadRequestError
 from spade_tf.serving.limits import RequestLimits
 
-Specs = Mapping[str, Mapping[str, tf.TensorSpec]]
+
+class Spec(NamedTuple):
+    """One input or output of a signature, without TensorFlow: other processes read it, too.
+
+    Attributes:
+        dtype: "string", or the name of a NumPy dtype.
+        shape: sizes; None for any.
+    """
+
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+Signature = Mapping[str, Spec]
+Specs = Mapping[str, Signature]
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_HEADER_BYTES = 33
+_WHITE_SPACE = b" \t\n\r\v\f"
 
 
 class Request(NamedTuple):
@@ -80,7 +93,7 @@ def make_request(
     return Request(signature, inputs, (signature, shapes), rows)
 
 
-def signature_specs(signature: Any, specs: Specs) -> Mapping[str, tf.TensorSpec]:
+def signature_specs(signature: Any, specs: Specs) -> Signature:
     """The inputs of a signature.
 
     Raises:
@@ -101,8 +114,8 @@ _DEFAULTS: dict[str, Callable[[int], np.ndarray]] = {
 }
 
 
-def _array(key: str, value: Any, spec: tf.TensorSpec) -> np.ndarray:
-    if spec.dtype == tf.string:
+def _array(key: str, value: Any, spec: Spec) -> np.ndarray:
+    if spec.dtype == "string":
         array = np.empty([len(value)], object) if isinstance(value, Sequence) else value
         if not isinstance(array, np.ndarray) or array.ndim != 1:
             raise BadRequestError(f"{key}: give a list of files, one for each row")
@@ -118,36 +131,37 @@ def _array(key: str, value: Any, spec: tf.TensorSpec) -> np.ndarray:
         array = np.asarray(None)
     if array.dtype == object:
         raise BadRequestError(
-            f"{key}: not an array of numbers, or its rows differ in length; give {_shape(spec)}"
+            f"{key}: not an array of numbers, or its rows differ in length; give "
+            f"{_shape(key, spec)}"
         )
-    wanted = spec.dtype.as_numpy_dtype
-    if array.size and array.dtype.kind not in ("iu" if spec.dtype.is_integer else "iuf"):
+    wanted = np.dtype(spec.dtype)
+    integers = wanted.kind in "iu"
+    if array.size and array.dtype.kind not in ("iu" if integers else "iuf"):
         raise BadRequestError(
-            f"{key}: {array.dtype.name} received; give {spec.dtype.name} {_shape(spec)}"
+            f"{key}: {array.dtype.name} received; give {spec.dtype} {_shape(key, spec)}"
         )
-    shape = spec.shape.as_list()
+    shape = spec.shape
     fits = array.ndim == len(shape) and all(
         size is None or size == given for size, given in zip(shape, array.shape, strict=False)
     )
     if not fits:
         raise BadRequestError(
-            f"{key}: shape {list(array.shape)} received; give {spec.dtype.name} {_shape(spec)}"
+            f"{key}: shape {list(array.shape)} received; give {spec.dtype} {_shape(key, spec)}"
         )
-    if array.size and spec.dtype.is_integer:
+    if array.size and integers:
         bounds = np.iinfo(wanted)
         worst = max(array.min(), array.max(), key=lambda number: abs(int(number)))
         if int(array.min()) < bounds.min or int(array.max()) > bounds.max:
-            raise BadRequestError(f"{key}: {worst} received, which {spec.dtype.name} does not hold")
+            raise BadRequestError(f"{key}: {worst} received, which {spec.dtype} does not hold")
     return array.astype(wanted)
 
 
 _AXES = {"label": "BHW", "instance": "BHW", "seed": "B"}
 
 
-def _shape(spec: tf.TensorSpec) -> str:
-    sizes = spec.shape.as_list()
-    names = _AXES.get(spec.name, "BKCD")
-    parts = [names[i] if size is None else str(size) for i, size in enumerate(sizes)]
+def _shape(key: str, spec: Spec) -> str:
+    names = _AXES.get(key, "BKCD")
+    parts = [names[i] if size is None else str(size) for i, size in enumerate(spec.shape)]
     return f"[{', '.join(parts)}]"
 
 
@@ -214,102 +228,18 @@ def photograph_size(name: str, encoded: bytes) -> tuple[int, int]:
         ) from None
 
 
-def from_rest(body: Any, specs: Specs, limits: RequestLimits) -> Request:
-    """A request of TF Serving's REST interface, version 1.
-
-    Args:
-        body: JSON that was read: `signature_name` (`serving_default`) and either `instances`, a
-            list of rows, or `inputs`, columns.
-        specs: of the model's inputs.
-        limits: of a request.
-
-    Raises:
-        BadRequestError: if it is none, or does not fit.
-
-    Reference: https://www.tensorflow.org/tfx/serving/api_rest
-    """
-    if not isinstance(body, Mapping):
-        raise BadRequestError("the body must be a JSON object with instances or inputs")
-    signature = body.get("signature_name", "serving_default")
-    wanted = signature_specs(signature, specs)
-    if ("instances" in body) == ("inputs" in body):
-        raise BadRequestError("give either instances (rows) or inputs (columns)")
-    columns = body["inputs"] if "inputs" in body else _columns(body["instances"], wanted)
-    if not isinstance(columns, Mapping):
-        if len(wanted) != 1:
-            raise BadRequestError(f"inputs: give an object of {', '.join(wanted)}")
-        columns = {next(iter(wanted)): columns}
-    values = {
-        key: [_text(key, i, item) for i, item in enumerate(_rows(key, value))]
-        if key in wanted and wanted[key].dtype == tf.string
-        else value
-        for key, value in columns.items()
-    }
-    return make_request(signature, values, specs, limits)
-
-
-def _columns(rows: Any, wanted: Mapping[str, Any]) -> Any:
-    if not isinstance(rows, list) or not rows:
-        raise BadRequestError("instances: give a list of one row or more")
-    if not isinstance(rows[0], Mapping) or set(rows[0]) == {"b64"}:
-        if len(wanted) != 1:
-            raise BadRequestError(f"instances: give rows that are objects of {', '.join(wanted)}")
-        return {next(iter(wanted)): rows}
-    if any(not isinstance(row, Mapping) or set(row) != set(rows[0]) for row in rows):
-        raise BadRequestError("instances: rows differ in their keys; give the same in each")
-    return {key: [row[key] for row in rows] for key in rows[0]}
-
-
-def _rows(key: str, value: Any) -> list:
-    if not isinstance(value, list):
-        raise BadRequestError(f"{key}: give a list, one for each row")
-    return value
-
-
-def _text(key: str, index: int, item: Any) -> bytes:
-    if isinstance(item, Mapping) and set(item) == {"b64"}:
-        return from_base64(f"{key}[{index}]", item["b64"])
-    if isinstance(item, str) and not key.endswith("_bytes"):
-        return item.encode()
-    raise BadRequestError(f'{key}[{index}]: give a file as {{"b64": "its base64"}}')
-
-
 def from_base64(name: str, text: Any) -> bytes:
     """The bytes that a text stands for.
+
+    As TF Serving reads it: white space is skipped, such as line breaks, and padding may be left
+    out.
 
     Raises:
         BadRequestError: if it is not base64.
     """
     try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, TypeError, ValueError):
+        encoded = text.encode("ascii") if isinstance(text, str) else bytes(memoryview(text))
+        encoded = encoded.translate(None, _WHITE_SPACE).rstrip(b"=")
+        return base64.b64decode(encoded + b"=" * (-len(encoded) % 4), validate=True)
+    except (TypeError, ValueError):
         raise BadRequestError(f"{name}: not base64; encode the file's bytes by RFC 4648") from None
-
-
-def to_rest(outputs: Mapping[str, np.ndarray], by_rows: bool) -> dict[str, Any]:
-    """The answer of TF Serving's REST interface, version 1.
-
-    Args:
-        outputs: of a signature.
-        by_rows: whether `instances` were asked for, rather than `inputs`.
-
-    Returns:
-        `predictions`, a list of rows, or `outputs`, columns; with one output, it stands for
-        itself.
-    """
-    columns = {
-        key: [_to_text(key, item) for item in value] if value.dtype == object else value
-        for key, value in outputs.items()
-    }
-    if not by_rows:
-        return {"outputs": columns if len(columns) > 1 else next(iter(columns.values()))}
-    if len(columns) == 1:
-        return {"predictions": list(next(iter(columns.values())))}
-    rows = zip(*columns.values(), strict=True)
-    return {"predictions": [dict(zip(columns, row, strict=True)) for row in rows]}
-
-
-def _to_text(key, item):
-    if key.endswith("_bytes"):
-        return {"b64": base64.b64encode(item).decode()}
-    return item.decode(errors="replace")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 
 from spade_tf.serving.errors import ServingError
 
@@ -18,13 +17,9 @@ def require(package: str, purpose: str) -> None:
     Raises:
         ServingError: naming the extra, where it is not installed.
     """
-    # kserve reads the command line as it is imported.
-    arguments, sys.argv = sys.argv, sys.argv[:1]
     try:
         importlib.import_module(package)
     except ImportError as error:
         raise ServingError(
             f"{purpose}: {error.name} is not installed; pip install 'spade-tf[serve]'"
         ) from error
-    finally:
-        sys.argv = arguments

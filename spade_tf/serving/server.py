@@ -1,222 +1,75 @@
-"""The embedded server: an export behind kserve's ModelServer.
+"""The embedded server: an export by REST and gRPC, on one event loop.
 
-REST of TF Serving (version 1), the open inference protocol (version 2) over REST and gRPC, health
-and Prometheus metrics are kserve's. What is here reads a request, asks the model, and writes the
-answer; the same class serves an InferenceService on Kubernetes.
+uvicorn and grpc.aio move bytes; Starlette and the protocols' own stubs name what is asked. What is
+here starts them, loads the model behind them, and ends all in order.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
+import contextlib
+import logging.config
 import os
+import signal
+import socket
 import sys
-import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import kserve
-import kserve.model_server
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from grpc import StatusCode
-from grpc_interceptor.exceptions import GrpcException
-from kserve.errors import InferenceError, InvalidInput, ModelNotFound, UnsupportedProtocol
-from kserve.protocol.dataplane import DataPlane
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from spade_tf.serving.batching import MicroBatcher
-from spade_tf.serving.errors import BadRequestError, OverloadedError
-from spade_tf.serving.limits import BodyLimits, RequestLimits
-from spade_tf.serving.open_inference import from_open_inference, metadata, to_open_inference
-from spade_tf.serving.predictor import Predictor, newest_version
-from spade_tf.serving.requests import Request, from_rest, to_rest
+from spade_tf.serving.bodies import BodyReader
+from spade_tf.serving.dispatch import Dispatch
+from spade_tf.serving.errors import ServingError
+from spade_tf.serving.limits import RequestLimits
+from spade_tf.serving.metrics import Metrics
+from spade_tf.serving.predictor import newest_version
+from spade_tf.serving.rest_server import make_app
+from spade_tf.serving.versions import ModelVersions, version_number
 
-
-class _Refusal(InvalidInput):
-    """A bad request, as kserve's gRPC front knows it."""
-
-
-class _Overload(GrpcException):
-    """Too many requests, likewise."""
-
-    status_code = StatusCode.RESOURCE_EXHAUSTED
-
-
-class SpadeModel(kserve.Model):
-    """An export, as kserve asks for it.
-
-    Args:
-        name: that requests name.
-        directory: of the export.
-        limits: of a request.
-        micro_batch: int >= 1, rows that concurrent requests are put together to; 1 for never.
-        num_threads: int >= 1, batches that are made at once.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        directory: str | os.PathLike[str],
-        *,
-        limits: RequestLimits,
-        micro_batch: int = 1,
-        num_threads: int = 1,
-    ):
-        super().__init__(name)
-        self.directory = directory
-        self.limits = limits
-        self.micro_batch = micro_batch
-        self.num_threads = num_threads
-        self.load()
-
-    def load(self) -> bool:
-        """Loads the export and makes its warm-up requests; kserve's method."""
-        self.predictor = Predictor(self.directory)
-        self.warmed_up = self.predictor.warm_up()
-        self.batcher = MicroBatcher(
-            self.predictor.run,
-            max_rows=self.micro_batch,
-            num_threads=self.num_threads,
-            max_queue=self.limits.max_queue,
-        )
-        self.ready = True
-        return self.ready
-
-    def get_input_types(self) -> list[dict[str, Any]]:
-        """Inputs of `serving_default`; kserve's method."""
-        return metadata(self.predictor.inputs["serving_default"])
-
-    def get_output_types(self) -> list[dict[str, Any]]:
-        """Outputs of `serving_default`; kserve's method."""
-        return metadata(self.predictor.outputs["serving_default"])
-
-    async def predict(self, payload: Any, headers: Any = None, response_headers: Any = None) -> Any:
-        """Answers a request; kserve's method.
-
-        Args:
-            payload: JSON of version 1, or an `InferRequest` of version 2.
-            headers: of the request.
-            response_headers: unused.
-
-        Raises:
-            InvalidInput: saying what is wrong with the request.
-        """
-        loop = asyncio.get_running_loop()
-        try:
-            request = await loop.run_in_executor(None, self._read, payload)
-            outputs = await self.batcher.submit(request)
-        except BadRequestError as error:
-            raise _Refusal(str(error)) from None
-        except OverloadedError as error:
-            raise _Overload(details=str(error)) from None
-        if isinstance(payload, kserve.InferRequest):
-            return to_open_inference(payload, outputs, self.name)
-        return await loop.run_in_executor(None, to_rest, outputs, _asks_by_rows(payload))
-
-    def _read(self, payload: Any) -> Request:
-        if isinstance(payload, kserve.InferRequest):
-            return from_open_inference(payload, self.predictor.inputs, self.limits)
-        return from_rest(payload, self.predictor.inputs, self.limits)
-
-
-def _asks_by_rows(body: Any) -> bool:
-    return "instances" in body
-
-
-class _CheckedDataPlane(DataPlane):
-    """Reads requests as kserve does, and says of all that cannot be read that it cannot."""
-
-    def decode(self, body, headers, *args, **kwargs):
-        try:
-            decoded, attributes = super().decode(body, headers, *args, **kwargs)
-            if isinstance(decoded, bytes):
-                # Sent as a content type that is not JSON's, such as curl's own.
-                decoded = json.loads(decoded)
-        except (InferenceError, InvalidInput, LookupError, TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise _Refusal(f"the body is not JSON of this protocol ({reason})") from None
-        return decoded, attributes
-
-
-_FAULTS_OF_CLIENTS = (InvalidInput, ModelNotFound, NotImplementedError, UnsupportedProtocol)
-
-
-class _OneLine(logging.Filter):
-    """Takes the traceback off what is logged of a bad request."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if record.exc_info and isinstance(record.exc_info[1], _FAULTS_OF_CLIENTS):
-            record.msg, record.args = f"bad request: {record.exc_info[1]}", None
-            record.exc_info = None
-        return True
-
+_MOST_HEADER_BYTES = 1 << 16
+_MOST_SMALL_PARTS = 4096
+_SECONDS_TO_END = 20
 
 _LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(name)s %(levelname)s %(message)s"}},
-    "filters": {"one_line": {"()": _OneLine}},
-    "handlers": {
-        "stderr": {
-            "class": "logging.StreamHandler",
-            "formatter": "line",
-            "filters": ["one_line"],
-        }
-    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "loggers": {
-        "kserve": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
-        "kserve.trace": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
+        "spade_tf.serving": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        # It calls the sessions that TF Serving loads models into deprecated.
+        "tensorflow": {"level": "ERROR"},
         "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
     },
 }
 
 
-def make_server(model: SpadeModel, *, port: int, grpc_port: int) -> kserve.ModelServer:
-    """A server of a model; `server.start([model])` runs it until it is told to stop.
+class _BoundedHttp(HttpToolsProtocol):
+    """HTTP, without headers beyond 64 KiB, and without thousands of chunks of a few bytes.
 
-    Args:
-        model: to serve.
-        port: of REST.
-        grpc_port: of gRPC; 0 for none.
+    Each part is a call of Python, and all parts of what has arrived are taken at once.
     """
-    kserve.logging.configure_logging(_LOGGING)
-    # Of kserve, which answers with a class that FastAPI would have replaced.
-    warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")
-    arguments = kserve.model_server.args
-    arguments.grpc_max_receive_message_length = model.limits.max_body_bytes
-    # Pictures are larger than what they are made from.
-    arguments.grpc_max_send_message_length = -1
-    server = kserve.ModelServer(
-        http_port=port,
-        grpc_port=grpc_port,
-        enable_grpc=bool(grpc_port),
-        enable_latency_logging=False,
-    )
-    server.dataplane = _CheckedDataPlane(model_registry=server.registered_models)
-    app = kserve.model_server.app
-    app.add_middleware(BodyLimits, limits=model.limits)
-    app.add_exception_handler(_Refusal, _answer_refusal)
-    app.add_exception_handler(_Overload, _answer_overload)
-    app.add_exception_handler(RequestValidationError, _answer_misfit)
-    return server
 
+    def on_message_begin(self) -> None:
+        self._header_bytes = self._body_bytes = self._body_parts = 0
+        super().on_message_begin()
 
-async def _answer_refusal(_, error):
-    return JSONResponse({"error": str(error)}, 400)
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > _MOST_HEADER_BYTES:
+            # The parser passes it on, and uvicorn answers 400 and closes the connection.
+            raise ValueError("the headers are too large")
+        super().on_header(name, value)
 
-
-async def _answer_overload(_, error):
-    return JSONResponse({"error": error.details}, 503, headers={"Retry-After": "1"})
-
-
-async def _answer_misfit(_, error):
-    problems = [
-        f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-        for problem in error.errors()
-    ]
-    # One for each of the forms that the body might have had: the first says it.
-    return JSONResponse({"error": f"the body does not fit the protocol: {problems[0]}"}, 400)
+    def on_body(self, body: bytes) -> None:
+        self._body_parts += 1
+        self._body_bytes += len(body)
+        if self._body_parts > _MOST_SMALL_PARTS and self._body_bytes < 64 * self._body_parts:
+            raise ValueError("the chunks are too small")
+        super().on_body(body)
 
 
 def serve(
@@ -228,6 +81,8 @@ def serve(
     limits: RequestLimits | None = None,
     micro_batch: int = 1,
     num_threads: int = 1,
+    poll_seconds: float = 1.0,
+    version_labels: Sequence[str] = (),
 ) -> None:
     """Serves an export until it is interrupted.
 
@@ -239,21 +94,116 @@ def serve(
         limits: of a request; None for the defaults.
         micro_batch: int >= 1, rows that concurrent requests are put together to; 1 for never.
         num_threads: int >= 1, batches that are made at once.
+        poll_seconds: float > 0, between looks for a new version; 0 to never look.
+        version_labels: texts that stand for the version that is served.
 
     Raises:
         ServingError: if it cannot be loaded.
     """
     version = newest_version(Path(directory)).resolve()
-    name = model_name or (version.parent if version.name.isdecimal() else version).name
-    model = SpadeModel(
+    numbered = version.name.isdecimal()
+    name = model_name or (version.parent if numbered else version).name
+    limits = limits or RequestLimits()
+    logging.config.dictConfig(_LOGGING)
+    versions = ModelVersions(
+        directory,
         name,
-        version,
-        limits=limits or RequestLimits(),
-        micro_batch=micro_batch,
-        num_threads=num_threads,
+        lambda predictor: MicroBatcher(
+            predictor.run,
+            max_rows=micro_batch,
+            num_threads=num_threads,
+            max_queue=limits.max_queue,
+        ),
+        tuple(version_labels),
     )
-    server = make_server(model, port=port, grpc_port=grpc_port)
+    metrics = Metrics(lambda: versions.queue_length, lambda: versions.number)
+    dispatch = Dispatch(versions, BodyReader(), limits, metrics)
     where = f"http://localhost:{port}/v1/models/{name}:predict"
     also = f", gRPC on port {grpc_port}" if grpc_port else ""
-    print(f"serving {version} as {name}: {where}{also}", file=sys.stderr, flush=True)
-    server.start([model])
+    print(
+        f"loading version {version_number(version)} of {name}: {where}{also}",
+        file=sys.stderr,
+        flush=True,
+    )
+    asyncio.run(_Running(dispatch, port, grpc_port, poll_seconds).run())
+
+
+class _Running:
+    def __init__(self, dispatch: Dispatch, port: int, grpc_port: int, poll_seconds: float):
+        self._dispatch = dispatch
+        self._versions = dispatch.versions
+        self._port = port
+        self._grpc_port = grpc_port
+        self._poll_seconds = poll_seconds
+
+    async def run(self) -> None:
+        # uvicorn ends on these, and then raises them again for whoever had them before.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        config = uvicorn.Config(
+            make_app(self._dispatch),
+            http=_BoundedHttp,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=65,
+            timeout_graceful_shutdown=_SECONDS_TO_END,
+        )
+        rest = uvicorn.Server(config)
+        grpc_server = None
+        with _listener(self._port) as listener:
+            try:
+                if self._grpc_port:
+                    from spade_tf.serving.grpc_server import GrpcServer
+
+                    grpc_server = GrpcServer(self._dispatch, self._grpc_port)
+                    await grpc_server.start()
+                answering = asyncio.create_task(rest.serve(sockets=[listener]))
+                keeping = asyncio.create_task(self._keep_loaded(grpc_server))
+                both = (answering, keeping)
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+                rest.should_exit = True
+                keeping.cancel()
+                await answering
+                with contextlib.suppress(asyncio.CancelledError):
+                    # Only ever ends by an error, or by being told to.
+                    await keeping
+            finally:
+                await self._end(grpc_server)
+
+    async def _keep_loaded(self, grpc_server) -> None:
+        await self._versions.load()
+        self._dispatch.bodies.start()
+        if grpc_server is not None:
+            await grpc_server.set_ready(True)
+        print(f"ready: version {self._versions.number} answers", file=sys.stderr, flush=True)
+        if self._poll_seconds:
+            await self._versions.watch(self._poll_seconds)
+        await asyncio.Event().wait()
+
+    async def _end(self, grpc_server) -> None:
+        if grpc_server is not None:
+            await grpc_server.stop(_SECONDS_TO_END)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._versions.close(), _SECONDS_TO_END)
+        self._dispatch.bodies.close()
+
+
+def _listener(port: int) -> socket.socket:
+    """A socket on all interfaces.
+
+    Raises:
+        ServingError: if the port is taken.
+    """
+    try:
+        if socket.has_dualstack_ipv6():
+            return socket.create_server(
+                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=2048
+            )
+        return socket.create_server(("", port), backlog=2048)
+    except OSError as error:
+        raise ServingError(
+            f"--port={port}: cannot be listened on ({error.strerror}); give another"
+        ) from error

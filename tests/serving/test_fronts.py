@@ -19,7 +19,7 @@ from serving_doubles import ServingDouble
 from spade_tf.serving.client import connect
 from spade_tf.training.pictures import encode_png
 
-pytest.importorskip("kserve")
+pytest.importorskip("tritonclient.grpc")
 
 SEED = 11
 LABEL = layouts(1)
@@ -126,11 +126,11 @@ def test_the_open_protocol_gives_the_same_bytes(server, expected):
 
 def test_the_open_protocol_over_grpc_gives_the_same_bytes(server, expected):
     import grpc
-    from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
-    from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
+    from tritonclient.grpc import service_pb2 as pb
+    from tritonclient.grpc import service_pb2_grpc
 
     with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
-        stub = grpc_predict_v2_pb2_grpc.GRPCInferenceServiceStub(channel)
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         request = pb.ModelInferRequest(model_name="tiny")
         for (name, value), kind in zip(ids().items(), ("INT32", "INT32", "INT64"), strict=True):
             request.inputs.add(name=name, datatype=kind, shape=value.shape)
@@ -209,10 +209,10 @@ def test_health_metadata_and_metrics(server):
             return response.read().decode()
 
     assert json.loads(get("/v2/health/live"))["live"]
-    assert json.loads(get("/v1/models/tiny"))["ready"]
+    assert json.loads(get("/v2/health/ready"))["ready"]
     inputs = json.loads(get("/v2/models/tiny"))["inputs"]
     assert inputs[0] == {"name": "label", "datatype": "INT32", "shape": [-1, -1, -1]}
-    assert 'request_predict_seconds_count{model_name="tiny"}' in get("/metrics")
+    assert 'spade_requests_total{code="OK",front="rest_v2"}' in get("/metrics")
 
 
 @pytest.mark.parametrize(

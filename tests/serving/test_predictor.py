@@ -21,9 +21,8 @@ def test_the_newest_version_is_taken(version, predictor, tmp_path):
     assert newest_version(tmp_path).name == "10"
 
 
-def test_it_warms_up_with_the_requests_of_the_export(predictor):
-    # All signatures but describe and generate.
-    assert predictor.warm_up() == len(predictor.inputs) - 2
+def test_it_warms_up_every_signature(predictor):
+    assert predictor.warm_up() == len(predictor.inputs)
 
 
 def test_a_refusal_is_a_sentence(predictor):

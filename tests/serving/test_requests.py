@@ -1,32 +1,35 @@
 import base64
+import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from spade_tf.serving.errors import BadRequestError
+from spade_tf.serving.json_answers import flat, rest_answer
 from spade_tf.serving.limits import RequestLimits
-from spade_tf.serving.requests import from_rest, make_request, photograph_size, to_rest
+from spade_tf.serving.requests import Spec, from_base64, make_request, photograph_size
+from spade_tf.serving.rest_requests import from_rest
 from spade_tf.training.pictures import encode_png
 
 
-def spec(name, dtype, *shape):
-    return tf.TensorSpec(shape, dtype, name=name)
+def spec(dtype, *shape):
+    return Spec(dtype, shape)
 
 
 IDS = {
-    "label": spec("label", tf.int32, None, None, None),
-    "instance": spec("instance", tf.int32, None, None, None),
-    "seed": spec("seed", tf.int64, None),
+    "label": spec("int32", None, None, None),
+    "instance": spec("int32", None, None, None),
+    "seed": spec("int64", None),
 }
 SPECS = {
     "serving_default": IDS,
     "generate_bytes": {
-        "label_bytes": spec("label_bytes", tf.string, None),
-        "seed": spec("seed", tf.int64, None),
+        "label_bytes": spec("string", None),
+        "seed": spec("int64", None),
     },
-    "generate_styles": {**IDS, "z": spec("z", tf.float32, None, None, 4)},
-    "encode_style": {"image_bytes": spec("image_bytes", tf.string, None)},
+    "generate_styles": {**IDS, "z": spec("float32", None, None, 4)},
+    "encode_style": {"image_bytes": spec("string", None)},
 }
 LIMITS = RequestLimits(max_batch=3, max_pixels=3 * 64)
 LABEL = np.arange(64).reshape(8, 8) % 5
@@ -145,14 +148,46 @@ def test_sizes_of_photographs_come_from_their_headers():
             photograph_size("x", wrong)
 
 
+def test_base64_is_what_tf_serving_takes_for_it():
+    """With line breaks, as `base64` of the command line has them, and without padding."""
+    data = bytes(range(200))
+    for text in (
+        base64.encodebytes(data).decode(),
+        base64.b64encode(data).decode().rstrip("="),
+        base64.b64encode(data).decode().replace("A", "A\r\n\t "),
+    ):
+        assert from_base64("x", text) == data
+    for text in ("A", "AAA*", "AA=A", "AAA\u00e4", None, 3, ["AAAA"]):
+        with pytest.raises(BadRequestError, match="x: not base64"):
+            from_base64("x", text)
+
+
+def written(outputs, by_rows):
+    return json.loads(b"".join(rest_answer(outputs, by_rows)))
+
+
 def test_answers_are_those_of_tf_serving():
-    image = np.zeros([2, 1, 1, 3], np.uint8)
+    image = np.arange(6, dtype=np.uint8).reshape(2, 1, 1, 3)
     files = np.array([b"\x00\xff", b"a"], object)
-    assert to_rest({"image": image}, by_rows=False)["outputs"] is image
-    np.testing.assert_array_equal(to_rest({"image": image}, by_rows=True)["predictions"], image)
+    assert written({"image": image}, by_rows=False) == {"outputs": image.tolist()}
+    assert written({"image": image}, by_rows=True) == {"predictions": image.tolist()}
     b64 = [{"b64": "AP8="}, {"b64": "YQ=="}]
-    assert to_rest({"image_bytes": files}, by_rows=True) == {"predictions": b64}
-    assert to_rest({"image_bytes": files}, by_rows=False) == {"outputs": b64}
+    assert written({"image_bytes": files}, by_rows=True) == {"predictions": b64}
+    assert written({"image_bytes": files}, by_rows=False) == {"outputs": b64}
     both = {"image_bytes": files, "text": np.array([b"x", b"y"], object)}
-    assert to_rest(both, by_rows=True)["predictions"][1] == {"image_bytes": b64[1], "text": "y"}
-    assert to_rest(both, by_rows=False)["outputs"]["text"] == ["x", "y"]
+    assert written(both, by_rows=True)["predictions"][1] == {"image_bytes": b64[1], "text": "y"}
+    assert written(both, by_rows=False)["outputs"]["text"] == ["x", "y"]
+
+
+@pytest.mark.parametrize("shape", [(2, 300, 301, 3), (3, 100_000), (200_000, 2), (70_000,), (0, 3)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_answers_in_pieces_are_the_whole(shape, dtype):
+    """However an array is cut up, its text is that of the array, and no piece is large."""
+    array = (np.random.default_rng(0).normal(size=shape) * 100).astype(dtype)
+    pieces = list(rest_answer({"image": array}, by_rows=True))
+    # 16 bytes at most of a number, a bracket or two for each short row.
+    assert max(map(len, pieces)) < 20 * (1 << 16)
+    made = np.asarray(json.loads(b"".join(pieces))["predictions"], dtype).reshape(shape)
+    np.testing.assert_array_equal(made, array)
+    flattened = json.loads(b"".join(flat("image", array)))
+    np.testing.assert_array_equal(np.asarray(flattened, dtype), array.ravel())
