@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
-from pipelines import charts, inspection, schema
+from pipelines import charts, inspection, label_files, schema
 from pipelines.catalogue import make_builder
 from pipelines.listing import Pair, enumerate_few
 from pipelines.palettes import load_palette
@@ -195,7 +195,6 @@ class _Examination:
 
     def __init__(self, builder: Any) -> None:
         label_set = builder.label_set
-        self._reader = builder.reader()
         self._pairs: list[Pair] = [pair for pairs in builder.items().values() for pair in pairs]
         self._label_set = label_set
         self._bad: list[BadFileError] = [bad for _, bad in builder.skipped]
@@ -260,7 +259,7 @@ class _Examination:
             self._samples.append(charts.Sample(pair.stem, pixels, label))
 
     def _label(self, path: Path) -> np.ndarray:
-        label, _ = self._reader.read_label(path)
+        label, _ = label_files.read_label(path, self._label_set)
         share, steps = blended_share(label)
         telling = _FEWEST_STEPS <= steps <= _TEXTURED_SHARE * label.size
         if telling and share > _BLENDED_SHARE:

@@ -381,9 +381,15 @@ def _check_unchanged(builder: Any) -> None:
             f"{_counts(builder.num_examples)}; {remedy}"
         )
     was, wanted = label_set(prepared), builder.label_set
+    # Where the palette's file was does not matter, and older data sets do not tell how they read.
+    known = "files" in (prepared.info.metadata or {})
+    files = wanted.files._replace(palette=was.files.palette)
+    wanted = wanted._replace(files=files if known else was.files)
     for field in LabelSet._fields:
         if getattr(was, field) != getattr(wanted, field):
             difference = f"with other {field}"
+            if field == "files":
+                difference = "from label maps that were read with another palette or table of ids"
             if was.num_classes != wanted.num_classes:
                 difference = f"with {was.num_classes} classes, not {wanted.num_classes}"
             raise DataError(f"{builder.data_dir}: prepared {difference}; {remedy}")

@@ -38,6 +38,49 @@ class BadFileError(DataError):
         return f"{self.path}: {self.message}"
 
 
+class LabelFiles(NamedTuple):
+    """How label map files are read: from what a file holds to the ids that a model is trained on.
+
+    Without a table and without colours, a file holds ids as they are: `0..N-1`, and 255 (65535
+    above 255 classes) for unknown.
+
+    Attributes:
+        id_table: the id of each value in a file, -1 for values that may not be there; or none.
+        palette_indices: whether PNGs with a palette are read too, by their indices.
+        palette: name of the palette that label maps are drawn in; empty where they hold values.
+        colors: its colours.
+        color_ids: their ids; that of unknown is `N`.
+        off_palette_unknown: whether other colours are unknown, or refused.
+    """
+
+    id_table: tuple[int, ...] = ()
+    palette_indices: bool = False
+    palette: str = ""
+    colors: tuple[Color, ...] = ()
+    color_ids: tuple[int, ...] = ()
+    off_palette_unknown: bool = False
+
+    def to_metadata(self) -> dict[str, Any]:
+        """Returns it as a dictionary that JSON can hold."""
+        return self._asdict() | {
+            "id_table": list(self.id_table),
+            "colors": [list(color) for color in self.colors],
+            "color_ids": list(self.color_ids),
+        }
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, Any]) -> LabelFiles:
+        """Returns what `to_metadata` wrote; keys that are missing have their defaults."""
+        return cls(
+            id_table=tuple(int(i) for i in metadata.get("id_table", ())),
+            palette_indices=bool(metadata.get("palette_indices", False)),
+            palette=str(metadata.get("palette", "")),
+            colors=tuple((int(r), int(g), int(b)) for r, g, b in metadata.get("colors", ())),
+            color_ids=tuple(int(i) for i in metadata.get("color_ids", ())),
+            off_palette_unknown=bool(metadata.get("off_palette_unknown", False)),
+        )
+
+
 class LabelSet(NamedTuple):
     """The ids that a label map may hold, and what they are called.
 
@@ -48,6 +91,7 @@ class LabelSet(NamedTuple):
         has_instance: whether every record carries an instance map.
         condition_channels: channels of the continuous map that records carry in place of a label
             map; 0 where they carry label maps. There are no ids then.
+        files: how the files are read that label maps come from.
     """
 
     class_names: tuple[str, ...]
@@ -55,6 +99,7 @@ class LabelSet(NamedTuple):
     has_unknown: bool
     has_instance: bool
     condition_channels: int = 0
+    files: LabelFiles = LabelFiles()
 
     @property
     def num_classes(self) -> int:
@@ -74,6 +119,7 @@ class LabelSet(NamedTuple):
             "has_unknown": self.has_unknown,
             "has_instance": self.has_instance,
             "condition_channels": self.condition_channels,
+            "files": self.files.to_metadata(),
         }
 
     @classmethod
@@ -98,6 +144,7 @@ class LabelSet(NamedTuple):
             has_unknown=bool(metadata["has_unknown"]),
             has_instance=bool(metadata["has_instance"]),
             condition_channels=int(metadata.get("condition_channels", 0)),
+            files=LabelFiles.from_metadata(metadata.get("files", {})),
         )
         if len(label_set.palette) != label_set.num_ids:
             raise DataError(

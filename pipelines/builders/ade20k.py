@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 from pipelines import label_sets, listing
 from pipelines.builders.files import FilesBuilder, PairReader, SplitSkips, source_folder
 from pipelines.builders.outdoor_scenes import is_outdoor
+from pipelines.label_files import describe_files
 from pipelines.layouts import LAYOUTS
 from pipelines.listing import Pair
 from pipelines.palettes import Palette
@@ -122,14 +123,12 @@ class ADE20K(FilesBuilder):
                 palette=((0, 0, 0), *label_set.palette[:-1]),
                 has_unknown=False,
             )
+        files = describe_files(
+            palette, off_palette_unknown, id_table=_SHIFTED if config.shift_ids else _UNSHIFTED
+        )
         super().__init__(
             pairs=pairs,
-            pair_reader=PairReader(
-                label_set,
-                palette,
-                off_palette_unknown,
-                id_table=_SHIFTED if config.shift_ids else _UNSHIFTED,
-            ),
+            pair_reader=PairReader(label_set._replace(files=files)),
             description="ADE20K scene parsing: indoor and outdoor scenes, 150 classes.",
             data_dir=data_dir,
             config=config,

@@ -9,6 +9,7 @@ import tensorflow_datasets as tfds
 
 from pipelines import label_sets, listing
 from pipelines.builders.files import FilesBuilder, PairReader, SplitSkips, source_folder
+from pipelines.label_files import describe_files
 from pipelines.layouts import LAYOUTS
 from pipelines.palettes import Palette
 from pipelines.schema import DataError
@@ -113,9 +114,7 @@ class Cityscapes(FilesBuilder):
         super().__init__(
             pairs=pairs,
             pair_reader=PairReader(
-                label_sets.CITYSCAPES,
-                palette,
-                id_table=_ID_TABLE,
+                label_sets.CITYSCAPES._replace(files=describe_files(palette, id_table=_ID_TABLE)),
                 size=None if original else (config.height, config.width),
             ),
             description="Cityscapes: street scenes of 50 cities, fine annotations.",

@@ -17,6 +17,7 @@ from pipelines.builders.files import (
     source_folder,
 )
 from pipelines.builders.paired_folder import find_splits
+from pipelines.label_files import describe_files
 from pipelines.layouts import LAYOUTS
 from pipelines.listing import Pair
 from pipelines.palettes import Palette
@@ -72,11 +73,12 @@ class CocoStuff(FilesBuilder):
         else:
             pairs = _find_raw(source, self.skipped, skip_bad_files)
         label_set = label_sets.COCO_STUFF._replace(
-            has_instance=next(iter(pairs.values()))[0].instance is not None
+            has_instance=next(iter(pairs.values()))[0].instance is not None,
+            files=describe_files(palette, off_palette_unknown),
         )
         super().__init__(
             pairs=pairs,
-            pair_reader=PairReader(label_set, palette, off_palette_unknown),
+            pair_reader=PairReader(label_set),
             description="COCO-Stuff: photographs of everyday scenes, 182 thing and stuff classes.",
             data_dir=data_dir,
             **kwargs,

@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 
 from pipelines import label_sets, listing
 from pipelines.builders.files import FilesBuilder, PairReader, SplitSkips, source_folder
+from pipelines.label_files import describe_files
 from pipelines.layouts import LAYOUTS
 from pipelines.listing import Pair
 from pipelines.palettes import Palette
@@ -80,11 +81,10 @@ class Facades(FilesBuilder):
                     label_suffixes=(".png",),
                     on_bad_file=self.skipped.of("train", skip_bad_files),
                 )
+        files = describe_files(palette, id_table=_ID_TABLE, palette_indices=True)
         super().__init__(
             pairs=_deal(pairs),
-            pair_reader=PairReader(
-                label_sets.FACADES, palette, id_table=_ID_TABLE, palette_indices=True
-            ),
+            pair_reader=PairReader(label_sets.FACADES._replace(files=files)),
             description="CMP facades: rectified photographs of facades, 12 classes.",
             data_dir=data_dir,
             **kwargs,

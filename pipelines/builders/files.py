@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from pipelines import inspection, schema
+from pipelines import inspection, label_files, schema
 from pipelines.builders.sharded import Example, ShardedBuilder
 from pipelines.listing import OnBadFile, Pair
-from pipelines.palettes import Palette
 from pipelines.schema import BadFileError, DataError, LabelSet
 
 
@@ -21,21 +20,12 @@ class PairReader(NamedTuple):
     """Reads and checks the files of one example.
 
     Attributes:
-        label_set: what their label maps may hold.
-        palette: how colours are to be read; None where label maps hold ids.
-        off_palette_unknown: whether colours off the palette are unknown, or refused.
-        id_table: new id of each id in the files, -1 for those that may not be there; None for
-            0..N-1, with 255 (65535 above 255 classes) for unknown.
-        palette_indices: whether palette PNGs are label maps whose indices are the ids.
+        label_set: what their label maps may hold, and how the files of these are read.
         size: height and width that pictures are scaled to as they are stored; None to store the
             files as they are.
     """
 
     label_set: LabelSet
-    palette: Palette | None = None
-    off_palette_unknown: bool = False
-    id_table: tuple[int, ...] | None = None
-    palette_indices: bool = False
     size: tuple[int, int] | None = None
 
     def __call__(self, pair: Pair) -> Example:
@@ -48,7 +38,7 @@ class PairReader(NamedTuple):
         features: dict[str, Any] = {"image": image.encoded, "name": pair.stem}
         off_palette = 0
         if pair.label is not None:
-            label, off_palette = self.read_label(pair.label)
+            label, off_palette = label_files.read_label(pair.label, self.label_set)
             inspection.check_same_size(label.shape, pair.label, image, pair.image)
             features["label"] = self._encode(label, self.label_set.num_ids)
         if pair.condition is not None:
@@ -69,28 +59,6 @@ class PairReader(NamedTuple):
         if self.size is not None:
             features["image"] = inspection.scale_image(image.encoded, *self.size)
         return Example(pair.stem, features, off_palette)
-
-    def read_label(self, path: Path) -> tuple[np.ndarray, int]:
-        """Reads a label map.
-
-        Returns:
-            uint16 `[H, W]` of the ids that are stored, and how many pixels were off the palette.
-
-        Raises:
-            BadFileError: if it cannot be used.
-        """
-        unknown = self.label_set.num_classes if self.label_set.has_unknown else None
-        if self.palette is not None:
-            refuse = None if not self.off_palette_unknown else unknown
-            return inspection.map_colors(
-                inspection.read_colors(path), path, self.palette, unknown=refuse
-            )
-        ids = inspection.read_ids(path, palette_indices=self.palette_indices)
-        if self.id_table is not None:
-            return inspection.map_ids(ids, path, self.id_table), 0
-        return inspection.remap_label(
-            ids, path, self.label_set.num_classes, self.label_set.has_unknown
-        ), 0
 
     def _encode(self, ids: np.ndarray, num_ids: int) -> bytes:
         if self.size is not None:

@@ -13,6 +13,7 @@ import tensorflow_datasets as tfds
 
 from pipelines.builders.files import FilesBuilder, PairReader, SplitSkips
 from pipelines.builders.paired_folder import named_label_set
+from pipelines.label_files import describe_files
 from pipelines.layouts import LAYOUTS
 from pipelines.listing import JPEG_SUFFIXES, Pair, jpeg_mask
 from pipelines.palettes import Palette
@@ -81,7 +82,9 @@ class Manifest(FilesBuilder):
         )
         super().__init__(
             pairs=pairs,
-            pair_reader=PairReader(label_set, palette, off_palette_unknown),
+            pair_reader=PairReader(
+                label_set._replace(files=describe_files(palette, off_palette_unknown))
+            ),
             description="Photographs with label maps from a list.",
             data_dir=data_dir,
             **kwargs,

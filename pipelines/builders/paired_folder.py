@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 
 from pipelines import inspection, listing, schema
 from pipelines.builders.files import FilesBuilder, PairReader, SplitSkips, source_folder
+from pipelines.label_files import describe_files
 from pipelines.layouts import LAYOUTS
 from pipelines.listing import Pair
 from pipelines.palettes import Palette
@@ -82,7 +83,9 @@ class PairedFolder(FilesBuilder):
             )
         super().__init__(
             pairs=pairs,
-            pair_reader=PairReader(label_set, palette, off_palette_unknown),
+            pair_reader=PairReader(
+                label_set._replace(files=describe_files(palette, off_palette_unknown))
+            ),
             description="Photographs with label maps from a folder.",
             data_dir=data_dir,
             condition_bits=condition_bits,
