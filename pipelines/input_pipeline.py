@@ -8,28 +8,15 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from pipelines import records as shards
-from pipelines import transforms
+from pipelines import sizing, transforms
 from pipelines.schema import DataError
+from pipelines.sizing import PREPROCESS as PREPROCESS
+from pipelines.sizing import Size
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 _AUTO_CACHE_BYTES = 256 * 2**20
-# What the sides of pictures are rounded to where nothing scales or crops them.
-_MULTIPLE = 32
-
-Size = int | tuple[int, int]
-
-PREPROCESS = (
-    "resize_and_crop",
-    "crop",
-    "scale_width",
-    "scale_width_and_crop",
-    "scale_short_side",
-    "scale_short_side_and_crop",
-    "fixed",
-    "none",
-)
 
 
 def make_dataset(
@@ -47,6 +34,8 @@ def make_dataset(
     cache: bool | str = "auto",
     with_instance: bool = False,
     preprocess: str = "resize_and_crop",
+    multiple: int | None = None,
+    one_size: bool = False,
     color_jitter: float = 0.0,
     num_input_pipelines: int = 1,
     input_pipeline_id: int = 0,
@@ -84,19 +73,9 @@ def make_dataset(
             For training only.
         cache: whether the encoded records are kept in memory; `"auto"` does up to 256 MiB.
         with_instance: whether batches hold `instance`.
-        preprocess: how an image gets its size, one of `PREPROCESS`:
-            `resize_and_crop` scales to `load_size`, whatever the shape, then crops;
-            `crop` crops as it is;
-            `scale_width` scales to the width of `load_size`, the height follows;
-            `scale_width_and_crop` then crops;
-            `scale_short_side` scales the shorter side to the smaller of `load_size`;
-            `scale_short_side_and_crop` then crops;
-            `fixed` scales to `crop_size`, whatever the shape (so with its aspect ratio);
-            `none` rounds both sides to multiples of 32.
-            Crops are uniform over all places where they fit; evaluation scales by
-            `resize_and_crop` to `crop_size`, by the other two that crop to where `crop_size` just
-            has its width or shorter side, and crops in the middle. Where nothing sets both sides,
-            images of one batch must have the same shape.
+        preprocess: how an image gets its size, one of `PREPROCESS`; see `pipelines.sizing`.
+        multiple: int, what networks take multiples of, in pixels; see `pipelines.sizing`.
+        one_size: whether networks make pictures of `crop_size` alone. For evaluation only.
         color_jitter: 0 to 1, how far brightness, contrast and saturation may change; hue by a
             tenth of that, in turns. For training only.
         num_input_pipelines: int, at least 1, the number of workers; it must divide `batch_size`.
@@ -138,7 +117,14 @@ def make_dataset(
             f"with_instance: True received, but {builder.info.full_name} has no instance maps; "
             "turn instances off, or prepare it from a source that has them"
         )
-    operations = _sizing(preprocess, load_size, crop_size, training, flip)
+    if training:
+        operations = sizing.training_sizing(
+            preprocess, load_size, crop_size, flip=flip, multiple=multiple
+        )
+    else:
+        operations = sizing.evaluation_sizing(
+            preprocess, load_size, crop_size, multiple=multiple, one_size=one_size
+        )
     if not 0 <= color_jitter <= 1:
         raise DataError(f"color_jitter: {color_jitter} received; give 0 to 1")
     if training and color_jitter:
@@ -182,56 +168,6 @@ def make_dataset(
         policy.DATA if num_input_pipelines == 1 else policy.OFF
     )
     return dataset.with_options(options)
-
-
-def _sizing(
-    preprocess: str, load_size: Size | None, crop_size: Size, training: bool, flip: bool
-) -> list[transforms.Transform]:
-    """Returns the operations that give an image its size, and mirror it."""
-    height, width = _pair("crop_size", crop_size)
-    load = None if load_size is None else _pair("load_size", load_size)
-    crop = transforms.random_crop(height, width)
-    if not training:
-        # What is cropped at random in training is shown as far as it fits.
-        load = (height, width)
-        crop = transforms.center_crop(height, width)
-    if preprocess not in PREPROCESS:
-        raise DataError(f"preprocess: {preprocess!r} received; give one of {', '.join(PREPROCESS)}")
-    mirror = [transforms.random_flip()] if training and flip else []
-    if preprocess == "none":
-        return [transforms.round_to_multiple(_MULTIPLE), *mirror]
-    if preprocess == "fixed" or (preprocess == "resize_and_crop" and not training):
-        return [transforms.resize(height, width), *mirror]
-    if preprocess == "crop" or (preprocess == "resize_and_crop" and load is None):
-        return [crop, *mirror]
-    if load is None:
-        raise DataError(
-            f"load_size: None received, but preprocess {preprocess} scales to it; give a number"
-        )
-    if not training and not preprocess.endswith("_and_crop"):
-        load = _pair("load_size", load_size if load_size is not None else crop_size)
-    if preprocess == "resize_and_crop":
-        if height > load[0] or width > load[1]:
-            raise DataError(
-                f"crop_size: {height}x{width} received, larger than load_size "
-                f"{load[0]}x{load[1]} (height x width); lower it or raise load_size"
-            )
-        return [transforms.resize_and_random_crop(*load, height, width, flip=flip)]
-    if preprocess.startswith("scale_width"):
-        scale = transforms.scale_width(load[1])
-    elif training:
-        scale = transforms.scale_short_side(min(load))
-    else:
-        # Otherwise a crop that is not square would not fit into the shorter side.
-        scale = transforms.scale_short_side(max(load) if "crop" in preprocess else min(load))
-    return [scale, *([crop] if preprocess.endswith("_and_crop") else []), *mirror]
-
-
-def _pair(name: str, size: Size) -> tuple[int, int]:
-    height, width = (size, size) if isinstance(size, int) else size
-    if height < 1 or width < 1:
-        raise DataError(f"{name}: {height}x{width} (height x width) received; give 1 or more")
-    return height, width
 
 
 def _records(

@@ -1,7 +1,7 @@
 """Operations on one example, as factories that return dictionary → dictionary functions.
 
-An example holds `image` float32 `[H, W, 3]` and, where there are any, `label` int `[H, W]`,
-`instance` int `[H, W]` and `condition` float32 `[H, W, C]`, which are always transformed
+An example holds some of `image` float32 `[H, W, 3]`, `label` int `[H, W]`, `instance` int `[H, W]`
+and `condition` float32 `[H, W, C]`, all of one height and width, which are always transformed
 together. Random operations draw from `example["seed"]`, an int64 `[2]`, and from nothing else.
 Everything works eagerly and in tf.data.
 """
@@ -58,11 +58,13 @@ def resize(height: int, width: int) -> Transform:
     return apply
 
 
-def scale_width(width: int) -> Transform:
+def scale_width(width: int, multiple: int = 1) -> Transform:
     """Scales as `resize` does, to a width; the height follows, rounded down.
 
     Args:
         width: int, at least 1, in pixels.
+        multiple: int, at least 1, in pixels, that both sides are then rounded to, as
+            `round_to_multiple` does. Default 1.
 
     Returns:
         Function from an example to one of `max(1, floor(width * H / W))` rows.
@@ -71,19 +73,23 @@ def scale_width(width: int) -> Transform:
         DataError: if the width is below 1.
     """
     _check_size("scale_width", width, width)
+    width = _rounded(width, multiple) if multiple > 1 else width
 
     def apply(example: Example) -> Example:
-        source = tf.shape(example["image"])
-        return _scaled(example, tf.maximum(width * source[0] // source[1], 1), width)
+        source = _source_size(example)
+        height = _rounded(tf.maximum(width * source[0] // source[1], 1), multiple)
+        return _scaled(example, height, width)
 
     return apply
 
 
-def scale_short_side(size: int) -> Transform:
+def scale_short_side(size: int, multiple: int = 1) -> Transform:
     """Scales as `resize` does, the shorter side to a size; the other follows, rounded down.
 
     Args:
         size: int, at least 1, in pixels.
+        multiple: int, at least 1, in pixels, that both sides are then rounded to, as
+            `round_to_multiple` does. Default 1.
 
     Returns:
         Function from an example to one whose shorter side is `size`.
@@ -94,8 +100,39 @@ def scale_short_side(size: int) -> Transform:
     _check_size("scale_short_side", size, size)
 
     def apply(example: Example) -> Example:
-        source = tf.shape(example["image"])[:2]
-        scaled = size * source // tf.reduce_min(source)
+        source = _source_size(example)
+        scaled = _rounded(size * source // tf.reduce_min(source), multiple)
+        return _scaled(example, scaled[0], scaled[1])
+
+    return apply
+
+
+def scale_to_cover(height: int, width: int) -> Transform:
+    """Scales as `resize` does, to the least size of the same shape that covers a rectangle.
+
+    Args:
+        height: int, at least 1, in pixels.
+        width: int, at least 1, in pixels.
+
+    Returns:
+        Function from an example to one of `height` rows or of `width` columns, or of both; the
+        other side follows, rounded down.
+
+    Raises:
+        DataError: if a size is below 1.
+    """
+    _check_size("scale_to_cover", height, width)
+
+    def apply(example: Example) -> Example:
+        # Products of two sides may go beyond 32 bits.
+        source = tf.cast(_source_size(example), tf.int64)
+        by_height = height * source[1] >= width * source[0]
+        scaled = tf.where(
+            by_height,
+            tf.stack([tf.constant(height, tf.int64), height * source[1] // source[0]]),
+            tf.stack([width * source[0] // source[1], tf.constant(width, tf.int64)]),
+        )
+        scaled = tf.cast(scaled, tf.int32)
         return _scaled(example, scaled[0], scaled[1])
 
     return apply
@@ -116,8 +153,7 @@ def round_to_multiple(multiple: int) -> Transform:
     _check_size("round_to_multiple", multiple, multiple)
 
     def apply(example: Example) -> Example:
-        source = tf.shape(example["image"])[:2]
-        rounded = tf.maximum((source + multiple // 2) // multiple, 1) * multiple
+        rounded = _rounded(_source_size(example), multiple)
         return _scaled(example, rounded[0], rounded[1])
 
     return apply
@@ -182,7 +218,9 @@ def _scaled(
         )
         return tf.ensure_shape(scaled, (*static, image.shape[-1]))
 
-    example["image"] = tf.clip_by_value(scale(example["image"], resampling.cubic), 0.0, 255.0)
+    if "image" in example:
+        image = scale(example["image"], resampling.cubic)
+        example["image"] = tf.clip_by_value(image, 0.0, 255.0)
     if "condition" in example:
         example["condition"] = scale(example["condition"], resampling.linear)
     keys = _id_keys(example)
@@ -240,7 +278,7 @@ def random_crop(height: int, width: int) -> Transform:
 
     def apply(example: Example) -> Example:
         example = _with_room("random_crop", example, height, width)
-        room = tf.shape(example["image"])[:2] - (height, width)
+        room = _source_size(example) - (height, width)
         top, left = _crop_position(example, room)
         return _crop(example, top, left, height, width)
 
@@ -264,7 +302,7 @@ def center_crop(height: int, width: int) -> Transform:
 
     def apply(example: Example) -> Example:
         example = _with_room("center_crop", example, height, width)
-        top, left = tf.unstack((tf.shape(example["image"])[:2] - (height, width)) // 2)
+        top, left = tf.unstack((_source_size(example) - (height, width)) // 2)
         return _crop(example, top, left, height, width)
 
     return apply
@@ -383,9 +421,20 @@ def _salted(example: Example, salt: int) -> tf.Tensor:
     return tf.random.fold_in(example["seed"], salt)
 
 
+def _source_size(example: Example) -> tf.Tensor:
+    """Height and width of an example, int32 `[2]`; its image and maps have the same."""
+    return tf.shape(example[_map_keys(example)[0]])[:2]
+
+
+def _rounded(size: tf.Tensor, multiple: int) -> tf.Tensor:
+    """The nearest multiple, halves upwards, but at least one."""
+    return tf.maximum((size + multiple // 2) // multiple, 1) * multiple
+
+
 def _with_room(name: str, example: Example, height: int, width: int) -> Example:
-    """Returns the example with its image checked to be at least as large as the crop."""
-    image = example["image"]
+    """Returns the example with its size checked to be at least as large as the crop."""
+    key = _map_keys(example)[0]
+    image = example[key]
     static_height, static_width = image.shape[0], image.shape[1]
     if (static_height is not None and static_height < height) or (
         static_width is not None and static_width < width
@@ -404,7 +453,7 @@ def _with_room(name: str, example: Example, height: int, width: int) -> Example:
         ],
     )
     with tf.control_dependencies([] if fits is None else [fits]):
-        return example | {"image": tf.identity(image)}
+        return example | {key: tf.identity(image)}
 
 
 def _crop(example: Example, top: tf.Tensor, left: tf.Tensor, height: int, width: int) -> Example:
