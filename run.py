@@ -192,6 +192,7 @@ def _define_generate(values: Flags) -> None:
     values.define_integer("num_samples", 1, "Pictures per label map, in different styles.")
     values.define_integer("max_labels", None, "How many label maps.")
     values.define_string("output_dir", "out", "Where the pictures go.")
+    values.define_string("data_dir", None, "Where the model's data set is, if it was moved.")
 
 
 def _generate(values: Flags) -> None:
@@ -208,6 +209,7 @@ def _generate(values: Flags) -> None:
         seed=values.seed,
         num_samples=values.num_samples,
         max_labels=values.max_labels,
+        data_dir=values.data_dir,
     )
 
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from experiments.data_dirs import data_dir_of
 from experiments.distillation import load_teacher
 from experiments.schema import Config, ConfigError, read_workdir
+from experiments.sizing import sizing_options
 from pipelines.schema import DataError, LabelSet
 from spade_tf.losses.adversarial import get_adversarial_loss
 from spade_tf.losses.perceptual import PerceptualLoss
@@ -236,15 +238,13 @@ def make_batches(
             builder,
             split,
             batch_size=batch_size,
-            load_size=(data.load_height, data.load_width),
-            crop_size=(data.height, data.width),
             flip=data.flip,
             seed=config.train.seed,
             training=training,
             start_step=start_step,
             shuffle_buffer=data.shuffle_buffer,
             with_instance=bool(data.use_instance),
-            preprocess=data.preprocess,
+            **sizing_options(config),
             color_jitter=data.color_jitter if training else 0.0,
             on_corrupt_record=data.on_corrupt_record,
             num_input_pipelines=num_input_pipelines,
@@ -296,4 +296,4 @@ def load_workdir(workdir: str | os.PathLike[str]) -> TrainedModel:
     generator, encoder = make_generator(config, labels), make_encoder(config)
     networks = {"average_generator" if config.train.average_decay else "generator": generator}
     step = restore_networks(Path(workdir) / "checkpoints", encoder=encoder, **networks)
-    return TrainedModel(generator, encoder, config, labels, content["data_dir"], step)
+    return TrainedModel(generator, encoder, config, labels, data_dir_of(content, workdir), step)

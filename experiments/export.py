@@ -49,7 +49,7 @@ def export(
         output_dir,
         encoder=loaded.encoder,
         unknown_id=unknown_id(loaded),
-        assets=export_assets(loaded),
+        assets=export_assets(loaded, output_dir),
         model_name=model_name,
         max_pixels=max_pixels,
     )

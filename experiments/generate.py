@@ -1,34 +1,19 @@
-"""Makes pictures from label maps with a trained model."""
+"""Makes pictures from label maps, or continuous maps, with a trained model."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
+from experiments.layouts import dataset_layouts, folder_layouts, read_photograph
 from experiments.models import Model, RemoteModel, load_model
 from experiments.schema import ConfigError
 
 # Styles of one call: more would gain little, and memory is that of so many pictures.
 _STYLES = 8
-
-
-class Layout(NamedTuple):
-    """A label map to make pictures of.
-
-    Attributes:
-        name: of the files to write.
-        label: int32 `[H, W]`.
-        instance: int32 `[H, W]`, or None.
-    """
-
-    name: str
-    label: np.ndarray
-    instance: np.ndarray | None
 
 
 def generate(
@@ -43,6 +28,7 @@ def generate(
     seed: int = 0,
     num_samples: int = 1,
     max_labels: int | None = None,
+    data_dir: str | None = None,
 ) -> list[Path]:
     """Writes a PNG per label map and sample, and `overview.png` with all of the first ones.
 
@@ -51,13 +37,15 @@ def generate(
         endpoint: of a server to ask instead: `grpc://HOST:PORT` or `http://HOST:PORT`.
         model_name: as that server knows it.
         output_dir: where the pictures go: `NAME.png`, or `NAME_K.png` for several samples.
-        labels: folder of label map PNGs; None for those of the validation split of the data
-            set that the model was trained on.
+        labels: folder of label map PNGs like those that the data set was prepared from (ids, or
+            colours of its palette), or of continuous maps where the model takes them; None for
+            the maps of the validation split of the data set that the model was trained on.
         instances: folder of instance PNGs with the same names, or None.
         style_image: photograph whose style the pictures get; None for drawn styles.
         seed: int, of drawn styles; sample `k` has the style of `seed + k`, as a server gives it.
         num_samples: int >= 1, pictures per label map, in different styles.
         max_labels: int >= 1, how many label maps; None for all (8 of a prepared data set).
+        data_dir: where the data set is, if it was moved.
 
     Returns:
         The paths of the pictures.
@@ -69,7 +57,7 @@ def generate(
     """
     from tqdm import tqdm
 
-    from spade_tf.training.pictures import colorize, grid, write_png
+    from spade_tf.training.pictures import grid, write_png
 
     for name, count in (("num_samples", num_samples), ("max_labels", max_labels)):
         if count is not None and count < 1:
@@ -85,14 +73,10 @@ def generate(
             f"--num_samples={num_samples}: this model knows one style only; train one with "
             "--config.generator.z_dim=256"
         )
-    if loaded.labels.condition_channels:
-        raise ConfigError(
-            f"--model={model}: it takes continuous maps, and generate label maps only"
-        )
     if labels is not None:
-        layouts = list(_folder_layouts(loaded, Path(labels), instances, max_labels))
+        layouts = list(folder_layouts(loaded, labels, instances, max_labels))
     else:
-        layouts = list(_dataset_layouts(loaded, max_labels or 8))
+        layouts = list(dataset_layouts(loaded, data_dir, max_labels or 8))
 
     output_dir = Path(output_dir)
     styles = _styles(loaded, style_image, seed, num_samples)
@@ -101,10 +85,10 @@ def generate(
         total=len(layouts) * num_samples, unit="picture", disable=not sys.stderr.isatty()
     ) as progress:
         for layout in layouts:
-            row = [colorize(layout.label, loaded.labels.palette)]
+            row = [_shown(layout.maps, loaded.labels.palette)]
             for start in range(0, num_samples, _STYLES):
                 z = None if styles is None else styles[start : start + _STYLES]
-                row += list(loaded.generate(layout.label, layout.instance, z))
+                row += list(loaded.generate(layout.maps, z))
                 progress.update(1 if z is None else len(z))
             for index, picture in enumerate(row[1:]):
                 suffix = f"_{index}" if num_samples > 1 else ""
@@ -130,74 +114,21 @@ def _styles(model, style_image, seed, count):
     if model.z_dim is None:
         return None
     if style_image is not None:
-        return np.repeat(model.encode(_photograph(Path(style_image))), count, 0)
+        return np.repeat(model.encode(read_photograph(model, style_image)), count, 0)
     from spade_tf.networks.styles import seeded_styles
 
     return seeded_styles(seed + np.arange(count, dtype=np.int64), model.z_dim).numpy()
 
 
-def _photograph(path):
-    import tensorflow as tf
+def _shown(maps, palette):
+    """A map as a picture: the colours of its classes, or its first channels."""
+    from spade_tf.training.pictures import colorize, to_uint8
 
-    from pipelines.inspection import read_image
-
-    image = tf.io.decode_image(read_image(path).encoded, channels=3, expand_animations=False)
-    return tf.cast(image, tf.float32)[None] / 127.5 - 1.0
-
-
-def _folder_layouts(model, folder, instances, max_labels) -> Iterator[Layout]:
-    from pipelines.inspection import list_images, read_ids, remap_label
-
-    layout = "a folder of label map PNGs"
-    files = sorted(list_images(folder, layout).items())[:max_labels]
-    edges = {}
-    if instances is not None and model.use_instance:
-        edges = list_images(Path(instances), "a folder of instance PNGs")
-        missing = [stem for stem, _ in files if stem not in edges]
-        if missing:
-            raise ConfigError(
-                f"--instances={instances}: no instance map for {missing[0]} "
-                f"(of {len(missing)} without one); name them as the label maps"
-            )
-    for stem, path in files:
-        label = read_ids(path)
-        label = remap_label(label, path, model.labels.num_classes, model.labels.has_unknown)
-        instance = read_ids(edges[stem]) if stem in edges else None
-        yield Layout(stem, *_fit(model, label, instance))
-
-
-def _fit(model, label, instance):
-    """Scales ids to the model's size, nearest, as its training data were."""
-
-    def nearest(ids):
-        height, width = model.image_size
-        rows = np.arange(height) * ids.shape[0] // height
-        columns = np.arange(width) * ids.shape[1] // width
-        return ids[rows][:, columns].astype(np.int32)
-
-    return nearest(label), None if instance is None else nearest(instance)
-
-
-def _dataset_layouts(model, count) -> Iterator[Layout]:
-    from pipelines.input_pipeline import make_dataset
-    from pipelines.prepare import open_dataset
-
-    builder = open_dataset(model.dataset, model.data_dir)
-    split = model.split if model.split in builder.info.splits else "train"
-    batches = make_dataset(
-        builder,
-        split,
-        batch_size=1,
-        load_size=None,
-        crop_size=model.image_size,
-        flip=False,
-        seed=0,
-        training=False,
-        with_instance=model.use_instance,
-    )
-    for index, batch in enumerate(batches.take(count)):
-        instance = batch["instance"][0].numpy() if model.use_instance else None
-        yield Layout(f"{split}_{index:03d}", batch["label"][0].numpy(), instance)
+    if "label" in maps:
+        return colorize(maps["label"], palette)
+    condition = maps["condition"]
+    shown = [0, 1, 2] if condition.shape[-1] >= 3 else [0, 0, 0]
+    return to_uint8(2.0 * condition[..., shown] - 1.0)
 
 
 def _columns(rows):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
+from experiments.data_dirs import data_dir_entries
 from pipelines.inspection import source_unknown_id
 
 if TYPE_CHECKING:
@@ -17,11 +19,14 @@ def unknown_id(model: TrainedModel) -> int | None:
     return source_unknown_id(labels.num_classes) if labels.has_unknown else None
 
 
-def export_assets(model: TrainedModel) -> dict[str, str]:
+def export_assets(
+    model: TrainedModel, output_dir: str | os.PathLike[str] | None = None
+) -> dict[str, str]:
     """Texts by file name, for the assets of an export.
 
     Args:
         model: what a workdir holds.
+        output_dir: of the versions of the export; None where it is not known.
 
     Returns:
         `config.json` (what `generate` needs to know), `class_names.txt` (one a line, id 0 first),
@@ -36,7 +41,7 @@ def export_assets(model: TrainedModel) -> dict[str, str]:
     content = {
         "config": model.config.to_dict(),
         "labels": labels.to_metadata(),
-        "data_dir": model.data_dir,
+        **data_dir_entries(model.data_dir, output_dir),
         "step": model.step,
     }
     return {

@@ -10,7 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from experiments.data_dirs import data_dir_of
 from experiments.schema import ConfigError
+from experiments.sizing import sizing_options
 
 
 class Model(Protocol):
@@ -18,7 +20,8 @@ class Model(Protocol):
 
     Attributes:
         labels: its label set.
-        image_size: (height, width) of its pictures.
+        image_size: (height, width) of its pictures in training.
+        sizing: how maps and photographs get their size; see `experiments.sizing`.
         z_dim: int, of styles, or None.
         use_instance: bool, whether it sees edges of instances.
         has_encoder: bool, whether it can tell the style of a photograph.
@@ -29,6 +32,7 @@ class Model(Protocol):
 
     labels: Any
     image_size: tuple[int, int]
+    sizing: dict[str, Any]
     z_dim: int | None
     use_instance: bool
     has_encoder: bool
@@ -36,14 +40,12 @@ class Model(Protocol):
     dataset: str
     split: str
 
-    def generate(
-        self, label: np.ndarray, instance: np.ndarray | None, z: np.ndarray | None
-    ) -> np.ndarray:
-        """Pictures of one label map: what depends on it alone is computed once for all styles.
+    def generate(self, maps: Mapping[str, np.ndarray], z: np.ndarray | None) -> np.ndarray:
+        """Pictures of one map: what depends on it alone is computed once for all styles.
 
         Args:
-            label: `[H, W]`, ids.
-            instance: `[H, W]`, ids, or None.
+            maps: `label` `[H, W]`, ids, or `condition` `[H, W, C]`, 0 to 1; and `instance`
+                `[H, W]`, ids, where there is one.
             z: `[K, z_dim]`, or None for a model without styles, which makes one picture.
 
         Returns:
@@ -76,12 +78,18 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     )
 
 
-def _inputs(label, instance, use_instance):
+def _inputs(maps, use_instance):
     """A batch of one; where instances are seen and there are none, all is one instance."""
-    maps = {"label": label}
+    inputs = {
+        key: np.asarray(value[None], np.float32 if key == "condition" else np.int32)
+        for key, value in maps.items()
+        if key != "instance"
+    }
     if use_instance:
-        maps["instance"] = np.zeros_like(label) if instance is None else instance
-    return {name: np.asarray(ids[None], np.int32) for name, ids in maps.items()}
+        shape = next(iter(inputs.values())).shape[:3]
+        instance = maps.get("instance", np.zeros(shape[1:]))
+        inputs["instance"] = np.asarray(instance[None], np.int32)
+    return inputs
 
 
 class WorkdirModel:
@@ -101,6 +109,7 @@ class WorkdirModel:
         self.labels, self.data_dir = model.labels, model.data_dir
         self.dataset, self.split = model.config.data.dataset, model.config.data.val_split
         self.image_size = (model.config.data.height, model.config.data.width)
+        self.sizing = sizing_options(model.config)
         self.z_dim = model.generator.z_dim
         self.use_instance = model.generator.use_instance_edges
         self.has_encoder = model.encoder is not None
@@ -113,15 +122,15 @@ class WorkdirModel:
     def _call(self, inputs, z):
         return self._generator(inputs, z=z, training=False)
 
-    def generate(self, label, instance, z):
-        """Pictures of one label map; see `Model`."""
+    def generate(self, maps, z):
+        """Pictures of one map; see `Model`."""
         import tensorflow as tf
 
         from spade_tf.training.pictures import to_uint8
 
         times = len(z) if z is not None and self._repeats else 1
-        ids = _inputs(label, instance, self.use_instance)
-        inputs = {name: tf.repeat(tf.constant(each), times, 0) for name, each in ids.items()}
+        given = _inputs(maps, self.use_instance)
+        inputs = {name: tf.repeat(tf.constant(each), times, 0) for name, each in given.items()}
         made = self._function(inputs, None if z is None else tf.constant(z, tf.float32))
         return to_uint8(made.numpy())
 
@@ -137,6 +146,7 @@ class ExportedModel:
 
     Args:
         content: of its asset `config.json`.
+        directory: that its data set is looked for from.
         predict: from the name of a signature, and arrays by key, to arrays by key.
 
     Raises:
@@ -146,23 +156,26 @@ class ExportedModel:
     def __init__(
         self,
         content: Mapping[str, Any],
+        directory: Path,
         predict: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
     ):
         from pipelines.schema import LabelSet
 
         config = content["config"]
         self.labels = LabelSet.from_metadata(content["labels"])
-        self.data_dir = content["data_dir"]
+        self.data_dir = data_dir_of(content, directory)
         self.dataset, self.split = config["data"]["dataset"], config["data"]["val_split"]
         self.image_size = (config["data"]["height"], config["data"]["width"])
         self.z_dim = config["generator"]["z_dim"] or None
-        self.use_instance = config["data"]["use_instance"]
+        self.sizing = sizing_options(config)
+        wanted = config["data"]["use_instance"]
+        self.use_instance = self.labels.has_instance if wanted is None else wanted
         self.has_encoder = config["encoder"]["enabled"]
         self._predict = predict
 
-    def generate(self, label, instance, z):
-        """Pictures of one label map; see `Model`."""
-        inputs = _inputs(label, instance, self.use_instance)
+    def generate(self, maps, z):
+        """Pictures of one map; see `Model`."""
+        inputs = _inputs(maps, self.use_instance)
         if self.z_dim is None:
             return self._predict("serving_default", inputs)["image"]
         inputs["z"] = np.asarray(z[None], np.float32)
@@ -192,7 +205,7 @@ class SavedModel(ExportedModel):
 
         try:
             content = json.loads((path / "assets" / "config.json").read_text())
-            super().__init__(content, self._call)
+            super().__init__(content, path.parent, self._call)
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise ConfigError(f"--model={path}: not an export of this project ({error})") from error
         self._model = tf.saved_model.load(str(path))
@@ -223,7 +236,8 @@ class RemoteModel(ExportedModel):
 
         client = connect(endpoint, model_name)
         try:
-            super().__init__(json.loads(client.describe("config.json")), client.predict)
+            content = json.loads(client.describe("config.json"))
+            super().__init__(content, Path.cwd(), client.predict)
         except ServingError:
             raise
         except (ValueError, LookupError, TypeError) as error:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from experiments.data_dirs import data_dir_entries
+
 NORMS = ("batch", "local_batch", "instance", "layer", "group")
 CONDITIONINGS = (
     "spade",
@@ -440,18 +442,19 @@ def write_workdir(
         config: of the run.
         workdir: its directory.
         labels: the label set of its data set, as a dictionary.
-        data_dir: where the data set was prepared.
+        data_dir: where the data set was prepared. Its absolute path is kept, and its place beside
+            the workdir, so that it is found from anywhere, and after both were moved together.
     """
     path = Path(workdir) / "config.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"config": config.to_dict(), "labels": labels, "data_dir": str(data_dir)}
+    content = {"config": config.to_dict(), "labels": labels, **data_dir_entries(data_dir, workdir)}
     temporary = path.with_name(path.name + ".part")
     temporary.write_text(json.dumps(content, indent=1) + "\n")
     os.replace(temporary, path)
 
 
 def read_workdir(workdir: str | os.PathLike[str]) -> dict[str, Any]:
-    """The content of a workdir's `config.json`: `config`, `labels`, `data_dir`.
+    """The content of a workdir's `config.json`: `config`, `labels`, `data_dir` (`data_dir_of`).
 
     Raises:
         ConfigError: if there is none, or it cannot be read.

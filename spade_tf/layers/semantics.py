@@ -34,6 +34,14 @@ def instance_edges(instance: tf.Tensor) -> tf.Tensor:
     return above | below | left | right
 
 
+def _edges(inputs: Mapping[str, Any], like: tf.Tensor) -> tf.Tensor:
+    """Edges of the instances of some inputs, bool `[B, H, W]`; none where there are none."""
+    instance = inputs.get("instance")
+    if instance is None:
+        return tf.zeros_like(like, tf.bool)
+    return instance_edges(tf.convert_to_tensor(instance))
+
+
 class Semantics:
     """What the layers of one forward pass condition on, at every resolution.
 
@@ -95,9 +103,10 @@ class Semantics:
         """Takes whatever a network is called with.
 
         Args:
-            inputs: a `Semantics` (returned as it is); a mapping with `label` int `[B, H, W]` and,
-                where edges are used, `instance` int `[B, H, W]` (an absent one counts as one
-                instance all over: no edges); or a float `[B, H, W, C]` map.
+            inputs: a `Semantics` (returned as it is); a mapping with `label` int `[B, H, W]`, or
+                `condition` float `[B, H, W, C]`, and, where edges are used, `instance` int
+                `[B, H, W]` (an absent one counts as one instance all over: no edges); or a float
+                `[B, H, W, C]` map that holds the edges already.
             num_labels: int, number of label ids, the unknown one included.
             use_instance_edges: bool, whether an edge channel follows the labels.
             dtype: of the dense map.
@@ -111,6 +120,12 @@ class Semantics:
         channels = num_labels + int(use_instance_edges)
         if isinstance(inputs, Semantics):
             semantics = inputs
+        elif isinstance(inputs, Mapping) and "condition" in inputs:
+            dense = tf.cast(inputs["condition"], dtype)
+            if use_instance_edges:
+                edges = tf.cast(_edges(inputs, dense[..., 0]), dense.dtype)
+                dense = tf.concat([dense, edges[..., None]], -1)
+            semantics = cls(num_labels, dense=dense, dtype=dtype)
         elif isinstance(inputs, Mapping):
             label = tf.convert_to_tensor(inputs["label"])
             if label.shape.rank != 3 or not label.dtype.is_integer:
@@ -118,13 +133,7 @@ class Semantics:
                     "label must be integer ids [B, H, W]: received "
                     f"{label.dtype.name} {label.shape}"
                 )
-            edges = None
-            if use_instance_edges:
-                instance = inputs.get("instance")
-                if instance is None:
-                    edges = tf.zeros_like(label, tf.bool)
-                else:
-                    edges = instance_edges(tf.convert_to_tensor(instance))
+            edges = _edges(inputs, label) if use_instance_edges else None
             semantics = cls(num_labels, label=label, edges=edges, dtype=dtype)
         else:
             dense = tf.convert_to_tensor(inputs)

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from spade_tf.layers.gaussian_sampling import GaussianSampling
-from spade_tf.layers.semantics import Semantics, instance_edges
+from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.state import hold_state
 from spade_tf.losses.adversarial import AdversarialLoss, HingeLoss
 from spade_tf.losses.feature_matching import feature_matching_loss
@@ -174,14 +174,8 @@ class GauGAN(keras.Model):
 
         A batch without `label` holds `condition`, a float map `[B, H, W, C]`, in its place.
         """
-        inputs: Mapping[str, tf.Tensor] | tf.Tensor = batch
-        if "condition" in batch:
-            inputs = batch["condition"]
-            if self.generator.use_instance_edges:
-                edges = tf.cast(instance_edges(batch["instance"]), inputs.dtype)
-                inputs = tf.concat([inputs, edges[..., None]], -1)
         return Semantics.from_inputs(
-            inputs,
+            batch,
             num_labels=self.generator.num_labels,
             use_instance_edges=self.generator.use_instance_edges,
             dtype=self.generator.compute_dtype,

@@ -33,13 +33,14 @@ def grid(rows: Sequence[Sequence[np.ndarray]], gap: int = 2) -> np.ndarray:
     """Pictures side by side on white.
 
     Args:
-        rows: of uint8 `[H, W, 3]` pictures, all of one size, as many in each row.
+        rows: of uint8 `[H, W, 3]` pictures, as many in each row. Each has a place as large as the
+            largest of all.
         gap: int >= 0, pixels between them.
 
     Returns:
         uint8 `[height, width, 3]`.
     """
-    height, width, _ = rows[0][0].shape
+    height, width = (max(p.shape[axis] for row in rows for p in row) for axis in range(2))
     count = len(rows[0])
     canvas = np.full(
         (len(rows) * (height + gap) - gap, count * (width + gap) - gap, 3), 255, np.uint8
@@ -47,7 +48,8 @@ def grid(rows: Sequence[Sequence[np.ndarray]], gap: int = 2) -> np.ndarray:
     for i, row in enumerate(rows):
         for j, picture in enumerate(row):
             top, left = i * (height + gap), j * (width + gap)
-            canvas[top : top + height, left : left + width] = picture
+            rows_high, columns_wide, _ = picture.shape
+            canvas[top : top + rows_high, left : left + columns_wide] = picture
     return canvas
 
 
