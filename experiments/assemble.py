@@ -64,7 +64,15 @@ def make_generator(
         "name": name,
     }
     if settings.architecture == "pix2pixhd":
-        return Pix2PixHDGenerator(condition_channels(labels), **shared)
+        return Pix2PixHDGenerator(
+            condition_channels(labels),
+            num_downsamplings=settings.num_downsamplings,
+            num_blocks=settings.num_blocks,
+            initial_kernel_size=settings.initial_kernel_size,
+            block_kernel_size=settings.block_kernel_size,
+            down_padding=settings.down_padding,
+            **shared,
+        )
     return SPADEGenerator(
         condition_channels(labels),
         num_upsampling_layers=settings.num_upsampling_layers,
@@ -133,6 +141,8 @@ def make_gaugan(config: Config, labels: LabelSet, rate_factor: float = 1.0) -> G
             num_scales=config.discriminator.num_scales,
             filters=config.discriminator.filters,
             num_layers=config.discriminator.num_layers,
+            norm=config.discriminator.norm,
+            spectral_norm=config.discriminator.spectral_norm,
             dtype=config.train.precision,
             name="discriminator",
         ),

@@ -9,14 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiments.convert_config import config_of, training_options
 from experiments.schema import Config, ConfigError, read_workdir, write_workdir
 
 if TYPE_CHECKING:
     from pipelines.schema import LabelSet
-    from spade_tf.convert.nvlabs import Networks, Options
+    from spade_tf.convert.nvlabs import Networks
+    from spade_tf.convert.official_options import Options, Pix2PixHDOptions
 
 _FORMATS = ("nvlabs",)
-_GAN_MODES = {"hinge": "hinge", "ls": "least_squares", "original": "original", "w": "wasserstein"}
 
 
 def convert(
@@ -39,6 +40,12 @@ def convert(
     weights with fresh optimizers. Of a workdir, what `generate` uses is written: the generator with
     averaged weights, where they were averaged.
 
+    Both generators of the official SPADE release are converted (`netG=spade`, `netG=pix2pixhd`),
+    either way, and the global generator of pix2pixHD's own repository from it. A network of the
+    latter that takes pictures in place of labels (`label_nc=0`) is converted without its
+    discriminator: pictures are -1 to 1 there and 0 to 1 here, which a discriminator's padding by
+    zeros does not allow to make up for.
+
     Args:
         output: folder to write; must not exist, or be empty.
         source: "nvlabs", to convert from the official release.
@@ -46,8 +53,8 @@ def convert(
         checkpoint_dir: from: folder of `latest_net_G.pth`, and `latest_net_D.pth` and
             `latest_net_E.pth` if there are.
         model: to: the workdir.
-        options: from: official options, or a JSON file of them; see
-            `spade_tf.convert.nvlabs.load_networks`.
+        options: from: official options, or a file of them, JSON or the `opt.txt` of the training;
+            see `spade_tf.convert.nvlabs.load_networks`.
         class_names: from: names of the classes, or a text file of one a line, id 0 first. Default
             "class 0" and so on, as of a data set that was prepared without names.
         dataset: from: the prepared data set to go on training on; its class names are taken.
@@ -97,12 +104,10 @@ def _from_nvlabs(
     data_dir: str | os.PathLike[str],
     unknown_first: bool,
 ) -> tuple[Config, LabelSet, Networks]:
-    from spade_tf.convert.nvlabs import ConversionError, load_networks, read_options
-    from spade_tf.convert.nvlabs_options import given_options
+    from spade_tf.convert.nvlabs import ConversionError, load_checkpoint
 
-    official = read_options(folder, options)
-    labels = _labels(official, class_names, dataset, data_dir)
-    networks = load_networks(folder, options, unknown_first=unknown_first)
+    checkpoint = load_checkpoint(folder, options, unknown_first=unknown_first)
+    official, networks = checkpoint.options, checkpoint.networks
     if networks.generator is None:
         raise ConversionError(f"{folder}: no latest_net_G.pth in it, and no model without it")
     if networks.encoder is not None and networks.encoder.image_size != official.image_size:
@@ -111,14 +116,43 @@ def _from_nvlabs(
             f"{official.image_size[0]}x{official.image_size[1]}, which a workdir cannot hold; "
             "move latest_net_E.pth away to convert the rest"
         )
-    config = _config(folder.name, official, networks, given_options(folder, options)[0])
+    if getattr(official, "condition_channels", 0):
+        networks = _of_pictures(folder, official, networks)
+    labels = _labels(official, class_names, dataset, data_dir)
+    if not {"crop_size", "aspect_ratio"} <= set(checkpoint.given):
+        height, width = official.image_size
+        _say(
+            f"its pictures are taken to be {width}x{height}: if they were others, give crop_size "
+            "(the width) and aspect_ratio (width over height) among --options"
+        )
+    config = config_of(folder.name, checkpoint)
     config.data.dataset = dataset or config.data.dataset
     config.validate()
     return config, labels, networks
 
 
+def _of_pictures(
+    folder: Path, official: Options | Pix2PixHDOptions, networks: Networks
+) -> Networks:
+    """Networks that take pictures of 0 to 1 in place of labels, as data sets have them."""
+    from spade_tf.convert.nvlabs import ConversionError
+    from spade_tf.convert.pix2pixhd_repository import from_unit_range
+    from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
+
+    if not official.no_instance:
+        raise ConversionError(
+            f"{folder}: takes pictures in place of labels and instance edges beside them, which a "
+            "workdir cannot hold together"
+        )
+    if networks.discriminator is not None:
+        _say("latest_net_D.pth: left out, since it knows pictures of -1 to 1 in place of labels")
+    assert isinstance(networks.generator, Pix2PixHDGenerator)
+    from_unit_range(networks.generator)
+    return networks._replace(discriminator=None)
+
+
 def _labels(
-    official: Options,
+    official: Options | Pix2PixHDOptions,
     class_names: Sequence[str] | str | os.PathLike[str] | None,
     dataset: str | None,
     data_dir: str | os.PathLike[str],
@@ -128,10 +162,18 @@ def _labels(
     from pipelines.schema import LabelSet, default_palette
 
     count, has_unknown = official.label_nc, official.contain_dontcare_label
+    channels = getattr(official, "condition_channels", 0)
+    if channels:
+        count = 0
     if dataset is not None:
         if class_names is not None:
             raise ConfigError(f"--dataset={dataset} has class names; leave --class_names out")
         labels = label_set(open_dataset(dataset, data_dir))
+        if labels.condition_channels != channels:
+            raise ConfigError(
+                f"--dataset={dataset}: maps of {labels.condition_channels} channels in place of "
+                f"labels, but the checkpoint takes {channels}; give its own data set"
+            )
         if (labels.num_classes, labels.has_unknown) != (count, has_unknown):
             raise ConfigError(
                 f"--dataset={dataset}: {labels.num_classes} classes, unknown={labels.has_unknown}, "
@@ -150,60 +192,8 @@ def _labels(
             f"--class_names: {len(names)} received, but the checkpoint has {count} classes; name "
             "each once, unknown not counted, or give label_nc in --options"
         )
-    return LabelSet(
-        names, default_palette(count, has_unknown), has_unknown, not official.no_instance
-    )
-
-
-def _config(name: str, official: Options, networks: Networks, given: Mapping[str, Any]) -> Config:
-    """The configuration that makes these networks, and trains them as the options say."""
-    spectral_norm, norm, kernel_size = official.generator_norm
-    config = Config(name=name)
-    data = config.data
-    data.height, data.width = official.image_size
-    # In the proportion of the paper's 286 to 256.
-    data.load_height, data.load_width = (-(-size * 286 // 256) for size in official.image_size)
-    data.use_instance = not official.no_instance
-    config.generator.filters = official.ngf
-    config.generator.kernel_size = kernel_size
-    config.generator.norm = norm
-    config.generator.num_upsampling_layers = official.num_upsampling_layers
-    config.generator.spectral_norm = spectral_norm
-    config.generator.z_dim = official.z_dim if official.use_vae else 0
-    config.discriminator.filters = official.ndf
-    config.discriminator.num_scales = official.num_D
-    config.discriminator.num_layers = official.n_layers_D
-    config.encoder.enabled = networks.encoder is not None
-    config.encoder.filters = official.ngf if networks.encoder else config.encoder.filters
-
-    if given.get("gan_mode", "hinge") not in _GAN_MODES:
-        raise ConfigError(
-            f"gan_mode={given['gan_mode']!r} of the options: give one of {', '.join(_GAN_MODES)}"
-        )
-    loss, optimizer = config.loss, config.optimizer
-    loss.adversarial = _GAN_MODES[given.get("gan_mode", "hinge")]
-    loss.feature_matching_weight = _number(given, "lambda_feat", loss.feature_matching_weight)
-    loss.perceptual_weight = _number(given, "lambda_vgg", loss.perceptual_weight)
-    loss.kl_weight = _number(given, "lambda_kld", loss.kl_weight)
-    if given.get("no_ganFeat_loss"):
-        loss.feature_matching_weight = 0.0
-    if given.get("no_vgg_loss"):
-        loss.perceptual_weight = 0.0
-    optimizer.beta_1 = _number(given, "beta1", optimizer.beta_1)
-    optimizer.beta_2 = _number(given, "beta2", optimizer.beta_2)
-    rate = _number(given, "lr", 2 * optimizer.generator_learning_rate)
-    # The two time-scale update rule, as the official release derives it from one rate.
-    apart = 1 if given.get("no_TTUR") else 2
-    optimizer.generator_learning_rate = rate / apart
-    optimizer.discriminator_learning_rate = rate * apart
-    return config
-
-
-def _number(given: Mapping[str, Any], name: str, default: float) -> float:
-    value = given.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigError(f"{name}={value!r} of the options: give a number")
-    return float(value)
+    palette = default_palette(count, has_unknown) if count else ()
+    return LabelSet(names, palette, has_unknown, not official.no_instance, channels)
 
 
 def _write(
@@ -235,12 +225,16 @@ def _write(
 
 def _to_nvlabs(workdir: Path, output: Path, unknown_first: bool, legacy: bool) -> None:
     from pipelines.schema import LabelSet
-    from spade_tf.convert.nvlabs import Networks, save_networks
+    from spade_tf.convert.nvlabs import ConversionError, Networks, save_networks
     from spade_tf.training.checkpoints import restore_networks
 
     content = read_workdir(workdir)
     config = Config.from_dict(content["config"])
     labels = LabelSet.from_metadata(content["labels"])
+    if labels.condition_channels:
+        raise ConversionError(
+            f"{workdir}: continuous maps in place of labels have no official counterpart"
+        )
     model = _gaugan(config, labels)
     name = "generator" if model.average is None else "average_generator"
     generator = getattr(model, name)
@@ -249,31 +243,10 @@ def _to_nvlabs(workdir: Path, output: Path, unknown_first: bool, legacy: bool) -
     save_networks(
         Networks(generator, model.discriminator, model.encoder),
         output,
-        options=_training_options(config) | {"contain_dontcare_label": labels.has_unknown},
+        options=training_options(config) | {"contain_dontcare_label": labels.has_unknown},
         unknown_first=unknown_first,
         legacy=legacy,
     )
-
-
-def _training_options(config: Config) -> dict[str, Any]:
-    loss, optimizer = config.loss, config.optimizer
-    modes = {ours: theirs for theirs, ours in _GAN_MODES.items()}
-    options = {
-        "gan_mode": modes[loss.adversarial],
-        "lambda_feat": loss.feature_matching_weight,
-        "lambda_vgg": loss.perceptual_weight,
-        "lambda_kld": loss.kl_weight,
-        "no_ganFeat_loss": not loss.feature_matching_weight,
-        "no_vgg_loss": not loss.perceptual_weight,
-        "beta1": optimizer.beta_1,
-        "beta2": optimizer.beta_2,
-    }
-    apart = optimizer.discriminator_learning_rate / optimizer.generator_learning_rate
-    # Other proportions of the two rates have no official option.
-    if apart in (1.0, 4.0):
-        rate = optimizer.generator_learning_rate * apart**0.5
-        options |= {"lr": rate, "no_TTUR": apart == 1.0}
-    return options
 
 
 def _gaugan(config: Config, labels: LabelSet) -> Any:

@@ -21,6 +21,7 @@ CONDITIONINGS = (
     "affine",
     "none",
 )
+DISCRIMINATOR_NORMS = ("instance", "batch", "local_batch", "none")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 PREPROCESS = (
     "resize_and_crop",
@@ -85,6 +86,13 @@ class GeneratorConfig:
     spectral_norm: bool = True
     # Length of the style vector that the generator starts from; 0 to start from the label map.
     z_dim: int = 0
+    # Of "pix2pixhd" alone: halvings of the resolution, residual blocks, and how convolutions of
+    # stride 2 are padded: "reflect" as in the paper, or "zeros" as in its releases.
+    num_downsamplings: int = 4
+    num_blocks: int = 9
+    initial_kernel_size: int = 7
+    block_kernel_size: int = 3
+    down_padding: str = "reflect"
 
 
 @dataclass(slots=True)
@@ -94,6 +102,9 @@ class DiscriminatorConfig:
     filters: int = 64
     num_scales: int = 2
     num_layers: int = 4
+    # Of the middle layers: "instance", "batch", "local_batch" or "none".
+    norm: str = "instance"
+    spectral_norm: bool = True
 
 
 @dataclass(slots=True)
@@ -204,7 +215,7 @@ class Config:
         """
         positive = {
             "data": ("load_height", "load_width", "height", "width", "shuffle_buffer"),
-            "generator": ("filters", "hidden_filters", "kernel_size"),
+            "generator": ("filters", "hidden_filters", "kernel_size", "num_downsamplings"),
             "discriminator": ("filters", "num_scales", "num_layers"),
             "encoder": ("filters",),
             "train": (
@@ -239,10 +250,8 @@ class Config:
             value = getattr(self.optimizer, name)
             _require(0 <= value < 1, f"optimizer.{name}", value, "give at least 0, less than 1")
         _choice(self.loss.adversarial, "loss.adversarial", ADVERSARIAL_LOSSES)
-        _choice(self.generator.norm, "generator.norm", NORMS)
-        _choice(self.generator.architecture, "generator.architecture", ("spade", "pix2pixhd"))
-        _choice(self.generator.conditioning, "generator.conditioning", CONDITIONINGS)
-        _choice(self.generator.concat, "generator.concat", ("none", "convs", "blocks"))
+        self._validate_generator()
+        _choice(self.discriminator.norm, "discriminator.norm", DISCRIMINATOR_NORMS)
         _choice(self.data.preprocess, "data.preprocess", PREPROCESS)
         _choice(self.data.on_corrupt_record, "data.on_corrupt_record", ("stop", "skip"))
         jitter = self.data.color_jitter
@@ -270,7 +279,10 @@ class Config:
         _require(batch % parts == 0, "train.accumulation_steps", parts, remedy)
         upsampling = self.generator.num_upsampling_layers
         _choice(upsampling, "generator.num_upsampling_layers", tuple(UPSAMPLING_LAYERS))
-        multiple = UPSAMPLING_LAYERS[upsampling]
+        multiple, makes = UPSAMPLING_LAYERS[upsampling], f"of {upsampling} upsampling layers"
+        if self.generator.architecture == "pix2pixhd":
+            halvings = self.generator.num_downsamplings
+            multiple, makes = 2**halvings, f"of {halvings} downsamplings"
         for name in ("height", "width"):
             value = getattr(self.data, name)
             nearest = max(round(value / multiple), 1) * multiple
@@ -278,8 +290,7 @@ class Config:
                 value % multiple == 0,
                 f"data.{name}",
                 value,
-                f"a generator of {upsampling} upsampling layers makes multiples of {multiple}: "
-                f"give {nearest}",
+                f"a generator {makes} makes multiples of {multiple}: give {nearest}",
             )
             load = getattr(self.data, f"load_{name}")
             _require(
@@ -288,8 +299,6 @@ class Config:
                 load,
                 f"the crop, data.{name}={value}, is larger: give {value} or more",
             )
-        kernel = self.generator.kernel_size
-        _require(kernel % 2 == 1, "generator.kernel_size", kernel, "give an odd number")
         z_dim = self.generator.z_dim
         _require(z_dim >= 0, "generator.z_dim", z_dim, "give 0 or more")
         if self.encoder.enabled:
@@ -305,6 +314,20 @@ class Config:
                     f"the encoder reads multiples of {multiple} here: give one, or "
                     "encoder.enabled=False",
                 )
+
+    def _validate_generator(self) -> None:
+        generator = self.generator
+        _choice(generator.architecture, "generator.architecture", ("spade", "pix2pixhd"))
+        _choice(generator.conditioning, "generator.conditioning", CONDITIONINGS)
+        _choice(generator.concat, "generator.concat", ("none", "convs", "blocks"))
+        _choice(generator.down_padding, "generator.down_padding", ("reflect", "zeros"))
+        is_plain = (generator.architecture, generator.conditioning) == ("pix2pixhd", "none")
+        _choice(generator.norm, "generator.norm", (*NORMS, "none") if is_plain else NORMS)
+        blocks = generator.num_blocks
+        _require(blocks >= 0, "generator.num_blocks", blocks, "give 0 or more")
+        for name in ("kernel_size", "initial_kernel_size", "block_kernel_size"):
+            size = getattr(generator, name)
+            _require(size % 2 == 1, f"generator.{name}", size, "give an odd number")
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as a dictionary that JSON can hold."""

@@ -9,11 +9,14 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from spade_tf.convert.nvlabs_options import ConversionError
+from spade_tf.convert.errors import ConversionError
 from spade_tf.layers.normalization import BatchNorm
+from spade_tf.layers.spectral_transpose import SpectralConv2DTranspose
+from spade_tf.layers.unconditional_norm import UnconditionalNorm
 from spade_tf.networks.discriminator import MultiscaleDiscriminator
 from spade_tf.networks.encoder import ConvEncoder
 from spade_tf.networks.generator import SPADEGenerator
+from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
 
 __all__ = ["OfficialTensor", "official_tensors"]
 
@@ -67,12 +70,18 @@ def _kernel(name: str, variable: keras.Variable, labels: int = 0) -> OfficialTen
 
 
 def _conv(name: str, conv: keras.layers.Layer, labels: int = 0) -> Iterator[OfficialTensor]:
-    if not hasattr(conv, "normalized_kernel"):
-        yield _kernel(f"{name}.weight", conv.kernel, labels)
+    is_spectral = hasattr(conv, "normalized_kernel")
+    weight = f"{name}.weight_orig" if is_spectral else f"{name}.weight"
+    if isinstance(conv, keras.layers.Conv2DTranspose | SpectralConv2DTranspose):
+        kernel = _transposed_kernel(weight, conv)
+    else:
+        kernel = _kernel(weight, conv.kernel, labels)
+    if not is_spectral:
+        yield kernel
     if conv.use_bias:
         yield _plain(f"{name}.bias", conv.bias)
-    if hasattr(conv, "normalized_kernel"):
-        yield _kernel(f"{name}.weight_orig", conv.kernel)
+    if is_spectral:
+        yield kernel
         yield _plain(f"{name}.weight_u", conv.u)
         height, width, inputs, _ = conv.kernel.shape
         factored = (inputs, height, width)
@@ -81,14 +90,42 @@ def _conv(name: str, conv: keras.layers.Layer, labels: int = 0) -> Iterator[Offi
         )
 
 
+def _transposed_kernel(name: str, conv: keras.layers.Layer) -> OfficialTensor:
+    # PyTorch has (inputs, filters) here. Ours is as Keras has it, or as a convolution's.
+    is_spectral = hasattr(conv, "normalized_kernel")
+    height, width, *channels = conv.kernel.shape
+    inputs, filters = channels if is_spectral else reversed(channels)
+    axes = (2, 3, 0, 1) if is_spectral else (2, 3, 1, 0)
+    shape = (inputs, filters, height, width)
+    return OfficialTensor(name, conv.kernel, shape, axes, shape)
+
+
+def _normed(
+    name: str,
+    conv: keras.layers.Layer,
+    norm: UnconditionalNorm,
+    labels: int = 0,
+) -> Iterator[OfficialTensor]:
+    """A convolution and what follows it: two places within the name, or one if nothing does."""
+    has_norm = norm.norm != "none"
+    yield from _conv(f"{name}.0" if has_norm else name, conv, labels)
+    if norm.affine:
+        yield _plain(f"{name}.1.weight", norm.gamma)
+        yield _plain(f"{name}.1.bias", norm.beta)
+    if isinstance(norm.normalization, BatchNorm):
+        yield from _statistics(f"{name}.1", norm.normalization)
+
+
+def _statistics(name: str, norm: BatchNorm) -> Iterator[OfficialTensor]:
+    yield _plain(f"{name}.running_mean", norm.moving_mean)
+    yield _plain(f"{name}.running_var", norm.moving_variance)
+    yield _plain(f"{name}.num_batches_tracked", norm.num_batches, is_optional=True)
+
+
 def _spade(name: str, spade: keras.layers.Layer, labels: int) -> Iterator[OfficialTensor]:
     norm = spade.normalization
     if isinstance(norm, BatchNorm):
-        yield _plain(f"{name}.param_free_norm.running_mean", norm.moving_mean)
-        yield _plain(f"{name}.param_free_norm.running_var", norm.moving_variance)
-        yield _plain(
-            f"{name}.param_free_norm.num_batches_tracked", norm.num_batches, is_optional=True
-        )
+        yield from _statistics(f"{name}.param_free_norm", norm)
     yield from _conv(f"{name}.mlp_shared.0", spade.modulation.shared, labels)
     yield from _conv(f"{name}.mlp_gamma", spade.modulation.gamma)
     yield from _conv(f"{name}.mlp_beta", spade.modulation.beta)
@@ -118,13 +155,32 @@ def _generator_tensors(generator: SPADEGenerator, labels: int) -> Iterator[Offic
     yield from _conv("conv_img", generator.conv_img)
 
 
+def _pix2pixhd_tensors(generator: Pix2PixHDGenerator, labels: int) -> Iterator[OfficialTensor]:
+    # Places in a sequence: padding, then convolutions (each with its norm) and activations by
+    # turns, among them the blocks, which are in one place each.
+    yield from _normed("model.1", generator.conv_in, generator.norm_in, labels)
+    place = 3
+    for conv, norm in zip(generator.downs, generator.down_norms, strict=True):
+        yield from _normed(f"model.{place}", conv, norm)
+        place += 2
+    layers = list(zip(generator.block_convs, generator.block_norms, strict=True))
+    for first, second in zip(layers[::2], layers[1::2], strict=True):
+        yield from _normed(f"model.{place}.conv_block.1", *first)
+        yield from _normed(f"model.{place}.conv_block.4", *second)
+        place += 1
+    for conv, norm in zip(generator.ups, generator.up_norms, strict=True):
+        yield from _normed(f"model.{place}", conv, norm)
+        place += 2
+    yield from _conv(f"model.{place + 1}", generator.conv_img)
+
+
 def _discriminator_tensors(
     discriminator: MultiscaleDiscriminator, labels: int
 ) -> Iterator[OfficialTensor]:
     for scale in discriminator.discriminators:
         yield from _conv(f"{scale.name}.model0.0", scale.convs[0], labels)
-        for index, conv in enumerate(scale.convs[1:], 1):
-            yield from _conv(f"{scale.name}.model{index}.0.0", conv)
+        for index, (conv, norm) in enumerate(zip(scale.convs[1:], scale.norms, strict=True), 1):
+            yield from _normed(f"{scale.name}.model{index}.0", conv, norm)
         yield from _conv(f"{scale.name}.model{len(scale.convs)}.0", scale.logits)
 
 
@@ -146,7 +202,8 @@ def official_tensors(network: keras.Model, unknown_first: bool) -> list[Official
     """All that the official state dict of a network holds, in its order.
 
     Args:
-        network: a `SPADEGenerator`, a `MultiscaleDiscriminator` or a `ConvEncoder`.
+        network: a `SPADEGenerator`, a `Pix2PixHDGenerator`, a `MultiscaleDiscriminator` or a
+            `ConvEncoder`.
         unknown_first: whether the official labels have unknown at 0 and ours at the end.
 
     Raises:
@@ -155,6 +212,8 @@ def official_tensors(network: keras.Model, unknown_first: bool) -> list[Official
     labels = network.num_labels if unknown_first and not isinstance(network, ConvEncoder) else 0
     if isinstance(network, SPADEGenerator):
         tensors = list(_generator_tensors(network, labels))
+    elif isinstance(network, Pix2PixHDGenerator):
+        tensors = list(_pix2pixhd_tensors(network, labels))
     elif isinstance(network, MultiscaleDiscriminator):
         tensors = list(_discriminator_tensors(network, labels))
     else:

@@ -252,8 +252,8 @@ def get_normalization(norm: str | keras.layers.Layer, **kwargs) -> keras.layers.
     """A parameter-free normalisation by its name.
 
     Args:
-        norm: "batch" (synchronised), "local_batch" (not synchronised), "instance", "layer" or
-            "group"; or a layer, returned as it is.
+        norm: "batch" (synchronised), "local_batch" (not synchronised), "instance", "layer",
+            "group", or "none" (the input itself); or a layer, returned as it is.
         **kwargs: to the layer's constructor.
 
     Returns:
@@ -270,6 +270,7 @@ def get_normalization(norm: str | keras.layers.Layer, **kwargs) -> keras.layers.
         "instance": InstanceNorm,
         "layer": LayerNorm,
         "group": GroupNorm,
+        "none": keras.layers.Identity,
     }
     if norm not in classes:
         raise ValueError(f"norm must be one of {', '.join(classes)}: received {norm!r}")

@@ -6,9 +6,11 @@ import keras
 import tensorflow as tf
 
 from spade_tf.layers.initialization import xavier_normal
-from spade_tf.layers.normalization import InstanceNorm
 from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.spectral_norm import SpectralConv2D
+from spade_tf.layers.unconditional_norm import UnconditionalNorm
+
+NORMS = ("instance", "batch", "local_batch", "none")
 
 
 @keras.saving.register_keras_serializable("spade_tf")
@@ -16,13 +18,17 @@ class NLayerDiscriminator(keras.Model):
     """PatchGAN: says of each patch of a picture whether it looks real.
 
     4x4 convolutions with leaky ReLU, of which all but the last two halve the resolution; the
-    middle ones are spectrally and instance normalised. Then one to a single channel of logits.
+    middle ones are spectrally and instance normalised, unless told otherwise. Then one to a single
+    channel of logits.
 
     Args:
         in_channels: int >= 1, of the semantics and the picture together.
         filters: int >= 1, of the first layer, doubled by each following one up to 512.
             Default 64.
         num_layers: int >= 1, layers before the logits. Default 4.
+        norm: of the middle layers: "instance", "batch" (synchronised) or "local_batch", both with
+            a learned scale and shift, or "none". Default "instance".
+        spectral_norm: bool, whether the middle layers are spectrally normalised. Default True.
 
     Call arguments:
         x: `[B, H, W, in_channels]`.
@@ -34,43 +40,65 @@ class NLayerDiscriminator(keras.Model):
     Reference: Isola et al. 2017; Park et al. 2019, appendix A.
     """
 
-    def __init__(self, in_channels: int, filters: int = 64, num_layers: int = 4, **kwargs):
+    def __init__(
+        self,
+        in_channels: int,
+        filters: int = 64,
+        num_layers: int = 4,
+        norm: str = "instance",
+        spectral_norm: bool = True,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
+        if norm not in NORMS:
+            raise ValueError(f"norm must be one of {', '.join(NORMS)}: received {norm!r}")
         if num_layers < 1:
             raise ValueError(f"num_layers must be >= 1: received {num_layers}")
         self.in_channels = in_channels
         self.filters = filters
         self.num_layers = num_layers
+        self.norm = norm
+        self.spectral_norm = spectral_norm
 
         self.convs = [self._conv(filters, 2, "conv_0")]
         self.norms = []
         for index in range(1, num_layers):
             filters = min(filters * 2, 512)
-            self.convs.append(
-                SpectralConv2D(
-                    filters,
-                    4,
-                    strides=1 if index == num_layers - 1 else 2,
-                    padding="valid",
-                    # The norm that follows would take a bias away again.
-                    use_bias=False,
-                    dtype=self.dtype_policy,
-                    name=f"conv_{index}",
-                )
-            )
-            self.norms.append(InstanceNorm(dtype=self.dtype_policy, name=f"norm_{index}"))
+            strides = 1 if index == num_layers - 1 else 2
+            self.convs.append(self._middle_conv(filters, strides, f"conv_{index}"))
+            self.norms.append(self._norm(f"norm_{index}"))
         self.logits = self._conv(1, 1, "logits")
         self.build()
 
-    def _conv(self, filters, strides, name):
+    def _conv(self, filters, strides, name, use_bias=True):
         return keras.layers.Conv2D(
             filters,
             4,
             strides=strides,
+            use_bias=use_bias,
             kernel_initializer=xavier_normal(),
             dtype=self.dtype_policy,
             name=name,
         )
+
+    def _middle_conv(self, filters, strides, name):
+        # A norm that follows would take a bias away again.
+        use_bias = self.norm == "none"
+        if not self.spectral_norm:
+            return self._conv(filters, strides, name, use_bias)
+        return SpectralConv2D(
+            filters,
+            4,
+            strides=strides,
+            padding="valid",
+            use_bias=use_bias,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def _norm(self, name):
+        affine = self.norm in ("batch", "local_batch")
+        return UnconditionalNorm(self.norm, affine, dtype=self.dtype_policy, name=name)
 
     def build(self, _=None):
         if self.built:
@@ -79,14 +107,15 @@ class NLayerDiscriminator(keras.Model):
         for conv in [*self.convs, self.logits]:
             conv.build((None, None, None, channels))
             channels = conv.filters
-        for norm in self.norms:
-            norm.build((None, None, None, None))
+        for conv, norm in zip(self.convs[1:], self.norms, strict=True):
+            norm.build((None, None, None, conv.filters))
 
     def call(self, x, training=False):
         x = tf.nn.leaky_relu(self.convs[0](_pad(x)), 0.2)
         features = [x]
         for conv, norm in zip(self.convs[1:], self.norms, strict=True):
-            x = tf.nn.leaky_relu(norm(conv(_pad(x), training=training)), 0.2)
+            x = conv(_pad(x), training=training) if self.spectral_norm else conv(_pad(x))
+            x = tf.nn.leaky_relu(norm(x, training=training), 0.2)
             features.append(x)
         features.append(self.logits(_pad(x)))
         return features
@@ -97,6 +126,8 @@ class NLayerDiscriminator(keras.Model):
             "in_channels": self.in_channels,
             "filters": self.filters,
             "num_layers": self.num_layers,
+            "norm": self.norm,
+            "spectral_norm": self.spectral_norm,
         }
 
 
@@ -110,6 +141,8 @@ class MultiscaleDiscriminator(keras.Model):
         num_scales: int >= 1, discriminators. Default 2.
         filters: int >= 1, base width. Default 64.
         num_layers: int >= 1, layers of each before the logits. Default 4.
+        norm: of each; see `NLayerDiscriminator`. Default "instance".
+        spectral_norm: bool, of each. Default True.
 
     Call arguments:
         inputs: a `Semantics`; or a mapping with `label` and `instance`; or a dense map.
@@ -129,6 +162,8 @@ class MultiscaleDiscriminator(keras.Model):
         num_scales: int = 2,
         filters: int = 64,
         num_layers: int = 4,
+        norm: str = "instance",
+        spectral_norm: bool = True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -139,12 +174,16 @@ class MultiscaleDiscriminator(keras.Model):
         self.num_scales = num_scales
         self.filters = filters
         self.num_layers = num_layers
+        self.norm = norm
+        self.spectral_norm = spectral_norm
         self.semantic_channels = num_labels + int(use_instance_edges)
         self.discriminators = [
             NLayerDiscriminator(
                 self.semantic_channels + 3,
                 filters=filters,
                 num_layers=num_layers,
+                norm=norm,
+                spectral_norm=spectral_norm,
                 dtype=self.dtype_policy,
                 name=f"discriminator_{scale}",
             )
@@ -176,6 +215,8 @@ class MultiscaleDiscriminator(keras.Model):
             "num_scales": self.num_scales,
             "filters": self.filters,
             "num_layers": self.num_layers,
+            "norm": self.norm,
+            "spectral_norm": self.spectral_norm,
         }
 
 

@@ -18,6 +18,9 @@ from spade_tf.layers.spectral_norm import SpectralConv2D
 from spade_tf.layers.spectral_transpose import SpectralConv2DTranspose
 from spade_tf.networks.generator import check_image_size, draw_style
 
+# By their names, and as TensorFlow calls them.
+DOWN_PADDINGS = {"reflect": "REFLECT", "zeros": "CONSTANT"}
+
 
 @keras.saving.register_keras_serializable("spade_tf")
 class Pix2PixHDGenerator(keras.Model):
@@ -27,7 +30,7 @@ class Pix2PixHDGenerator(keras.Model):
     residual blocks of two 3x3 convolutions, 3x3 transposed convolutions of stride 2 that halve
     the filters, each followed by a normalisation and ReLU (in a block, the first only); then a
     7x7 convolution to three channels, and tanh. All convolutions but the transposed ones are
-    padded by reflection.
+    padded by reflection; those of stride 2 by zeros if `down_padding` says so.
 
     The systems of the paper's comparison, with 64 filters, or 48 for the compact ones:
 
@@ -52,8 +55,12 @@ class Pix2PixHDGenerator(keras.Model):
         num_blocks: int >= 0, residual blocks. Default 9.
         hidden_filters: int >= 1, width of SPADE's shared convolutions. Default 128.
         kernel_size: odd int, of SPADE's convolutions. Default 3.
-        norm: "batch" (synchronised), "local_batch", "instance", "layer" or "group". Default
-            "instance".
+        initial_kernel_size: odd int, of the first convolution. Default 7.
+        block_kernel_size: odd int, of the convolutions in residual blocks. Default 3.
+        down_padding: "reflect", as the paper says, or "zeros", as both of its releases do: how the
+            convolutions of stride 2 are padded. Default "reflect".
+        norm: "batch" (synchronised), "local_batch", "instance", "layer", "group", or "none" (the
+            convolutions then have a bias). Default "instance".
         spectral_norm: bool, whether all convolutions but the last are spectrally normalised; those
             inside SPADE never are. Default False.
         conditioning: "none", "affine", "spade", "shared_spade", "clade", "conditional_batch" or
@@ -78,7 +85,7 @@ class Pix2PixHDGenerator(keras.Model):
 
     Reference: Wang et al. 2018, section 3.2 and the appendix (the global generator),
         https://arxiv.org/abs/1711.11585; Park et al. 2019, section 4 and table 3, for the
-        variants. Convolutions before a normalisation have no bias, which it would take away.
+        variants.
     """
 
     def __init__(
@@ -91,6 +98,9 @@ class Pix2PixHDGenerator(keras.Model):
         num_blocks: int = 9,
         hidden_filters: int = 128,
         kernel_size: int = 3,
+        initial_kernel_size: int = 7,
+        block_kernel_size: int = 3,
+        down_padding: str = "reflect",
         norm: str = "instance",
         spectral_norm: bool = False,
         conditioning: str = "none",
@@ -105,7 +115,21 @@ class Pix2PixHDGenerator(keras.Model):
                 f"filters={filters}, num_downsamplings={num_downsamplings}, "
                 f"num_blocks={num_blocks}"
             )
+        if initial_kernel_size % 2 == 0 or block_kernel_size % 2 == 0:
+            raise ValueError(
+                "initial_kernel_size and block_kernel_size must be odd: received "
+                f"{initial_kernel_size} and {block_kernel_size}"
+            )
+        if down_padding not in DOWN_PADDINGS:
+            raise ValueError(
+                f"down_padding must be one of {', '.join(DOWN_PADDINGS)}: received {down_padding!r}"
+            )
         check_conditioning(conditioning, z_dim)
+        if norm == "none" and conditioning != "none":
+            raise ValueError(
+                f"norm='none' leaves nothing to scale: received conditioning={conditioning!r}; "
+                "give 'none'"
+            )
         check_concat(concat)
         if z_dim is not None and conditioning != "adain":
             raise ValueError(
@@ -120,6 +144,9 @@ class Pix2PixHDGenerator(keras.Model):
         self.num_blocks = num_blocks
         self.hidden_filters = hidden_filters
         self.kernel_size = kernel_size
+        self.initial_kernel_size = initial_kernel_size
+        self.block_kernel_size = block_kernel_size
+        self.down_padding = down_padding
         self.norm = norm
         self.spectral_norm = spectral_norm
         self.conditioning = conditioning
@@ -128,8 +155,10 @@ class Pix2PixHDGenerator(keras.Model):
 
         self.semantic_channels = num_labels + int(use_instance_edges)
         self.scale = 2**num_downsamplings
-        # The coarsest map is padded by reflection, which takes two pixels.
-        self.smallest_size = 2 * self.scale
+        # Reflection by n pixels takes n + 1 of them: in the blocks, and at full size.
+        self.smallest_size = max(
+            (block_kernel_size // 2 + 1) * self.scale, initial_kernel_size // 2 + 1, 4
+        )
         self._check_size(*self.image_size)
 
         self.predictor = None
@@ -144,7 +173,7 @@ class Pix2PixHDGenerator(keras.Model):
             )
             self.condition_channels = hidden_filters
         widths = [filters * 2**index for index in range(num_downsamplings + 1)]
-        self.conv_in = self._conv(widths[0], 7, "conv_in")
+        self.conv_in = self._conv(widths[0], initial_kernel_size, "conv_in")
         self.norm_in = self._norm("norm_in")
         self.downs = [
             self._conv(width, 3, f"down_{index}", strides=2)
@@ -153,7 +182,9 @@ class Pix2PixHDGenerator(keras.Model):
         self.down_norms = [self._norm(f"down_norm_{index}") for index in range(num_downsamplings)]
         # Flat, two by two: Keras saves no lists within lists.
         places = [f"{index}_{place}" for index in range(num_blocks) for place in range(2)]
-        self.block_convs = [self._conv(widths[-1], 3, f"block_conv_{place}") for place in places]
+        self.block_convs = [
+            self._conv(widths[-1], block_kernel_size, f"block_conv_{place}") for place in places
+        ]
         self.block_norms = [self._norm(f"block_norm_{place}") for place in places]
         self.ups = [
             self._transposed_conv(width, f"up_{index}")
@@ -171,7 +202,8 @@ class Pix2PixHDGenerator(keras.Model):
         common = {
             "strides": strides,
             "padding": "valid",
-            "use_bias": False,
+            # A norm that follows would take a bias away again.
+            "use_bias": self.norm == "none",
             "dtype": self.dtype_policy,
             "name": name,
         }
@@ -182,7 +214,8 @@ class Pix2PixHDGenerator(keras.Model):
         )
 
     def _transposed_conv(self, filters, name):
-        common = {"strides": 2, "use_bias": False, "dtype": self.dtype_policy, "name": name}
+        use_bias = self.norm == "none"
+        common = {"strides": 2, "use_bias": use_bias, "dtype": self.dtype_policy, "name": name}
         if self.spectral_norm:
             return SpectralConv2DTranspose(filters, 3, **common)
         return keras.layers.Conv2DTranspose(
@@ -246,20 +279,21 @@ class Pix2PixHDGenerator(keras.Model):
         def normalize(norm, x, scale):
             return norm(x, semantics=condition(scale), embedding=z, training=training)
 
-        x = convolve(self.conv_in, reflect(semantics.dense, 3))
+        x = convolve(self.conv_in, pad(semantics.dense, self.initial_kernel_size // 2))
         x = tf.nn.relu(normalize(self.norm_in, x, 1))
         scale = 1
         for conv, norm in zip(self.downs, self.down_norms, strict=True):
             x = concatenate(x, scale) if everywhere else x
-            x = convolve(conv, reflect(x, 1))
+            x = convolve(conv, pad(x, 1, self.down_padding))
             scale *= 2
             x = tf.nn.relu(normalize(norm, x, scale))
+        pixels = self.block_kernel_size // 2
         layers = list(zip(self.block_convs, self.block_norms, strict=True))
         for (conv_0, norm_0), (conv_1, norm_1) in zip(layers[::2], layers[1::2], strict=True):
             y = concatenate(x, scale) if in_blocks else x
-            y = tf.nn.relu(normalize(norm_0, convolve(conv_0, reflect(y, 1)), scale))
+            y = tf.nn.relu(normalize(norm_0, convolve(conv_0, pad(y, pixels)), scale))
             y = concatenate(y, scale) if everywhere else y
-            x += normalize(norm_1, convolve(conv_1, reflect(y, 1)), scale)
+            x += normalize(norm_1, convolve(conv_1, pad(y, pixels)), scale)
         for conv, norm in zip(self.ups, self.up_norms, strict=True):
             x = concatenate(x, scale) if everywhere else x
             # 2 H + 1 rows, of which PyTorch's padding of 1 drops the first.
@@ -267,7 +301,7 @@ class Pix2PixHDGenerator(keras.Model):
             scale //= 2
             x = tf.nn.relu(normalize(norm, x, scale))
         x = concatenate(x, 1) if everywhere else x
-        return tf.tanh(self.conv_img(reflect(tf.cast(x, tf.float32), 3)))
+        return tf.tanh(self.conv_img(pad(tf.cast(x, tf.float32), 3)))
 
     def _check_size(self, height, width):
         if height is None or width is None:
@@ -293,6 +327,9 @@ class Pix2PixHDGenerator(keras.Model):
             "num_blocks": self.num_blocks,
             "hidden_filters": self.hidden_filters,
             "kernel_size": self.kernel_size,
+            "initial_kernel_size": self.initial_kernel_size,
+            "block_kernel_size": self.block_kernel_size,
+            "down_padding": self.down_padding,
             "norm": self.norm,
             "spectral_norm": self.spectral_norm,
             "conditioning": self.conditioning,
@@ -301,14 +338,16 @@ class Pix2PixHDGenerator(keras.Model):
         }
 
 
-def reflect(x: tf.Tensor, pixels: int) -> tf.Tensor:
-    """Pads height and width on all sides by reflection, the edge itself not repeated.
+def pad(x: tf.Tensor, pixels: int, mode: str = "reflect") -> tf.Tensor:
+    """Pads height and width on all sides.
 
     Args:
-        x: `[B, H, W, C]`, of more than `pixels` rows and columns.
+        x: `[B, H, W, C]`, for "reflect" of more than `pixels` rows and columns.
         pixels: int >= 0.
+        mode: "reflect" (the edge itself is not repeated) or "zeros". Default "reflect".
 
     Returns:
         `[B, H + 2 * pixels, W + 2 * pixels, C]`.
     """
-    return tf.pad(x, [[0, 0], [pixels, pixels], [pixels, pixels], [0, 0]], "REFLECT")
+    sides = [[0, 0], [pixels, pixels], [pixels, pixels], [0, 0]]
+    return tf.pad(x, sides, DOWN_PADDINGS[mode])

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from official_files import assert_same_files, assert_same_variables, refused
 
 from spade_tf.convert.nvlabs import (
     ConversionError,
@@ -86,35 +87,6 @@ def batch(networks, size=1):
     label = label.repeat(8, 1).repeat(8, 2).astype(np.int32)
     image = random.uniform(-1, 1, (*label.shape, 3)).astype(np.float32)
     return {"label": label, "instance": label // 2, "image": image}
-
-
-def assert_same_variables(networks, others):
-    for network, other in zip(networks, others, strict=True):
-        assert (network is None) == (other is None)
-        if network is not None:
-            for a, b in zip(network.variables, other.variables, strict=True):
-                assert (a.path.split("/", 1)[1], a.dtype) == (b.path.split("/", 1)[1], b.dtype)
-                np.testing.assert_array_equal(a.numpy(), b.numpy())
-
-
-def assert_same_files(folder, other):
-    files = sorted(path.name for path in folder.glob("*.pth"))
-    assert files
-    assert files == sorted(path.name for path in other.glob("*.pth"))
-    for file in files:
-        before, after = read_state_dict(folder / file), read_state_dict(other / file)
-        assert list(before) == list(after)
-        for name in before:
-            assert before[name].dtype == after[name].dtype
-            assert before[name].shape == after[name].shape
-            assert before[name].tobytes() == after[name].tobytes()
-
-
-def refused(folder, match, **arguments):
-    with pytest.raises(ConversionError, match=match) as caught:
-        load_networks(folder, **arguments)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 @pytest.fixture

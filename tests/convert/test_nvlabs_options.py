@@ -24,6 +24,7 @@ OFFICIAL = {
     "ndf": 64,
     "num_D": 2,
     "n_layers_D": 4,
+    "norm_D": "spectralinstance",
 }
 
 
@@ -166,15 +167,12 @@ def test_batch_norm_may_be_synchronised_or_not():
         ({"use_vae": 1}, "use_vae=1; give true or false"),
         ({"norm_G": 3}, "norm_G=3; give text"),
         ({"semantic_nc": "12"}, "semantic_nc='12'; give a whole number"),
-        ({"norm_G": "spectralspadelayer3x3"}, "norm_G='spectralspadelayer3x3' cannot be converted"),
-        ({"norm_G": "spadebatch3x5"}, "norm_G='spadebatch3x5' cannot be converted"),
-        ({"norm_G": "spadebatch4x4"}, "odd kernel size"),
         (
-            {"norm_D": "spectralbatch"},
-            "norm_D='spectralbatch' cannot be .* only norm_D='spectralin",
+            {"norm_D": "spectrallayer"},
+            "norm_D='spectrallayer' cannot be converted; it must be spectral, or sync_batch",
         ),
         ({"norm_E": "instance"}, "norm_E='instance' cannot be converted"),
-        ({"netG": "pix2pixhd"}, "netG='pix2pixhd' cannot be converted, only netG='spade' can"),
+        ({"netG": "asapnet"}, "netG='asapnet' cannot be converted; give one of spade, pix2pixhd"),
         ({"output_nc": 1}, "output_nc=1 cannot be converted"),
         ({"num_upsampling_layers": "least"}, "give one of normal, more, most"),
     ],
@@ -182,6 +180,24 @@ def test_batch_norm_may_be_synchronised_or_not():
 def test_values_that_cannot_be_used(given, message):
     with pytest.raises(ConversionError, match=message) as caught:
         given_options(Path(), given)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"norm_G": "spectralspadelayer3x3"}, "norm_G='spectralspadelayer3x3' cannot be converted"),
+        ({"norm_G": "spadebatch3x5"}, "norm_G='spadebatch3x5' cannot be converted"),
+        ({"norm_G": "spadebatch4x4"}, "odd kernel size"),
+        ({"norm_G": "instance"}, "norm_G='instance' cannot be .* must be .spectral.spade"),
+        ({"netG": "pix2pixhd", "norm_G": "spadebatch3x3"}, "it must be spectral, or sync_batch"),
+        ({"netG": "pix2pixhd", "norm_G": ""}, "norm_G='' cannot be converted"),
+        ({"netG": "pix2pixhd", "resnet_kernel_size": 4}, "resnet_kernel_size=4 .* odd kernels"),
+    ],
+)
+def test_norms_that_cannot_be_used(given, message):
+    with pytest.raises(ConversionError, match=message) as caught:
+        complete(given)
     assert "\n" not in str(caught.value)
 
 

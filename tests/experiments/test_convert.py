@@ -130,6 +130,63 @@ def test_the_way_back_is_bit_identical(name, converted, tmp_path):
     assert written.items() <= options.items() | {("norm_E", "spectralinstance")}
 
 
+PIX2PIXHD = GOLDEN.parent / "pix2pixhd"
+
+
+@pytest.mark.parametrize("name", ["spade_spectralsync_batch", "original_instance", "original_rgb"])
+def test_pix2pixhd_becomes_a_workdir_and_goes_back(name, tmp_path, capsys):
+    folder = PIX2PIXHD / name
+    workdir = convert(source="nvlabs", checkpoint_dir=folder, output=tmp_path / "workdir")
+    said = capsys.readouterr().err
+    values = dict(np.load(folder / "forward.npz"))
+    ids = {key: tf.constant(values[key], tf.int32) for key in ("label", "instance") if key in values}
+    loaded = load_workdir(workdir)
+    is_rgb = name == "original_rgb"
+    # Data sets have pictures in place of labels from 0 to 1.
+    inputs = tf.constant((values["condition"] + 1) / 2) if is_rgb else ids
+    picture = loaded.generator(inputs)
+    # The bound of all parity tests; see tests/convert/test_nvlabs_parity.py.
+    np.testing.assert_allclose(picture, values["fake"], atol=1e-4)
+    assert ("its pictures are taken to be 64x64" in said) == name.startswith("original")
+    assert ("latest_net_D.pth: left out" in said) == is_rgb
+    assert loaded.labels.condition_channels == 3 * is_rgb
+
+    config = Config.from_dict(read_workdir(workdir)["config"])
+    assert config.loss.adversarial == ("hinge" if name.startswith("spade") else "least_squares")
+    model = make_gaugan(config, loaded.labels)
+    assert Checkpoints(model, workdir / "checkpoints").restore_latest() == 0
+    batch = {"condition": inputs} if is_rgb else ids
+    losses = model.train_step(batch | {"image": tf.constant(values["image"])})
+    assert all(np.isfinite(value) for value in losses.values())
+
+    if is_rgb:
+        with pytest.raises(ConversionError, match="continuous maps in place of labels have no"):
+            convert(target="nvlabs", model=workdir, output=tmp_path / "official")
+        return
+    convert(target="nvlabs", model=workdir, output=tmp_path / "official")
+    if name.startswith("spade"):
+        for file in sorted(path.name for path in folder.glob("*.pth")):
+            before = read_state_dict(folder / file)
+            after = read_state_dict(tmp_path / "official" / file)
+            assert list(before) == list(after)
+            for tensor in before:
+                assert before[tensor].tobytes() == after[tensor].tobytes()
+    options = json.loads((tmp_path / "official" / "options.json").read_text())
+    assert options["netG"] == "pix2pixhd"
+    again = convert(
+        source="nvlabs", checkpoint_dir=tmp_path / "official", output=tmp_path / "again"
+    )
+    np.testing.assert_array_equal(load_workdir(again).generator(inputs), picture)
+
+
+def test_pictures_and_instance_edges_together_are_refused(tmp_path):
+    folder = Path(shutil.copytree(PIX2PIXHD / "original_instance", tmp_path / "rgb"))
+    options = {"netG": "global", "label_nc": 0, "input_nc": 6}
+    with pytest.raises(ConversionError, match="pictures in place of labels and instance edges"):
+        convert(source="nvlabs", checkpoint_dir=folder, output=tmp_path / "out", options=options)
+    assert not (tmp_path / "out").exists()
+
+
 def test_options_decide_how_training_goes_on(tmp_path):
     options = json.loads((GOLDEN / "coco_like" / "options.json").read_text())
     options |= {"gan_mode": "ls", "lr": 1e-3, "no_TTUR": True, "beta2": 0.9, "lambda_feat": 3}
