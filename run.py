@@ -294,7 +294,7 @@ def _define_convert(values: Flags) -> None:
     values.define_enum("target", None, ["nvlabs"], "Convert to the official release.")
     values.define_string("checkpoint_dir", None, "source: folder of latest_net_G.pth and others.")
     values.define_string("model", None, "target: workdir of a training.")
-    values.define_string("options", None, "source: JSON file of the official options.")
+    values.define_string("options", None, "source: options.json or opt.txt of the checkpoint.")
     values.define_string("class_names", None, "source: file of class names, one a line.")
     values.define_string("dataset", None, "source: prepared data set to go on training on.")
     values.define_string("data_dir", "data", "Where prepared data sets are kept.")

@@ -122,8 +122,8 @@ def _from_nvlabs(
     if not {"crop_size", "aspect_ratio"} <= set(checkpoint.given):
         height, width = official.image_size
         _say(
-            f"its pictures are taken to be {width}x{height}: if they were others, give crop_size "
-            "(the width) and aspect_ratio (width over height) among --options"
+            f"its pictures are taken to be {width}x{height}; if they were not, add crop_size (the "
+            "width) and aspect_ratio (width over height) to its options"
         )
     config = config_of(folder.name, checkpoint)
     config.data.dataset = dataset or config.data.dataset
@@ -143,6 +143,11 @@ def _of_pictures(
         raise ConversionError(
             f"{folder}: takes pictures in place of labels and instance edges beside them, which a "
             "workdir cannot hold together"
+        )
+    if official.num_labels not in (1, 3, 4):
+        raise ConversionError(
+            f"{folder}: takes pictures of {official.num_labels} channels in place of labels; data "
+            "sets here have 1, 3 or 4"
         )
     if networks.discriminator is not None:
         _say("latest_net_D.pth: left out, since it knows pictures of -1 to 1 in place of labels")

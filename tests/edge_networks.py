@@ -48,6 +48,10 @@ GENERATORS = {
         {"image_size": (32, 64), "conditioning": "affine", "concat": "convs"},
     ),
     "pix2pixhd": (Pix2PixHDGenerator, _HD),
+    "pix2pixhd_without_norm": (
+        Pix2PixHDGenerator,
+        {**_HD, "norm": "none", "spectral_norm": True, "down_padding": "zeros"},
+    ),
     "pix2pixhd_plus": (
         Pix2PixHDGenerator,
         {"conditioning": "affine", **_PLUS},

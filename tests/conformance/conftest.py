@@ -432,6 +432,29 @@ def pix2pixhd():
 
 
 @register(Pix2PixHDGenerator)
+def pix2pixhd_without_norm():
+    config = {
+        "num_labels": 3,
+        "image_size": (16, 24),
+        "filters": 2,
+        "num_downsamplings": 2,
+        "num_blocks": 1,
+        "initial_kernel_size": 5,
+        "block_kernel_size": 5,
+        "down_padding": "zeros",
+        "norm": "none",
+        "spectral_norm": True,
+    }
+    return Case(
+        config,
+        {"label": stripes(2, 16, 24, 3)},
+        call=lambda layer, inputs, training: layer(dict(inputs), training=training),
+        output_shape_arguments=((2, 16, 24),),
+        float32_output=True,
+    )
+
+
+@register(Pix2PixHDGenerator)
 def pix2pixhd_adain():
     config = {
         "num_labels": 3,
@@ -455,6 +478,18 @@ def pix2pixhd_adain():
 @register(NLayerDiscriminator)
 def n_layer_discriminator():
     config = {"in_channels": 6, "filters": 2, "num_layers": 3}
+    return Case(config, {"x": ramp(2, 32, 48, 6)})
+
+
+@register(NLayerDiscriminator)
+def n_layer_discriminator_of_batch_norm():
+    config = {
+        "in_channels": 6,
+        "filters": 2,
+        "num_layers": 3,
+        "norm": "batch",
+        "spectral_norm": False,
+    }
     return Case(config, {"x": ramp(2, 32, 48, 6)})
 
 

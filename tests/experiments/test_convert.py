@@ -139,7 +139,9 @@ def test_pix2pixhd_becomes_a_workdir_and_goes_back(name, tmp_path, capsys):
     workdir = convert(source="nvlabs", checkpoint_dir=folder, output=tmp_path / "workdir")
     said = capsys.readouterr().err
     values = dict(np.load(folder / "forward.npz"))
-    ids = {key: tf.constant(values[key], tf.int32) for key in ("label", "instance") if key in values}
+    ids = {
+        key: tf.constant(values[key], tf.int32) for key in ("label", "instance") if key in values
+    }
     loaded = load_workdir(workdir)
     is_rgb = name == "original_rgb"
     # Data sets have pictures in place of labels from 0 to 1.

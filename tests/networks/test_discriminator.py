@@ -143,3 +143,33 @@ def test_parameters_of_the_official_release():
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("norm", ["instance", "batch", "local_batch", "none"])
+@pytest.mark.parametrize("spectral_norm", [True, False])
+def test_norms_of_the_middle_layers(norm, spectral_norm):
+    config = {"filters": 2, "num_layers": 3, "norm": norm, "spectral_norm": spectral_norm}
+    discriminator = MultiscaleDiscriminator(3, **config)
+    clone = MultiscaleDiscriminator.from_config(discriminator.get_config())
+    clone.set_weights(discriminator.get_weights())
+    names = {"/".join(weight.path.split("/")[-2:]) for weight in discriminator.trainable_weights}
+    # A bias, or a norm that would take it away; batch norms have a scale and shift.
+    assert ("conv_1/bias" in names) == (norm == "none")
+    assert ("norm_1/gamma" in names) == ("batch" in norm)
+    x, image = {"label": labels()}, ramp(2, 32, 32, 3)
+    with tf.GradientTape() as tape:
+        features = discriminator(x, image, training=True)
+        loss = tf.add_n([tf.reduce_sum(tf.sin(scale[-1])) for scale in features])
+    weights = discriminator.trainable_weights
+    for weight, gradient in zip(
+        weights, tape.gradient(loss, [weight.value for weight in weights]), strict=True
+    ):
+        assert np.abs(gradient).max() > 0, weight.path
+    clone.set_weights(discriminator.get_weights())
+    for ours, theirs in zip(discriminator(x, image), clone(x, image), strict=True):
+        np.testing.assert_array_equal(ours[-1], theirs[-1])
+
+
+def test_a_norm_that_there_is_none_of():
+    with pytest.raises(ValueError, match=r"norm must be one of instance, batch, .*: .* 'layer'"):
+        NLayerDiscriminator(4, norm="layer")

@@ -20,6 +20,8 @@ VARIANTS = {
     "pix2pixHD++ with Concat to blocks": PLUS_PLUS | {"concat": "blocks"},
     "pix2pixHD++ with SPADE": PLUS_PLUS | {"conditioning": "spade"},
     "compact pix2pixHD++": PLUS_PLUS | {"filters": 48},
+    "no norm": {"norm": "none", "down_padding": "zeros", "block_kernel_size": 5},
+    "spectral norm alone": {"norm": "none", "spectral_norm": True},
 }
 SMALL = {"filters": 4, "hidden_filters": 3, "num_downsamplings": 2, "num_blocks": 2}
 LABEL = np.random.default_rng(0).integers(0, 3, [2, 16, 24]).astype("int32")
@@ -88,19 +90,23 @@ def test_config_round_trip(variant):
     np.testing.assert_array_equal(clone(INPUTS), generator(INPUTS))
 
 
-def test_against_numpy():
+OTHER_SIZES = {"down_padding": "zeros", "initial_kernel_size": 5, "block_kernel_size": 5}
+
+
+@pytest.mark.parametrize("config", [{}, OTHER_SIZES], ids=["paper", "releases"])
+def test_against_numpy(config):
     """The whole plain network, with convolutions as sums over shifted maps."""
-    generator = make(filters=2, num_downsamplings=1, num_blocks=1, use_instance_edges=False)
+    sizes = {"filters": 2, "num_downsamplings": 1, "num_blocks": 1, "use_instance_edges": False}
+    generator = make(**sizes, **config)
     # Larger kernels than the initial ones, so that tanh and ReLU bend.
     for weight in generator.trainable_weights:
         weight.assign(np.sin(np.arange(math.prod(weight.shape))).reshape(weight.shape))
 
-    def reflect(x, pixels):
-        return np.pad(x, [[0, 0], [pixels] * 2, [pixels] * 2, [0, 0]], mode="reflect")
-
     def convolve(x, kernel, stride=1):
         size = kernel.shape[0]
-        x = reflect(x, size // 2)
+        is_zeros = stride == 2 and generator.down_padding == "zeros"
+        sides = [[0, 0], [size // 2] * 2, [size // 2] * 2, [0, 0]]
+        x = np.pad(x, sides, mode="constant" if is_zeros else "reflect")
         windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), (1, 2))
         return np.einsum("bhwcij,ijcf->bhwf", windows[:, ::stride, ::stride], kernel)
 
@@ -188,5 +194,13 @@ def test_bad_arguments():
         make(z_dim=4)
     with pytest.raises(ValueError, match="concat must be"):
         make(concat="all")
+    with pytest.raises(ValueError, match=r"down_padding must be one of reflect, zeros: .* 'same'"):
+        make(down_padding="same")
+    with pytest.raises(ValueError, match="must be odd: received 7 and 4"):
+        make(block_kernel_size=4)
+    with pytest.raises(ValueError, match="norm='none' leaves nothing to scale"):
+        make(norm="none", conditioning="spade")
+    with pytest.raises(ValueError, match="at least 48 with 4 downsamplings: received 32x64"):
+        Pix2PixHDGenerator(3, image_size=(32, 64), block_kernel_size=5)
     with pytest.raises(ValueError, match="semantics must have 4 channels"):
         make(**SMALL)(tf.zeros([1, 16, 24, 3]))
