@@ -123,8 +123,9 @@ def milliseconds_by_operation(run: Callable[[], None]) -> dict[str, list[float]]
 
 def profile(labels: Path, instances: Path) -> None:
     """Sums up what each operation took, form by form."""
-    from experiments.benchmark import distinct_share, read_layouts
+    from experiments.benchmark import read_layouts
     from experiments.benchmark_cases import Setting, make_case, make_generator, make_network
+    from experiments.benchmark_timing import distinct_share
 
     setting = Setting(num_labels=183, size=(256, 256), use_instance=True, filters=64)
     layouts = read_layouts(labels, instances, setting)

@@ -5,8 +5,10 @@ import pytest
 from PIL import Image
 
 from experiments import benchmark_cases
-from experiments.benchmark import benchmark, distinct_share, interleave, noise, ratio, read_layouts
-from experiments.benchmark_cases import Layout, Setting, gmac
+from experiments.benchmark import benchmark, read_layouts
+from experiments.benchmark_cases import Setting, gmac
+from experiments.benchmark_suites import noise
+from experiments.benchmark_timing import Run, distinct_share, interleave, ratio
 from experiments.schema import Config, ConfigError
 
 KEYS = {
@@ -14,6 +16,7 @@ KEYS = {
     "case",
     "dtype",
     "labels",
+    "size",
     "seconds",
     "peak_rss_bytes",
     "gmac",
@@ -30,9 +33,9 @@ def labels(tmp_path):
     return tmp_path
 
 
-def small():
+def small(size=32):
     config = Config(name="small")
-    config.data.height = config.data.width = 32
+    config.data.height = config.data.width = size
     config.generator.filters = 2
     return config
 
@@ -58,26 +61,56 @@ def test_layouts(labels):
     assert distinct_share(setting, layouts[0]) < 0.8 < distinct_share(setting, noise(setting))
 
 
-def test_cases_take_turns():
-    calls = []
-    layouts = [Layout(name, np.zeros((1, 1, 1)), np.zeros((1, 1, 1))) for name in "xy"]
-    cases = {name: (lambda layout, name=name: calls.append(name + layout.name)) for name in "ab"}
-    seconds = interleave(cases, layouts, repeats=2)
+def test_cases_take_turns_and_each_line_is_printed_when_it_is_measured(capsys):
+    calls, printed = [], []
+    setting = Setting(5, (32, 32), False, 2)
+    layouts = [noise(setting)._replace(name=name) for name in "xy"]
+
+    def case(name):
+        def run(layout):
+            calls.append(name + layout.name)
+            printed.extend(capsys.readouterr().out.splitlines())
+
+        return run
+
+    cases = {f"{name}/float32": case(name) for name in "ab"}
+    seconds = interleave(Run("edit", repeats=2), setting, cases, layouts)
     assert calls == ["ax", "bx"] * 3 + ["ay", "by"] * 3
-    assert {name: len(times["x"]) for name, times in seconds.items()} == {"a": 2, "b": 2}
+    assert [len(times["x"]) for times in seconds.values()] == [2, 2]
+    # Those of the first label map were there before the second was done.
+    assert [json.loads(line)["labels"] for line in printed] == ["x", "x"]
+    rest = [json.loads(line)["labels"] for line in capsys.readouterr().out.splitlines()]
+    assert rest == ["y", "y", "all", "all"]
+
+
+def test_ratio():
     assert ratio({"a": {"x": [2.0], "y": [9.0]}, "b": {"x": [1.0], "y": [3.0]}}, "a", "b") == 2.5
 
 
 def test_lines(labels, capsys, monkeypatch):
     # A process of its own takes as long to start as all the rest.
-    monkeypatch.setattr("experiments.benchmark.peak_rss", lambda *_: 1000)
-    monkeypatch.setattr("experiments.benchmark._REACHES", (1,))
+    monkeypatch.setattr("experiments.benchmark_suites.peak_rss", lambda *_: 1000)
+    monkeypatch.setattr("experiments.benchmark_suites._REACHES", (1,))
     summary = benchmark("edit", small(), labels=labels, num_labels=7, repeats=1)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert lines[-1] == {"suite": "edit", "summary": summary}
     assert all(set(line) == KEYS for line in lines[:-1])
     assert {line["labels"] for line in lines[:-1]} == {"a", "b", "all"}
     assert all(line["seconds"].keys() == {"min", "median", "max"} for line in lines[:-1])
+
+
+def test_quick(labels, capsys, monkeypatch):
+    monkeypatch.setattr("experiments.benchmark_suites.peak_rss", lambda *_: pytest.fail("measured"))
+    summary = benchmark("generator", small(128), labels=labels, num_labels=7, quick=True)
+    assert {
+        "float32_dense_over_deduplicated_without_xla",
+        "float32_deduplicated_without_xla_over_main_convolutions",
+    } < summary.keys()
+    output = capsys.readouterr()
+    lines = [json.loads(line) for line in output.out.splitlines()]
+    assert [line["labels"] for line in lines[:-1]] == ["a"] * 3
+    assert lines[0]["size"] == [64, 64]
+    assert "label maps: 100%" in output.err
 
 
 def test_peak_memory_is_that_of_a_process_of_its_own():
