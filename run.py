@@ -53,14 +53,25 @@ def _define_source(values: Flags) -> None:
     values.define_integer("num_classes", None, "Number of classes, unknown not counted.")
     values.define_list("class_names", None, "Their names, id 0 first.")
     values.define_string(
-        "palette", None, f"Masks hold colours: of {', '.join(PALETTES)}, or of a file."
+        "palette",
+        None,
+        f"Masks hold colours: of {', '.join(PALETTES)}, or of a file; indices: masks have palettes "
+        "whose indices are the ids.",
     )
+
+    for kind, what in (("image", "photographs"), ("label", "label maps"), ("instance", "others")):
+        values.define_string(
+            f"{kind}_files",
+            None,
+            f"paired_folder: where the {what} lie, such as '{{split}}_{kind}/*' or "
+            f"'{kind}s/*_{kind}.png'; * is the name that they share.",
+        )
+    values.define_enum("off_palette", None, ["stop", "unknown"], "Of colours not in the palette.")
 
 
 def _define_prepare(values: Flags) -> None:
     _define_source(values)
     values.define_string("data_dir", "data", "Where prepared data sets are kept.")
-    values.define_enum("off_palette", None, ["stop", "unknown"], "Of colours not in the palette.")
     values.define_enum("on_bad_file", "stop", ["stop", "skip"], "skip writes a list of them.")
     values.define_string("segmenter", None, "flickr_landscapes: the network that labels.")
     values.define_float("segmenter_scale", None, "flickr_landscapes: what pixels are times.")
@@ -86,6 +97,9 @@ def _prepare(values: Flags) -> None:
         class_names=values.class_names,
         palette=values.palette,
         off_palette=values.off_palette or "stop",
+        image_files=values.image_files,
+        label_files=values.label_files,
+        instance_files=values.instance_files,
         segmenter=values.segmenter,
         segmenter_scale=values.segmenter_scale,
         segmenter_offset=values.segmenter_offset,
@@ -108,6 +122,10 @@ def _prepare(values: Flags) -> None:
     if summary["skipped"]:
         kinds = ", ".join(f"{count} {kind}" for kind, count in summary["skipped"].items())
         print(f"skipped: {kinds}; listed in {summary['skipped_file']}", file=sys.stderr)
+    if summary["left_out"]:
+        from pipelines.listing import describe_left_out
+
+        print(describe_left_out(summary["left_out"]), file=sys.stderr)
     if summary["num_off_palette"]:
         print(f"pixels off the palette: {summary['num_off_palette']}", file=sys.stderr)
 
@@ -129,6 +147,10 @@ def _doctor(values: Flags) -> int:
         class_names=values.class_names,
         palette=values.palette,
         config=values.config_name,
+        off_palette=values.off_palette or "stop",
+        image_files=values.image_files,
+        label_files=values.label_files,
+        instance_files=values.instance_files,
         max_files=values.max_files,
     )
     print_diagnosis(diagnosis)

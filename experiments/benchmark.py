@@ -98,7 +98,7 @@ def read_layouts(
         ConfigError: if there are none.
         DataError: if one cannot be read.
     """
-    from pipelines.inspection import read_ids
+    from pipelines.pictures import read_ids, read_instances
 
     paths = sorted(Path(labels).glob("*.png"))[:max_labels]
     if not paths:
@@ -110,7 +110,7 @@ def read_layouts(
         instance = np.zeros_like(label)
         if instances is not None:
             instance = suites.resized(
-                read_ids(Path(instances) / path.name).astype("int32"), setting.size
+                read_instances(Path(instances) / path.name).astype("int32"), setting.size
             )
         layouts.append(Layout(path.stem, label[None], instance[None]))
     return layouts

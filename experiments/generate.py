@@ -93,6 +93,8 @@ def generate(
             for index, picture in enumerate(row[1:]):
                 suffix = f"_{index}" if num_samples > 1 else ""
                 paths.append(output_dir / f"{layout.name}{suffix}.png")
+                # Label maps in folders in folders give pictures in such.
+                paths[-1].parent.mkdir(parents=True, exist_ok=True)
                 write_png(paths[-1], picture)
             overview.append(row)
     write_png(output_dir / "overview.png", grid(_columns(overview)))

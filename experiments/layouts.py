@@ -47,13 +47,16 @@ def folder_layouts(
         ConfigError: if a label map has no instance map, though a folder of them is given.
         DataError: if a file cannot be used.
     """
-    from pipelines.inspection import list_images, read_ids
+    from pipelines.listing import list_images
+    from pipelines.pictures import read_instances
 
     kind = "continuous map" if model.labels.condition_channels else "label map"
-    files = sorted(list_images(Path(folder), f"a folder of {kind} PNGs").items())[:max_labels]
+    files = sorted(list_images(Path(folder), f"a folder of {kind} PNGs", maps=True).items())[
+        :max_labels
+    ]
     edges = {}
     if instances is not None and model.use_instance:
-        edges = list_images(Path(instances), "a folder of instance PNGs")
+        edges = list_images(Path(instances), "a folder of instance PNGs", maps=True)
         missing = [stem for stem, _ in files if stem not in edges]
         if missing:
             raise ConfigError(
@@ -64,7 +67,7 @@ def folder_layouts(
         maps = read_map(model, path)
         if stem in edges:
             (shape,) = (value.shape[:2] for value in maps.values())
-            maps["instance"] = read_ids(edges[stem])
+            maps["instance"] = read_instances(edges[stem])
             _check_same_size(maps["instance"].shape, edges[stem], shape, path)
         _check_not_smaller(model, maps, path)
         yield Layout(stem, sized(maps, model.sizing))
@@ -89,7 +92,7 @@ def read_map(model: Model, path: Path) -> dict[str, np.ndarray]:
         return {"label": read_label(path, model.labels)[0]}
     import tensorflow as tf
 
-    from pipelines.inspection import read_condition
+    from pipelines.pictures import read_condition
     from pipelines.schema import BadFileError
 
     encoded, shape, bits = read_condition(path)
@@ -116,7 +119,8 @@ def read_photograph(model: Model, path: str | os.PathLike[str]) -> np.ndarray:
     Raises:
         BadFileError: if it cannot be used.
     """
-    from pipelines.inspection import decode_image, read_image
+    from pipelines.inspection import decode_image
+    from pipelines.pictures import read_image
 
     image = decode_image(read_image(Path(path)).encoded)
     _check_not_smaller(model, {"image": image}, Path(path))

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
-from pipelines import charts, inspection, label_files, schema
+from pipelines import charts, inspection, label_files, pictures, schema
 from pipelines.catalogue import make_builder
-from pipelines.listing import Pair, enumerate_few
-from pipelines.palettes import load_palette
+from pipelines.listing import Pair, describe_left_out, enumerate_few
+from pipelines.palettes import palette_options
 from pipelines.schema import BadFileError, DataError
 
 _NUM_SAMPLES = 8
@@ -31,27 +31,6 @@ _TEXTURED_SHARE = 0.5
 _MOSTLY_UNKNOWN = 0.5
 
 ERROR, WARNING = "error", "warning"
-
-_REMEDIES = {
-    "unpaired": "add the missing counterparts, or remove these files",
-    "missing file": "add the files, or remove their lines",
-    "duplicate stem": "rename or remove one of each two",
-    "unread format": "convert them to PNG or JPEG (label maps: PNG)",
-    "unreadable": "check permissions and the disk",
-    "empty file": "take them from the source again, or remove their pairs",
-    "truncated": "take them from the source again, or remove their pairs",
-    "too large": "scale them down",
-    "image mode": "save them as 8-bit RGB or greyscale JPEG or PNG",
-    "JPEG mask": "make the masks again from the original annotation, as PNG",
-    "colour mask": "pass --palette=NAME or FILE, or save the ids as single-channel PNG",
-    "palette mask": "pass --palette=NAME or FILE, or save the ids as single-channel PNG",
-    "bit depth": "save the ids as single-channel PNG of 8 or 16 bits",
-    "size mismatch": "scale one of each pair to the other, maps by nearest neighbour",
-    "id out of range": "correct the maps, or raise --num_classes if the ids are classes",
-    "off palette": "correct the masks, complete the palette, or pass --off_palette=unknown",
-    "blended ids": "scale masks by nearest neighbour, draw them without anti-aliasing, and never "
-    "save them as JPEG on the way",
-}
 
 
 class Finding(NamedTuple):
@@ -116,6 +95,10 @@ def diagnose(
     class_names: Sequence[str] | None = None,
     palette: str | os.PathLike[str] | None = None,
     config: str | None = None,
+    off_palette: str = "stop",
+    image_files: str | None = None,
+    label_files: str | None = None,
+    instance_files: str | None = None,
     max_files: int | None = None,
 ) -> Diagnosis:
     """Examines the source files of a data set; nothing is prepared.
@@ -128,6 +111,10 @@ def diagnose(
         class_names: their names, id 0 first.
         palette: a named palette or a file, where label maps hold colours.
         config: which configuration of the data set.
+        off_palette: `"unknown"` to take colours off the palette for unknown.
+        image_files: see `pipelines.prepare.prepare`, as for the next two.
+        label_files: pattern of the label maps.
+        instance_files: pattern of the instance maps.
         max_files: of how many examples the files are read, evenly spread; all by default. Pairing
             is always checked for all.
 
@@ -139,7 +126,7 @@ def diagnose(
         raise DataError("dataset: 'landscapes' received, which is drawn and has no source files")
     if max_files is not None and max_files < 1:
         raise DataError(f"max_files: {max_files} received; give 1 or more")
-    loaded = None if palette is None else load_palette(palette)
+    colors = palette_options(palette)
     try:
         builder: Any = make_builder(
             dataset,
@@ -149,7 +136,11 @@ def diagnose(
                 "config": config,
                 "num_classes": num_classes,
                 "class_names": class_names,
-                "palette": loaded,
+                **colors,
+                "off_palette_unknown": True if off_palette == "unknown" else None,
+                "image_files": image_files,
+                "label_files": label_files,
+                "instance_files": instance_files,
                 "skip_bad_files": True,
             },
         )
@@ -170,8 +161,19 @@ def diagnose(
         )
     examination = _Examination(builder)
     examination.run(max_files)
+    loaded = colors.get("palette")
     shared = () if loaded is None else loaded.shared
     findings = examination.findings(shared, complete=max_files is None)
+    if left_out := builder.left_out():
+        findings.append(
+            Finding(
+                WARNING,
+                "left out",
+                len(left_out),
+                describe_left_out(left_out),
+                "nothing, if they are no photographs or maps of this data set",
+            )
+        )
     histogram = contact_sheet = None
     if output_dir is not None:
         histogram, contact_sheet = examination.draw(dataset, Path(output_dir).expanduser())
@@ -217,7 +219,7 @@ class _Examination:
             self.num_examined += 1
 
     def _examine(self, pair: Pair, shown: bool) -> None:
-        image = self._try(lambda: inspection.read_image(pair.image))
+        image = self._try(lambda: pictures.read_image(pair.image))
         if image is not None:
             self._turned[image.orientation] += image.orientation != 1
             height, width = image.height, image.width
@@ -230,10 +232,10 @@ class _Examination:
         if pair.label is not None:
             label = self._try(lambda: self._label(pair.label))
         if pair.instance is not None:
-            instance = self._try(lambda: inspection.read_ids(pair.instance))
+            instance = self._try(lambda: pictures.read_instances(pair.instance))
         condition = None
         if pair.condition is not None:
-            condition = self._try(lambda: inspection.read_condition(pair.condition))
+            condition = self._try(lambda: pictures.read_condition(pair.condition))
         for shape, path in (
             (None if label is None else label.shape, pair.label),
             (None if instance is None else instance.shape, pair.instance),
@@ -267,7 +269,9 @@ class _Examination:
                 path,
                 "blended ids",
                 f"{100 * share:.0f} % of its steps from id to id go through ids in between, as in "
-                "a mask that was scaled smoothly, drawn with anti-aliasing or saved as JPEG",
+                "a mask that was scaled smoothly, drawn with anti-aliasing or saved as JPEG; scale "
+                "masks by nearest neighbour, draw them without anti-aliasing, and never save them "
+                "as JPEG on the way",
             )
         return label
 
@@ -285,13 +289,14 @@ class _Examination:
             by_kind.setdefault(bad.kind, []).append(bad)
         for kind, bads in by_kind.items():
             examples = enumerate_few([bad.path for bad in bads])
+            message, _, remedy = bads[0].message.partition("; ")
             found.append(
                 Finding(
                     ERROR,
                     kind,
                     len(bads),
-                    f"{len(bads)} files: {examples}. First: {bads[0].message.split('; ')[0]}",
-                    _REMEDIES.get(kind, "see the message"),
+                    f"{len(bads)} files: {examples}. First: {message}",
+                    remedy,
                 )
             )
         if num_turned := self._turned.total():

@@ -1,4 +1,4 @@
-"""Reads the files of a data set, so that no bad file gets further than here.
+"""Checks what was read of a data set, so that nothing bad gets further than here.
 
 Every check ends in a `BadFileError` that names the file, what was found in it and the way out.
 """
@@ -8,261 +8,15 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from pipelines import pictures
-from pipelines.listing import Pair, enumerate_few, jpeg_mask
-from pipelines.listing import list_images as list_images
+from pipelines.listing import Pair, enumerate_few
 from pipelines.palettes import Palette
+from pipelines.pictures import EncodedImage, read_ids
 from pipelines.schema import MAX_IDS, BadFileError, DataError
-
-_SAVE_AS_IDS = "save it as a single-channel 8-bit or 16-bit PNG whose values are the ids"
-_SAVE_AS_IMAGE = "save it as an 8-bit RGB or greyscale JPEG or PNG"
-
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-
-
-class EncodedImage(NamedTuple):
-    """A photograph that was decoded once to see that it can be, still as it was encoded.
-
-    Attributes:
-        encoded: the bytes of the file; encoded anew where the picture had to be turned.
-        height: in pixels.
-        width: in pixels.
-        orientation: EXIF orientation of the file; the picture itself is upright.
-    """
-
-    encoded: bytes
-    height: int
-    width: int
-    orientation: int = 1
-
-
-def read_image(path: Path) -> EncodedImage:
-    """Reads a photograph upright and decodes it whole, as training will.
-
-    A photograph whose EXIF orientation says so is turned and encoded anew (`pictures.upright`).
-
-    Args:
-        path: a JPEG or PNG file, RGB or greyscale, or a PNG with an opaque palette.
-
-    Raises:
-        BadFileError: if the file is unreadable, empty, truncated, neither JPEG nor PNG, or of a
-            colour mode that does not turn into RGB without loss of meaning (alpha, CMYK).
-    """
-    import tensorflow as tf
-
-    encoded = _read_bytes(path)
-    with _open(encoded, path) as image:
-        mode = image.mode
-        opaque_palette = mode == "P" and "transparency" not in image.info
-        if mode not in ("RGB", "L") and not opaque_palette:
-            raise BadFileError(path, "image mode", f"photograph in mode {mode}; {_SAVE_AS_IMAGE}")
-        try:
-            orientation = pictures.orientation(image)
-            if orientation != 1:
-                turned = pictures.upright(image)
-                turned = turned.convert("RGB") if mode == "P" else turned
-                encoded = pictures.encode_like(turned, image.format)
-                width, height = turned.size
-            else:
-                width, height = image.size
-        except (OSError, SyntaxError, ValueError) as error:
-            raise _damaged(path, error) from None
-    # Training decodes with TensorFlow, whose decoder is stricter than Pillow's in places.
-    try:
-        tf.io.decode_image(encoded, channels=3, expand_animations=False)
-    except tf.errors.InvalidArgumentError:
-        raise BadFileError(
-            path,
-            "truncated",
-            "truncated or damaged, cannot be decoded; replace it or remove its pair",
-        ) from None
-    return EncodedImage(encoded, height, width, orientation)
-
-
-def read_ids(path: Path, *, palette_indices: bool = False) -> np.ndarray:
-    """Reads a map of ids, be they label or instance ids.
-
-    Args:
-        path: a single-channel PNG of 8 or 16 bits.
-        palette_indices: whether a PNG with a palette is taken too, for its indices.
-
-    Returns:
-        uint16 array `[H, W]`.
-
-    Raises:
-        BadFileError: if the file is unreadable, empty, truncated, a JPEG, or does not hold ids
-            (colour, palette, alpha, less than 8 bits).
-    """
-    encoded = _read_bytes(path)
-    with _open(encoded, path) as image:
-        if image.format == "JPEG":
-            raise jpeg_mask(path)
-        if image.mode == "P" and not palette_indices:
-            raise BadFileError(
-                path,
-                "palette mask",
-                "palette PNG (colours, mode P) where ids are expected; pass --palette, or if its "
-                f"palette indices are the ids, {_SAVE_AS_IDS}",
-            )
-        if image.mode in ("RGB", "RGBA"):
-            raise BadFileError(
-                path,
-                "colour mask",
-                f"{image.mode} colour mask where ids are expected; pass --palette, or map each "
-                f"colour to its id and {_SAVE_AS_IDS}",
-            )
-        bit_depth = _png_bit_depth(encoded)
-        # Some releases of Pillow call 16 bits "I". Fewer than 8 bits are stretched over 0..255 by
-        # every decoder, which turns an id into another one.
-        shallow = bit_depth < 8 and image.mode != "P"
-        if image.mode not in ("L", "I", "I;16", "I;16B", "P") or shallow:
-            raise BadFileError(
-                path,
-                "bit depth",
-                f"{bit_depth}-bit PNG in mode {image.mode} where ids are expected; {_SAVE_AS_IDS}",
-            )
-        return _pixels(image, path).astype(np.uint16)
-
-
-def read_colors(path: Path) -> np.ndarray:
-    """Reads a mask that holds colours.
-
-    Args:
-        path: a PNG, RGB, or with a palette (whose colours are taken, not its indices), or RGBA
-            where every pixel is opaque.
-
-    Returns:
-        uint8 array `[H, W, 3]`.
-
-    Raises:
-        BadFileError: if the file is unreadable, empty, truncated, a JPEG, or does not hold colours.
-    """
-    encoded = _read_bytes(path)
-    with _open(encoded, path) as image:
-        if image.format == "JPEG":
-            raise jpeg_mask(path)
-        if image.mode not in ("RGB", "RGBA", "P"):
-            raise BadFileError(
-                path,
-                "bit depth",
-                f"PNG in mode {image.mode} where the colours of a palette are expected; leave "
-                "--palette out if it holds ids, or save it as an RGB or palette PNG",
-            )
-        # Decoding comes first: a damaged file is better called that than converted.
-        pixels = _pixels(image, path)
-        if image.mode == "P":
-            return np.asarray(pictures.upright(image).convert("RGB"))
-        if image.mode == "RGBA" and pixels[..., 3].min() < 255:
-            raise BadFileError(
-                path,
-                "colour mask",
-                "RGBA colour mask with transparent pixels, whose colours are in doubt; save it as "
-                "an RGB PNG",
-            )
-        return pixels[..., :3]
-
-
-def read_condition(path: Path) -> tuple[bytes, tuple[int, ...], int]:
-    """Reads a continuous map, such as edges or a heat map, as far as is needed to check it.
-
-    Args:
-        path: a PNG: greyscale of 8 or 16 bits, RGB or RGBA.
-
-    Returns:
-        The map as an upright PNG, its shape `(H, W, C)`, and its bits per channel.
-
-    Raises:
-        BadFileError: if the file is unreadable, empty, truncated, or no such PNG.
-    """
-    import tensorflow as tf
-
-    encoded = _read_bytes(path)
-    with _open(encoded, path) as image:
-        bits = _png_bit_depth(encoded)
-        channels = {"L": 1, "I": 1, "I;16": 1, "I;16B": 1, "RGB": 3, "RGBA": 4}.get(image.mode, 0)
-        if image.format != "PNG" or not channels or bits not in (8, 16):
-            raise BadFileError(
-                path,
-                "bit depth",
-                f"{image.format} in mode {image.mode} where a continuous map is expected; save it "
-                "as a PNG, greyscale of 8 or 16 bits, RGB or RGBA",
-            )
-        try:
-            turned = pictures.upright(image)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise _damaged(path, error) from None
-        height, width = turned.height, turned.width
-        if turned is not image:
-            encoded = pictures.encode_like(turned, image.format)
-    try:
-        tf.io.decode_png(encoded, dtype=tf.uint8 if bits == 8 else tf.uint16)
-    except tf.errors.InvalidArgumentError:
-        raise BadFileError(
-            path,
-            "truncated",
-            "truncated or damaged, cannot be decoded; replace it or remove its pair",
-        ) from None
-    return encoded, (height, width, channels), bits
-
-
-def _pixels(image: Image.Image, path: Path) -> np.ndarray:
-    try:
-        return np.asarray(pictures.upright(image))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise _damaged(path, error) from None
-
-
-def _damaged(path: Path, error: Exception) -> BadFileError:
-    return BadFileError(
-        path,
-        "truncated",
-        f"truncated or damaged ({_one_line(error)}); replace it or remove its pair",
-    )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        encoded = path.read_bytes()
-    except OSError as error:
-        raise BadFileError(
-            path,
-            "unreadable",
-            f"cannot be read ({error.strerror}); check the file and its permissions",
-        ) from None
-    if not encoded:
-        raise BadFileError(
-            path, "empty file", "empty file (0 bytes); replace it or remove its pair"
-        )
-    return encoded
-
-
-def _open(encoded: bytes, path: Path) -> Image.Image:
-    try:
-        return Image.open(io.BytesIO(encoded), formats=("JPEG", "PNG"))
-    except Image.DecompressionBombError:
-        raise BadFileError(
-            path, "too large", "too many pixels to be read safely; scale it down"
-        ) from None
-    except Image.UnidentifiedImageError:
-        raise BadFileError(
-            path, "truncated", "truncated, or neither JPEG nor PNG; replace it or remove its pair"
-        ) from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise _damaged(path, error) from None
-
-
-def _png_bit_depth(encoded: bytes) -> int:
-    # Pillow does not tell; in the file it follows signature, chunk header, width and height.
-    return encoded[24] if encoded.startswith(_PNG_SIGNATURE) else 0
+from pipelines.texts import read_lines
 
 
 def encode_ids(ids: np.ndarray, num_ids: int) -> bytes:
@@ -412,7 +166,7 @@ def map_colors(
     """Turns the colours of a mask into ids.
 
     Args:
-        colors: uint8 array `[H, W, 3]`, as `read_colors` returns it.
+        colors: uint8 array `[H, W, 3]` or `[H, W, 4]`, as `pictures.read_colors` returns it.
         path: the file that they come from, for the error message.
         palette: which colour stands for which id.
         unknown: the id that colours off the palette are given; None to refuse them.
@@ -427,19 +181,35 @@ def map_colors(
     off = ids < 0
     count = int(off.sum())
     if count and unknown is None:
-        strange, pixels = np.unique(colors[off], axis=0, return_counts=True)
-        order = np.argsort(-pixels, kind="stable")
-        named = enumerate_few(["(" + ",".join(map(str, strange[i])) + ")" for i in order])
-        raise BadFileError(
-            path,
-            "off palette",
-            f"{count} of {off.size} pixels have colours that palette {palette.name} does not "
-            f"hold: {named}; correct the mask, give the palette that it was drawn with, or pass "
-            "--off_palette=unknown",
-        )
+        raise _off_palette(colors[off], off.size, path, palette)
     if unknown is not None:
         ids[off] = unknown
     return ids.astype(np.uint16), count
+
+
+def _off_palette(strange: np.ndarray, total: int, path: Path, palette: Palette) -> BadFileError:
+    """Returns what is said of colours `[N, C]` that are not in a palette."""
+    found, pixels = np.unique(strange, axis=0, return_counts=True)
+    order = np.argsort(-pixels, kind="stable")
+    named = enumerate_few(["(" + ",".join(map(str, found[i])) + ")" for i in order])
+    if strange.shape[1] == 4 and (strange[:, 3] < 255).all():
+        return BadFileError(
+            path,
+            "transparent mask",
+            f"{len(strange)} of {total} pixels are transparent and so have no colour of palette "
+            f"{palette.name}; pass --off_palette=unknown to take them for unknown, or save the "
+            "mask without transparency",
+        )
+    remedy = "correct the mask, give the palette that it was drawn with, or pass "
+    remedy += "--off_palette=unknown"
+    if (strange[:, :3] == strange[:, :1]).all():
+        remedy = "leave --palette out if these greys are ids, or " + remedy
+    return BadFileError(
+        path,
+        "off palette",
+        f"{len(strange)} of {total} pixels have colours that palette {palette.name} does not "
+        f"hold: {named}; {remedy}",
+    )
 
 
 def largest_label_id(pairs: Sequence[Pair], max_files: int = 1000) -> tuple[int, int]:
@@ -467,18 +237,10 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     """Reads the names of the classes, one a line, id 0 first.
 
     Raises:
-        DataError: if the file is unreadable, empty, not UTF-8, or has an empty line before its
+        DataError: if the file is unreadable, empty, not Unicode, or has an empty line before its
             last name (the ids of the names below it would be in doubt).
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not UTF-8 text; save it as UTF-8") from None
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}); check the file and its permissions"
-        ) from None
-    names = [line.strip() for line in lines]
+    names = [line.strip() for line in read_lines(path)]
     while names and not names[-1]:
         names.pop()
     if not names:

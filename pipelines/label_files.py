@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines import inspection
+from pipelines import inspection, pictures
 from pipelines.palettes import Palette
 from pipelines.schema import LabelFiles, LabelSet
 
@@ -58,7 +58,7 @@ def read_label(path: Path, label_set: LabelSet) -> tuple[np.ndarray, int]:
     files, num_classes = label_set.files, label_set.num_classes
     if files.colors:
         return inspection.map_colors(
-            inspection.read_colors(path),
+            pictures.read_colors(path),
             path,
             Palette(
                 name=files.palette,
@@ -70,7 +70,7 @@ def read_label(path: Path, label_set: LabelSet) -> tuple[np.ndarray, int]:
             ),
             unknown=num_classes if files.off_palette_unknown else None,
         )
-    ids = inspection.read_ids(path, palette_indices=files.palette_indices)
+    ids = pictures.read_ids(path, palette_indices=files.palette_indices)
     if files.id_table:
         return inspection.map_ids(ids, path, files.id_table), 0
     return inspection.remap_label(ids, path, num_classes, label_set.has_unknown), 0

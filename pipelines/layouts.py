@@ -5,12 +5,13 @@ from __future__ import annotations
 LAYOUTS: dict[str, str] = {
     "paired_folder": (
         "{train,val}_{img,label,inst}/ (val and inst are optional), files of one example sharing "
-        "their stem; {train,val}_cond/ in place of label for continuous maps; classes.txt with "
-        "one class name a line, if there are names"
+        "their name; {train,val}_cond/ in place of label for continuous maps; classes.txt with "
+        "one class name a line, if there are names; --image_files, --label_files and "
+        "--instance_files say where files of other layouts lie, such as 'masks/{split}/*_mask'"
     ),
     "manifest": (
-        "a .csv or .jsonl file with image, label and split of each example and, if there are any, "
-        "instance and name; paths are relative to the file, split is train or val"
+        "a .csv, .tsv or .jsonl file with image, label and split of each example and, if there are "
+        "any, instance and name; paths are relative to the file, split is train or val"
     ),
     "coco_stuff": (
         "{train,val}_{img,label,inst}/ as the official release has it, or as COCO gives it: "

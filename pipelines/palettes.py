@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pipelines import label_sets
-from pipelines.schema import MAX_IDS, Color, DataError, LabelSet
+from pipelines.schema import MAX_IDS, Color, DataError, LabelSet, default_palette
+from pipelines.texts import read_lines
 
 _LABEL_SETS: dict[str, LabelSet] = {
     "ade20k": label_sets.ADE20K,
@@ -20,6 +22,9 @@ _LABEL_SETS: dict[str, LabelSet] = {
 }
 
 PALETTES = tuple(_LABEL_SETS)
+
+# NAME:RED,GREEN,BLUE:PARTS:ACTIONS
+_CVAT_LINE = re.compile(r"([^:]+):(\d+),\s*(\d+),\s*(\d+):[^:]*:[^:]*")
 
 FORMAT = "one line per colour: ID RED GREEN BLUE [NAME], with ID a number or the word unknown"
 
@@ -49,17 +54,33 @@ class Palette(NamedTuple):
         """Looks up the id of every pixel.
 
         Args:
-            colors: uint8 array `[H, W, 3]`.
+            colors: uint8 array `[H, W, 3]`, or `[H, W, 4]` with an alpha channel.
 
         Returns:
-            int32 array `[H, W]`, -1 where a colour is not in the palette.
+            int32 array `[H, W]`, -1 where a colour is not in the palette, or not opaque.
         """
         codes = _codes(np.asarray(self.colors, np.uint8))
         order = np.argsort(codes)
         known, ids = codes[order], np.asarray(self.ids, np.int32)[order]
-        wanted = _codes(colors)
+        wanted = _codes(colors[..., :3])
         at = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
-        return np.where(known[at] == wanted, ids[at], np.int32(-1))
+        inside = known[at] == wanted
+        if colors.shape[-1] == 4:
+            inside &= colors[..., 3] == 255
+        return np.where(inside, ids[at], np.int32(-1))
+
+    def of_classes(self, num_classes: int | None) -> Palette:
+        """Returns the palette for a number of classes.
+
+        Tools that export in VOC's colours give class `i` entry `i` of VOC's colour map, however
+        many classes there are; every other palette has the classes that it has.
+        """
+        if self.name != "voc" or num_classes in (None, self.num_classes):
+            return self
+        colors = ((0, 0, 0), *default_palette(max(num_classes - 1, 1), has_unknown=False))
+        entries = list(zip(colors[:num_classes], range(num_classes), strict=True))
+        entries.append((self.colors[-1], num_classes))
+        return _from_entries(self.name, entries, (), has_unknown=True)
 
 
 def _codes(colors: np.ndarray) -> np.ndarray:
@@ -73,7 +94,8 @@ def load_palette(name: str | os.PathLike[str]) -> Palette:
     Args:
         name: one of `PALETTES`, or the path of a text file: one line per colour, `ID RED GREEN
             BLUE [NAME]`; the ID is a number from 0 on, or the word `unknown`; several colours may
-            have the same ID; what follows a `#` is not read.
+            have the same ID; what follows a `#` is not read. Or the `labelmap.txt` that CVAT
+            exports with masks, `NAME:RED,GREEN,BLUE:PARTS:ACTIONS`, whose order gives the ids.
 
     Raises:
         DataError: if there is no such palette, or the file cannot be used.
@@ -86,16 +108,39 @@ def load_palette(name: str | os.PathLike[str]) -> Palette:
             label_set.class_names,
             label_set.has_unknown,
         )
-    path = Path(name)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+    path = Path(name).expanduser()
+    if not path.exists():
         raise DataError(
             f"palette: {name} is neither one of {', '.join(PALETTES)} nor a file that can be read "
-            f"({reason}); give one of them ({FORMAT})"
-        ) from None
-    return _from_file(path, lines)
+            f"(No such file or directory); give one of them ({FORMAT})"
+        )
+    return _from_file(path, _from_cvat(read_lines(path)))
+
+
+def palette_options(name: str | os.PathLike[str] | None) -> dict[str, Any]:
+    """Returns the options of a builder for what `--palette` says.
+
+    Args:
+        name: as for `load_palette`, or `"indices"` where palette indices are the ids, or None.
+
+    Raises:
+        DataError: as `load_palette`.
+    """
+    if name is None:
+        return {"palette": None}
+    if str(name) == "indices":
+        return {"palette_indices": True}
+    return {"palette": load_palette(name)}
+
+
+def _from_cvat(lines: list[str]) -> list[str]:
+    """Returns the lines of a CVAT label map as those of a palette; other lines as they are."""
+    written = [line for line in lines if line.strip() and not line.startswith("#")]
+    found = [_CVAT_LINE.fullmatch(line.strip()) for line in written]
+    if not all(found):
+        return lines
+    fields = [match.groups() for match in found if match]
+    return [f"{i} {r} {g} {b} {name}" for i, (name, r, g, b) in enumerate(fields)]
 
 
 def _from_file(path: Path, lines: list[str]) -> Palette:

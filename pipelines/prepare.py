@@ -21,7 +21,7 @@ from absl import logging
 from pipelines import journal as journals
 from pipelines.catalogue import DATASETS, make_builder
 from pipelines.journal import Journal
-from pipelines.palettes import load_palette
+from pipelines.palettes import palette_options
 from pipelines.schema import DataError, LabelSet
 
 if TYPE_CHECKING:
@@ -54,6 +54,9 @@ def prepare(
     class_names: Sequence[str] | None = None,
     palette: str | os.PathLike[str] | None = None,
     off_palette: str = "stop",
+    image_files: str | None = None,
+    label_files: str | None = None,
+    instance_files: str | None = None,
     segmenter: str | os.PathLike[str] | None = None,
     segmenter_scale: float | None = None,
     segmenter_offset: float | None = None,
@@ -82,9 +85,13 @@ def prepare(
         config: which configuration of the data set, such as `"outdoor"` of `"ade20k"`.
         num_classes: number of classes, unknown not counted, of one's own data.
         class_names: their names, id 0 first.
-        palette: where label maps hold colours: one of `pipelines.palettes.PALETTES`, or a file.
+        palette: where label maps hold colours: one of `pipelines.palettes.PALETTES`, or a file;
+            `"indices"` where they have palettes of their own, whose indices are the ids.
         off_palette: `"stop"` to refuse colours off the palette, `"unknown"` to take them for
             unknown and count them.
+        image_files: pattern of the photographs of `"paired_folder"`; see `pipelines.listing`.
+        label_files: likewise, of the label maps.
+        instance_files: likewise, of the instance maps.
         segmenter: the network that labels `"flickr_landscapes"`.
         segmenter_scale: what pixels are multiplied by for it.
         segmenter_offset: what is added after that.
@@ -106,7 +113,8 @@ def prepare(
     Returns:
         A dictionary: `dataset`, `path`, `num_examples` and `num_shards` by split, `num_bytes`,
         `seconds`, `already_prepared`, `skipped` (number of files by kind), `skipped_file`
-        (path or None) and `num_off_palette` (pixels).
+        (path or None), `left_out` (the files under `source_dir` that are no part of the data set,
+        relative to it) and `num_off_palette` (pixels).
 
     Raises:
         DataError: if an argument or a source file is bad, if `data_dir` cannot be written, or if
@@ -134,7 +142,10 @@ def prepare(
             "config": config,
             "num_classes": num_classes,
             "class_names": class_names,
-            "palette": None if palette is None else load_palette(palette),
+            **palette_options(palette),
+            "image_files": image_files,
+            "label_files": label_files,
+            "instance_files": instance_files,
             "off_palette_unknown": True if off_palette == "unknown" else None,
             "segmenter": segmenter,
             "segmenter_scale": segmenter_scale,
@@ -168,6 +179,7 @@ def prepare(
         "already_prepared": already_prepared,
         "skipped": dict(Counter(entry["kind"] for entry in skipped)),
         "skipped_file": str(final / SKIPPED_FILE) if skipped else None,
+        "left_out": builder.left_out(data_dir),
         "num_off_palette": 0 if already_prepared else writing.num_off_palette,
     }
 

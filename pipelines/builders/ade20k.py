@@ -13,9 +13,10 @@ from pipelines.builders.files import FilesBuilder, PairReader, SplitSkips, sourc
 from pipelines.builders.outdoor_scenes import is_outdoor
 from pipelines.label_files import describe_files
 from pipelines.layouts import LAYOUTS
-from pipelines.listing import Pair
+from pipelines.listing import Pair, SourceFiles
 from pipelines.palettes import Palette
 from pipelines.schema import DataError
+from pipelines.texts import read_lines
 
 LAYOUT = LAYOUTS["ade20k"]
 
@@ -98,12 +99,12 @@ class ADE20K(FilesBuilder):
             config = known[config]
         self.skipped = SplitSkips()
         source = source_folder(source_dir, LAYOUT)
+        listed = SourceFiles(source, LAYOUT)
         pairs = {
             split: listing.find_pairs(
-                image_dir=source / "images" / folder,
-                label_dir=source / "annotations" / folder,
-                instance_dir=None,
-                layout=LAYOUT,
+                listed,
+                image=f"images/{folder}/*",
+                label=f"annotations/{folder}/*",
                 on_bad_file=self.skipped.of(split, skip_bad_files),
             )
             for split, folder in _FOLDERS.items()
@@ -131,19 +132,18 @@ class ADE20K(FilesBuilder):
             pair_reader=PairReader(label_set._replace(files=files)),
             description="ADE20K scene parsing: indoor and outdoor scenes, 150 classes.",
             data_dir=data_dir,
+            source_files=listed,
             config=config,
             **kwargs,
         )
 
 
 def _outdoor(pairs: dict[str, list[Pair]], scenes_file: Path) -> dict[str, list[Pair]]:
-    try:
-        lines = scenes_file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise DataError(
-            f"{scenes_file}: cannot be read; config outdoor needs the names of the scenes, one "
-            f"line 'STEM SCENE' per picture; the layout wanted is {LAYOUT}"
-        ) from None
+    lines = read_lines(
+        scenes_file,
+        "config outdoor needs the names of the scenes, one line 'STEM SCENE' per picture; the "
+        f"layout wanted is {LAYOUT}",
+    )
     scenes = dict(line.split(maxsplit=1) for line in lines if len(line.split()) > 1)
     kept: dict[str, list[Pair]] = {}
     for split, found in pairs.items():

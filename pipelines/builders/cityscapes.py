@@ -11,6 +11,7 @@ from pipelines import label_sets, listing
 from pipelines.builders.files import FilesBuilder, PairReader, SplitSkips, source_folder
 from pipelines.label_files import describe_files
 from pipelines.layouts import LAYOUTS
+from pipelines.listing import SourceFiles
 from pipelines.palettes import Palette
 from pipelines.schema import DataError
 
@@ -95,16 +96,14 @@ class Cityscapes(FilesBuilder):
             raise DataError("off_palette: 'unknown' received, but cityscapes has no unknown id")
         self.skipped = SplitSkips()
         source = source_folder(source_dir, LAYOUT)
+        files = SourceFiles(source, LAYOUT)
+        kind = "labelIds" if palette is None else "color"
         pairs = {
             split: listing.find_pairs(
-                image_dir=source / "leftImg8bit" / split,
-                label_dir=source / "gtFine" / split,
-                instance_dir=source / "gtFine" / split,
-                layout=LAYOUT,
-                image_ending="_leftImg8bit",
-                label_ending="_gtFine_labelIds" if palette is None else "_gtFine_color",
-                instance_ending="_gtFine_instanceIds",
-                subfolders=True,
+                files,
+                image=f"leftImg8bit/{split}/*_leftImg8bit",
+                label=f"gtFine/{split}/*_gtFine_{kind}",
+                instance=f"gtFine/{split}/*_gtFine_instanceIds",
                 on_bad_file=self.skipped.of(split, skip_bad_files),
             )
             for split in _SPLITS
@@ -119,6 +118,7 @@ class Cityscapes(FilesBuilder):
             ),
             description="Cityscapes: street scenes of 50 cities, fine annotations.",
             data_dir=data_dir,
+            source_files=files,
             config=config,
             **kwargs,
         )

@@ -8,23 +8,23 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from pipelines import label_sets, listing
+from pipelines import label_sets
 from pipelines.builders.files import (
     FilesBuilder,
     PairReader,
     SplitSkips,
-    first_existing,
     source_folder,
 )
-from pipelines.builders.paired_folder import find_splits
+from pipelines.builders.paired_folder import PATTERNS, find_splits
 from pipelines.label_files import describe_files
 from pipelines.layouts import LAYOUTS
-from pipelines.listing import Pair
+from pipelines.listing import SourceFiles
 from pipelines.palettes import Palette
 
 LAYOUT = LAYOUTS["coco_stuff"]
+OFFICIAL = {kind: PATTERNS[kind] for kind in ("image", "label", "instance")}
 
-_YEARS = {"train": "train2017", "val": "val2017"}
+_SPLITS = ("train", "val")
 
 
 class CocoStuff(FilesBuilder):
@@ -68,10 +68,11 @@ class CocoStuff(FilesBuilder):
     ) -> None:
         self.skipped = SplitSkips()
         source = source_folder(source_dir, LAYOUT)
-        if any((source / f"{split}_img").exists() for split in _YEARS):
-            pairs = find_splits(source, LAYOUT, self.skipped, skip_bad_files, with_condition=False)
-        else:
-            pairs = _find_raw(source, self.skipped, skip_bad_files)
+        files = SourceFiles(source, LAYOUT)
+        patterns = OFFICIAL
+        if not any((source / f"{split}_img").exists() for split in _SPLITS):
+            patterns = _raw_patterns(source)
+        pairs = find_splits(files, patterns, self.skipped, skip_bad_files)
         label_set = label_sets.COCO_STUFF._replace(
             has_instance=next(iter(pairs.values()))[0].instance is not None,
             files=describe_files(palette, off_palette_unknown),
@@ -81,27 +82,16 @@ class CocoStuff(FilesBuilder):
             pair_reader=PairReader(label_set),
             description="COCO-Stuff: photographs of everyday scenes, 182 thing and stuff classes.",
             data_dir=data_dir,
+            source_files=files,
             **kwargs,
         )
 
 
-def _find_raw(source: Path, skipped: SplitSkips, skip_bad_files: bool) -> dict[str, list[Pair]]:
-    images = {
-        split: first_existing([source / "images" / year, source / year], LAYOUT)
-        for split, year in _YEARS.items()
-        if split == "train" or (source / "images" / year).exists() or (source / year).exists()
-    }
-    maps = first_existing(
-        [source / "stuffthingmaps", source / "stuffthingmaps_trainval2017"], LAYOUT
-    )
-    has_instance = (source / "instances").exists()
-    return {
-        split: listing.find_pairs(
-            image_dir=directory,
-            label_dir=maps / _YEARS[split],
-            instance_dir=source / "instances" / _YEARS[split] if has_instance else None,
-            layout=LAYOUT,
-            on_bad_file=skipped.of(split, skip_bad_files),
-        )
-        for split, directory in images.items()
-    }
+def _raw_patterns(source: Path) -> dict[str, str]:
+    """Returns the patterns of the archives as COCO gives them."""
+    maps = "stuffthingmaps"
+    if not (source / maps).is_dir() and (source / f"{maps}_trainval2017").is_dir():
+        maps += "_trainval2017"
+    images = "images/" if (source / "images" / "train2017").is_dir() else ""
+    folders = {"image": images, "label": f"{maps}/", "instance": "instances/"}
+    return {kind: folder + "{split}2017/*" for kind, folder in folders.items()}

@@ -12,7 +12,7 @@ from pipelines import label_sets, listing
 from pipelines.builders.files import FilesBuilder, PairReader, SplitSkips, source_folder
 from pipelines.label_files import describe_files
 from pipelines.layouts import LAYOUTS
-from pipelines.listing import Pair
+from pipelines.listing import Pair, SourceFiles
 from pipelines.palettes import Palette
 from pipelines.schema import DataError
 
@@ -68,17 +68,15 @@ class Facades(FilesBuilder):
             raise DataError("off_palette: 'unknown' received, but facades has no unknown id")
         self.skipped = SplitSkips()
         source = source_folder(source_dir, LAYOUT)
+        listed = SourceFiles(source, LAYOUT)
         pairs: list[Pair] = []
         for archive in _ARCHIVES:
             if archive == "base" or (source / archive).exists():
                 # JPEG and PNG of one stem lie side by side.
                 pairs += listing.find_pairs(
-                    image_dir=source / archive,
-                    label_dir=source / archive,
-                    instance_dir=None,
-                    layout=LAYOUT,
-                    image_suffixes=listing.JPEG_SUFFIXES,
-                    label_suffixes=(".png",),
+                    listed,
+                    image=f"{archive}/*.jpg",
+                    label=f"{archive}/*.png",
                     on_bad_file=self.skipped.of("train", skip_bad_files),
                 )
         files = describe_files(palette, id_table=_ID_TABLE, palette_indices=True)
@@ -87,6 +85,7 @@ class Facades(FilesBuilder):
             pair_reader=PairReader(label_sets.FACADES._replace(files=files)),
             description="CMP facades: rectified photographs of facades, 12 classes.",
             data_dir=data_dir,
+            source_files=listed,
             **kwargs,
         )
 

@@ -10,10 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from pipelines import inspection, label_files, schema
+from pipelines import inspection, label_files, pictures, schema
 from pipelines.builders.sharded import Example, ShardedBuilder
-from pipelines.listing import OnBadFile, Pair
+from pipelines.listing import OnBadFile, Pair, SourceFiles
 from pipelines.schema import BadFileError, DataError, LabelSet
+
+# What builders read beside pictures, or `--palette` may name.
+_TEXT_FILES = ("classes.txt", "labelmap.txt", "sceneCategories.txt")
 
 
 class PairReader(NamedTuple):
@@ -34,7 +37,7 @@ class PairReader(NamedTuple):
         Raises:
             BadFileError: if one of its files cannot be used.
         """
-        image = inspection.read_image(pair.image)
+        image = pictures.read_image(pair.image)
         features: dict[str, Any] = {"image": image.encoded, "name": pair.stem}
         off_palette = 0
         if pair.label is not None:
@@ -42,7 +45,7 @@ class PairReader(NamedTuple):
             inspection.check_same_size(label.shape, pair.label, image, pair.image)
             features["label"] = self._encode(label, self.label_set.num_ids)
         if pair.condition is not None:
-            encoded, shape, _ = inspection.read_condition(pair.condition)
+            encoded, shape, _ = pictures.read_condition(pair.condition)
             inspection.check_same_size(shape, pair.condition, image, pair.image)
             if shape[2] != self.label_set.condition_channels:
                 raise BadFileError(
@@ -53,7 +56,7 @@ class PairReader(NamedTuple):
                 )
             features["condition"] = encoded
         if pair.instance is not None:
-            instance = inspection.read_ids(pair.instance)
+            instance = pictures.read_instances(pair.instance)
             inspection.check_same_size(instance.shape, pair.instance, image, pair.image)
             features["instance"] = self._encode(instance, schema.MAX_IDS)
         if self.size is not None:
@@ -68,6 +71,16 @@ class PairReader(NamedTuple):
         return inspection.encode_ids(ids, num_ids)
 
 
+class SplitSkips(list[tuple[str, BadFileError]]):
+    """The files that were left out as the files were listed, with their splits."""
+
+    def of(self, split: str, skip_bad_files: bool) -> OnBadFile | None:
+        """What to do with a bad file of a split: take it down, or None to stop for it."""
+        if not skip_bad_files:
+            return None
+        return lambda bad: self.append((split, bad))
+
+
 class FilesBuilder(ShardedBuilder):
     """Base of the builders that read pairs of files.
 
@@ -78,8 +91,11 @@ class FilesBuilder(ShardedBuilder):
         data_dir: where prepared data sets are kept.
         citation: of the paper that describes it.
         condition_bits: 8 or 16, per channel of continuous maps.
+        source_files: all files of the source folder; None where it is no folder.
         **kwargs: passed on to TFDS.
     """
+
+    skipped: SplitSkips
 
     def __init__(
         self,
@@ -90,9 +106,11 @@ class FilesBuilder(ShardedBuilder):
         data_dir: str | os.PathLike[str] | None,
         citation: str = "",
         condition_bits: int = 8,
+        source_files: SourceFiles | None = None,
         **kwargs: Any,
     ) -> None:
         self._pairs = pairs
+        self._source_files = source_files
         self._pair_reader = pair_reader
         self._description = description
         self._citation = citation
@@ -108,6 +126,19 @@ class FilesBuilder(ShardedBuilder):
     def reader(self) -> Any:
         """What reads a pair."""
         return self._pair_reader
+
+    def left_out(self, prepared: Path | None = None) -> list[str]:
+        """Files under the source folder that are neither used nor reported, relative to it.
+
+        Args:
+            prepared: the folder of prepared data sets, which may lie in the source folder.
+        """
+        if self._source_files is None:
+            return []
+        used = [path for pairs in self._pairs.values() for pair in pairs for path in pair.paths]
+        used += [bad.path for _, bad in self.skipped]
+        used += [self._source_files.root / name for name in _TEXT_FILES]
+        return self._source_files.left_out(used, [] if prepared is None else [prepared])
 
     def num_source_bytes(self, items: Sequence[Pair]) -> int:
         """The sizes of all files; files that are gone are found out when they are read."""
@@ -145,27 +176,3 @@ def source_folder(source_dir: str | os.PathLike[str], layout: str) -> Path:
     if not path.is_dir():
         raise DataError(f"source_dir: no folder {path}; the layout wanted is {layout}")
     return path
-
-
-def first_existing(candidates: Sequence[Path], layout: str) -> Path:
-    """Returns the first of these folders that exists.
-
-    Raises:
-        DataError: if none does.
-    """
-    for path in candidates:
-        if path.is_dir():
-            return path
-    named = " nor ".join(str(path) for path in candidates)
-    missing = f"neither {named} is there" if len(candidates) > 1 else f"no folder {named}"
-    raise DataError(f"source_dir: {missing}; the layout wanted is {layout}")
-
-
-class SplitSkips(list[tuple[str, BadFileError]]):
-    """The files that were left out as the files were listed, with their splits."""
-
-    def of(self, split: str, skip_bad_files: bool) -> OnBadFile | None:
-        """What to do with a bad file of a split: take it down, or None to stop for it."""
-        if not skip_bad_files:
-            return None
-        return lambda bad: self.append((split, bad))

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import tensorflow_datasets as tfds
 
-from pipelines import inspection, label_sets, listing, schema
+from pipelines import inspection, label_sets, pictures, schema
 from pipelines.builders.files import FilesBuilder, SplitSkips, source_folder
 from pipelines.builders.sharded import Example
 from pipelines.layouts import LAYOUTS
-from pipelines.listing import Pair
+from pipelines.listing import Pair, SourceFiles
 from pipelines.palettes import Palette
 from pipelines.schema import DataError, LabelSet
 from pipelines.segmenter import Segmenter
@@ -40,7 +40,7 @@ class SegmentingReader(NamedTuple):
         Raises:
             BadFileError: if the photograph cannot be used.
         """
-        image = inspection.read_image(pair.image)
+        image = pictures.read_image(pair.image)
         label = self.segmenter(inspection.decode_image(image.encoded), pair.image)
         encoded = inspection.encode_ids(label, self.label_set.num_ids)
         return Example(pair.stem, {"image": image.encoded, "label": encoded, "name": pair.stem})
@@ -110,6 +110,7 @@ class FlickrLandscapes(FilesBuilder):
             )
         self.skipped = SplitSkips()
         source = source_folder(source_dir, LAYOUT)
+        files = SourceFiles(source, LAYOUT)
         names = tuple(class_names) if class_names else ()
         if not names and (source / "classes.txt").is_file():
             names = inspection.read_class_names(source / "classes.txt")
@@ -124,10 +125,8 @@ class FlickrLandscapes(FilesBuilder):
         pairs = {
             split: [
                 Pair(stem, path, None)
-                for stem, path in listing.list_images(
-                    source / f"{split}_img",
-                    LAYOUT,
-                    on_bad_file=self.skipped.of(split, skip_bad_files),
+                for stem, path in files.list(
+                    f"{split}_img/*", on_bad_file=self.skipped.of(split, skip_bad_files)
                 ).items()
             ]
             for split in ("train", "val")
@@ -144,5 +143,6 @@ class FlickrLandscapes(FilesBuilder):
             pair_reader=reader,
             description="Photographs labelled by a segmentation network.",
             data_dir=data_dir,
+            source_files=files,
             **kwargs,
         )

@@ -15,15 +15,24 @@ from pipelines.builders.files import FilesBuilder, PairReader, SplitSkips
 from pipelines.builders.paired_folder import named_label_set
 from pipelines.label_files import describe_files
 from pipelines.layouts import LAYOUTS
-from pipelines.listing import JPEG_SUFFIXES, Pair, jpeg_mask
+from pipelines.listing import LOSSY_SUFFIXES, Pair, find_spelt, lossy_mask
 from pipelines.palettes import Palette
 from pipelines.schema import BadFileError, DataError
+from pipelines.texts import read_lines
 
 LAYOUT = LAYOUTS["manifest"]
 
 _NEEDED = ("image", "label", "split")
 _COLUMNS = (*_NEEDED, "instance", "name")
-_SPLITS = ("train", "val", "test")
+_SPLITS = {
+    name: split
+    for split, names in {
+        "train": ("train", "training"),
+        "val": ("val", "valid", "validation", "dev"),
+        "test": ("test", "testing"),
+    }.items()
+    for name in names
+}
 
 
 class Manifest(FilesBuilder):
@@ -42,6 +51,7 @@ class Manifest(FilesBuilder):
         has_unknown: whether unknown pixels are allowed. Default True.
         palette: how the colours of label maps are read; None where they hold ids.
         off_palette_unknown: whether colours off the palette are unknown; refused by default.
+        palette_indices: whether label maps with palettes of their own hold ids as indices.
         skip_bad_files: whether files that are not there are left out and listed.
 
     Attributes:
@@ -66,13 +76,14 @@ class Manifest(FilesBuilder):
         has_unknown: bool = True,
         palette: Palette | None = None,
         off_palette_unknown: bool = False,
+        palette_indices: bool = False,
         skip_bad_files: bool = False,
         **kwargs: Any,
     ) -> None:
         self.skipped = SplitSkips()
         path = Path(source_dir).expanduser()
         pairs = _find_pairs(path, self.skipped, skip_bad_files)
-        label_set = named_label_set(
+        label_set, palette = named_label_set(
             classes_file=path.parent / "classes.txt",
             pairs=pairs["train"],
             num_classes=num_classes,
@@ -83,7 +94,11 @@ class Manifest(FilesBuilder):
         super().__init__(
             pairs=pairs,
             pair_reader=PairReader(
-                label_set._replace(files=describe_files(palette, off_palette_unknown))
+                label_set._replace(
+                    files=describe_files(
+                        palette, off_palette_unknown, palette_indices=palette_indices
+                    )
+                )
             ),
             description="Photographs with label maps from a list.",
             data_dir=data_dir,
@@ -101,10 +116,10 @@ def _find_pairs(path: Path, skipped: SplitSkips, skip_bad_files: bool) -> dict[s
         if missing or unknown:
             what = f"no {missing[0]}" if missing else f"{unknown[0]!r}, which is no column"
             raise DataError(f"{path}: line {line} has {what}; the layout wanted is {LAYOUT}")
-        split = row["split"]
-        if split not in _SPLITS:
+        split = _SPLITS.get(row["split"].lower(), "")
+        if not split:
             raise DataError(
-                f"{path}: line {line} has split {split!r}; give one of {', '.join(_SPLITS)}"
+                f"{path}: line {line} has split {row['split']!r}; give one of train, val, test"
             )
         if has_instance is None:
             has_instance = bool(row.get("instance"))
@@ -113,9 +128,9 @@ def _find_pairs(path: Path, skipped: SplitSkips, skip_bad_files: bool) -> dict[s
                 f"{path}: line {line} has {'no' if has_instance else 'an'} instance map, unlike "
                 "the lines before; give one for all of them or for none"
             )
-        image, label = path.parent / row["image"], path.parent / row["label"]
-        instance = path.parent / row["instance"] if has_instance else None
-        name = row.get("name") or Path(row["image"]).with_suffix("").as_posix()
+        image, label = (_locate(path.parent, row[key]) for key in ("image", "label"))
+        instance = _locate(path.parent, row["instance"]) if has_instance else None
+        name = row.get("name") or Path(row["image"].replace("\\", "/")).with_suffix("").as_posix()
         first = names.setdefault((split, name), line)
         try:
             if first != line:
@@ -125,8 +140,8 @@ def _find_pairs(path: Path, skipped: SplitSkips, skip_bad_files: bool) -> dict[s
                     f"line {line} of {path} has the same name as line {first}; remove one of them",
                 )
             for mask in (label, instance):
-                if mask is not None and mask.suffix.lower() in JPEG_SUFFIXES:
-                    raise jpeg_mask(mask)
+                if mask is not None and mask.suffix.lower() in LOSSY_SUFFIXES:
+                    raise lossy_mask(mask)
             for listed in (image, label, instance):
                 if listed is not None and not listed.is_file():
                     raise BadFileError(
@@ -147,27 +162,36 @@ def _find_pairs(path: Path, skipped: SplitSkips, skip_bad_files: bool) -> dict[s
     return pairs
 
 
+def _locate(folder: Path, text: str) -> Path:
+    """Returns the file that a path in the list means, whether it is there or not."""
+    if text[:1] == text[-1:] and text[:1] in ("'", '"'):
+        text = text[1:-1]
+    path = folder / Path(text).expanduser()
+    if path.exists():
+        return path
+    # Lists are written on other systems: with other separators, case and Unicode forms.
+    return find_spelt(folder, text.replace("\\", "/")) or path
+
+
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     """Returns the examples of the file and the lines that they are on."""
-    if path.suffix.lower() not in (".csv", ".jsonl"):
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".tsv", ".jsonl"):
         raise DataError(f"source_dir: {path} received; the layout wanted is {LAYOUT}")
-    try:
-        # Spreadsheets like to begin their files with a mark of byte order.
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not UTF-8 text; save it as UTF-8") from None
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}); the layout wanted is {LAYOUT}"
-        ) from None
+    lines = read_lines(path, f"the layout wanted is {LAYOUT}")
     rows: list[tuple[int, dict[str, str]]] = []
-    if path.suffix.lower() == ".csv":
-        reader = csv.DictReader(text.splitlines(), restkey="another column", restval="")
+    if suffix != ".jsonl":
+        # Spreadsheets separate by what their country does not write decimals with.
+        separator = max(",;\t", key=lines[0].count)
+        reader = csv.DictReader(
+            lines, restkey="another column", restval="", delimiter=separator, skipinitialspace=True
+        )
         for row in reader:
-            cells = {str(key).strip(): str(value).strip() for key, value in row.items()}
-            rows.append((reader.line_num, cells))
+            cells = {str(key).strip().lower(): str(value).strip() for key, value in row.items()}
+            if any(cells.values()):
+                rows.append((reader.line_num, cells))
         return rows
-    for line, content in enumerate(text.splitlines(), start=1):
+    for line, content in enumerate(lines, start=1):
         if not content.strip():
             continue
         try:

@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
 
-from pipelines import inspection, listing, schema
+from pipelines import guessing, inspection, listing, pictures, schema
 from pipelines.builders.files import FilesBuilder, PairReader, SplitSkips, source_folder
 from pipelines.label_files import describe_files
 from pipelines.layouts import LAYOUTS
-from pipelines.listing import Pair
+from pipelines.listing import Pair, SourceFiles
 from pipelines.palettes import Palette
 from pipelines.schema import DataError, LabelSet
 
 LAYOUT = LAYOUTS["paired_folder"]
 
+# Where files of each kind lie; see `pipelines.listing`.
+PATTERNS = {
+    "image": "{split}_img/*",
+    "label": "{split}_label/*",
+    "instance": "{split}_inst/*",
+    "condition": "{split}_cond/*",
+}
+
 
 class PairedFolder(FilesBuilder):
     """Photographs, label maps and, optionally, instance maps from a folder of folders.
 
-    The layout is `{train,val}_{img,label,inst}/`; files of one example share their stem. Label
-    maps are single-channel PNGs of the class ids, where 255 (65535 if there are more than 255
-    classes) means unknown and is stored as id `num_classes`; or, with a palette, PNGs of colours.
-    Instance maps are single-channel PNGs of 8 or 16 bits. With `{train,val}_cond/` in place of
-    `_label/`, there are continuous maps instead of ids: PNGs, greyscale of 8 or 16 bits, RGB or
-    RGBA. Pairing is checked on construction, the content of each file as it is stored.
+    The layout is `{train,val}_{img,label,inst}/`, with folders in them if there are many files;
+    files of one example share their name. Other layouts are given as patterns
+    (`pipelines.listing`), in which `{split}` is train or val, or another common name of these.
+
+    Label maps hold the class ids, where 255 (65535 if there are more than 255 classes) means
+    unknown and is stored as id `num_classes`; or, with a palette, colours. Instance maps may hold
+    any values or colours. With `{train,val}_cond/` in place of `_label/`, there are continuous maps
+    instead of ids: greyscale of 8 or 16 bits, RGB or RGBA. Pairing is checked on construction, the
+    content of each file as it is stored.
 
     Args:
         source_dir: the folder that holds `train_img/`, `train_label/` and so on.
@@ -39,6 +50,10 @@ class PairedFolder(FilesBuilder):
         has_unknown: whether unknown pixels are allowed. Default True.
         palette: how the colours of label maps are read; None where they hold ids.
         off_palette_unknown: whether colours off the palette are unknown; refused by default.
+        palette_indices: whether label maps with palettes of their own hold ids as indices.
+        image_files: pattern of the photographs. Default `{split}_img/*`.
+        label_files: pattern of the label maps. Default `{split}_label/*`.
+        instance_files: pattern of the instance maps. Default `{split}_inst/*`, if there are any.
         skip_bad_files: whether files without counterpart are left out and listed.
 
     Attributes:
@@ -62,19 +77,26 @@ class PairedFolder(FilesBuilder):
         has_unknown: bool = True,
         palette: Palette | None = None,
         off_palette_unknown: bool = False,
+        palette_indices: bool = False,
+        image_files: str | None = None,
+        label_files: str | None = None,
+        instance_files: str | None = None,
         skip_bad_files: bool = False,
         **kwargs: Any,
     ) -> None:
         self.skipped = SplitSkips()
-        pairs = find_splits(source_folder(source_dir, LAYOUT), LAYOUT, self.skipped, skip_bad_files)
+        patterns = {"image": image_files, "label": label_files, "instance": instance_files}
+        given = {kind: pattern for kind, pattern in patterns.items() if pattern is not None}
+        files = SourceFiles(source_folder(source_dir, LAYOUT), LAYOUT, None if given else _advise)
+        pairs = find_splits(files, PATTERNS | given, self.skipped, skip_bad_files)
         first = pairs["train"][0]
         if first.condition is not None:
-            _, shape, condition_bits = inspection.read_condition(first.condition)
+            _, shape, condition_bits = pictures.read_condition(first.condition)
             label_set = LabelSet((), (), False, first.instance is not None, shape[2])
         else:
             condition_bits = 8
-            label_set = named_label_set(
-                classes_file=Path(source_dir) / "classes.txt",
+            label_set, palette = named_label_set(
+                classes_file=files.root / "classes.txt",
                 pairs=pairs["train"],
                 num_classes=num_classes,
                 class_names=class_names,
@@ -84,53 +106,77 @@ class PairedFolder(FilesBuilder):
         super().__init__(
             pairs=pairs,
             pair_reader=PairReader(
-                label_set._replace(files=describe_files(palette, off_palette_unknown))
+                label_set._replace(
+                    files=describe_files(
+                        palette, off_palette_unknown, palette_indices=palette_indices
+                    )
+                )
             ),
             description="Photographs with label maps from a folder.",
             data_dir=data_dir,
             condition_bits=condition_bits,
+            source_files=files,
             **kwargs,
         )
 
 
+def _advise(names: Sequence[str]) -> str:
+    """Says which flags would find the files, if names of folders or files tell."""
+    found = guessing.guess_patterns(names)
+    if not found or found.items() <= PATTERNS.items():
+        return ""
+    flags = " ".join(f"--{kind}_files='{pattern}'" for kind, pattern in found.items())
+    return f"if these are the photographs and their maps, pass {flags}"
+
+
 def find_splits(
-    source_dir: Path,
-    layout: str,
+    files: SourceFiles,
+    patterns: Mapping[str, str],
     skipped: SplitSkips,
     skip_bad_files: bool,
-    *,
-    with_condition: bool = True,
 ) -> dict[str, list[Pair]]:
-    """Finds the pairs in `{train,val}_{img,label,inst}/`.
+    """Finds the pairs of each split.
 
     Args:
-        source_dir: the folder that holds these.
-        layout: quoted in the error messages.
+        files: where to look.
+        patterns: of `image` and `label`, and where maybe `instance` and `condition` files lie;
+            `{split}` in them is the name of a split. Without it all files are for training.
         skipped: where files that are left out are taken down.
         skip_bad_files: whether they are.
-        with_condition: whether `{train,val}_cond/` is looked for.
 
     Raises:
         DataError: if folders or files are missing or unmatched.
     """
+
+    def located(kind: str, split: str) -> tuple[str, bool]:
+        """The pattern of a split, and whether there is its folder."""
+        candidates = [
+            patterns[kind].replace("{split}", name) for name in guessing.SPLIT_FOLDERS[split]
+        ]
+        there = [pattern for pattern in candidates if files.folder(pattern).is_dir()]
+        return (there or candidates)[0], bool(there)
+
+    main = [kind for kind in ("image", "label", "condition") if kind in patterns]
     splits = ["train"]
-    if any((source_dir / f"val_{kind}").exists() for kind in ("img", "label", "cond")):
+    if "{split}" in patterns["image"] and any(located(kind, "val")[1] for kind in main):
         splits.append("val")
-    has_instance = any((source_dir / f"{split}_inst").exists() for split in splits)
-    has_label = any((source_dir / f"{split}_label").exists() for split in splits)
-    has_condition = with_condition and (source_dir / "train_cond").exists()
-    if has_condition and has_label:
+    present = {
+        kind: any(located(kind, split)[1] for split in splits)
+        for kind in ("label", "instance", "condition")
+        if kind in patterns
+    }
+    if present.get("condition") and present["label"]:
         raise DataError(
-            f"{source_dir}: both label and cond folders in it; ids and continuous maps exclude "
+            f"{files.root}: both label and cond folders in it; ids and continuous maps exclude "
             "each other, move one of them away"
         )
+    wanted = {"image", "label", "instance", "condition"}
+    wanted -= {"label"} if present.get("condition") else {"condition"}
+    wanted -= set() if present.get("instance") else {"instance"}
     return {
         split: listing.find_pairs(
-            image_dir=source_dir / f"{split}_img",
-            label_dir=None if has_condition else source_dir / f"{split}_label",
-            instance_dir=source_dir / f"{split}_inst" if has_instance else None,
-            condition_dir=source_dir / f"{split}_cond" if has_condition else None,
-            layout=layout,
+            files,
+            **{kind: located(kind, split)[0] for kind in patterns if kind in wanted},
             on_bad_file=skipped.of(split, skip_bad_files),
         )
         for split in splits
@@ -145,8 +191,8 @@ def named_label_set(
     class_names: Sequence[str] | None,
     has_unknown: bool,
     palette: Palette | None,
-) -> LabelSet:
-    """Returns the label set of one's own data, from whatever tells the classes.
+) -> tuple[LabelSet, Palette | None]:
+    """Returns the label set of one's own data, from whatever tells the classes, and the palette.
 
     Args:
         classes_file: a file of class names, if it exists.
@@ -164,6 +210,8 @@ def named_label_set(
     if not names and classes_file.is_file():
         origin = str(classes_file)
         names = inspection.read_class_names(classes_file)
+    if palette is not None:
+        palette = palette.of_classes(len(names) or num_classes)
     if palette is not None and not names:
         origin = f"palette {palette.name}"
         names = palette.class_names or tuple(f"class {i}" for i in range(palette.num_classes))
@@ -191,9 +239,10 @@ def named_label_set(
     if palette is not None:
         by_id = dict(zip(reversed(palette.ids), reversed(palette.colors), strict=True))
         colors = tuple(by_id.get(index, color) for index, color in enumerate(colors))
-    return LabelSet(
+    label_set = LabelSet(
         class_names=names,
         palette=colors,
         has_unknown=has_unknown,
         has_instance=pairs[0].instance is not None,
     )
+    return label_set, palette

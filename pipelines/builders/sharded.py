@@ -93,6 +93,11 @@ class ShardedBuilder(tfds.core.ShardBasedBuilder):
         """The name of an item."""
         return str(item.stem)
 
+    def left_out(self, prepared: Path | None = None) -> list[str]:
+        """Files of the source that are no part of the data set, apart from `prepared`."""
+        del prepared
+        return []
+
     def shards(self) -> dict[str, list[tuple[str, Sequence[Any]]]]:
         """The file names of the shards and their items, by split."""
         shards: dict[str, list[tuple[str, Sequence[Any]]]] = {}

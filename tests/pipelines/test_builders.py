@@ -171,7 +171,7 @@ def test_coco_stuff(tmp_path, layout):
 def test_coco_stuff_says_what_is_missing(tmp_path):
     source = coco_stuff_raw(tmp_path / "source")
     shutil.rmtree(source / "stuffthingmaps")
-    with raises("source_dir: neither", "stuffthingmaps", "the layout wanted is {train,val}_"):
+    with raises("stuffthingmaps/train2017: no such folder; the layout wanted is {train,val}_"):
         prepare("coco_stuff", source_dir=source, data_dir=tmp_path / "data")
 
 
@@ -204,7 +204,9 @@ def test_ade20k_outdoor(tmp_path):
         f"ADE_train_{i:08d}" for i in (1, 3, 4)
     ]
     (source / "sceneCategories.txt").unlink()
-    with raises("sceneCategories.txt: cannot be read; config outdoor needs"):
+    with raises(
+        "sceneCategories.txt: cannot be read (No such file or directory); config outdoor needs"
+    ):
         prepare("ade20k", source_dir=source, data_dir=tmp_path / "other", config="outdoor")
     with raises("config: 'indoor' received; give one of all, outdoor"):
         prepare("ade20k", source_dir=source, data_dir=tmp_path / "other", config="indoor")
@@ -226,7 +228,7 @@ def test_cityscapes(tmp_path):
     assert summary["num_examples"] == {"train": 4, "val": 2}
     found = label_set(open_dataset("cityscapes", tmp_path / "data"))
     assert (found.num_ids, found.has_instance, found.class_names[34]) == (35, True, "license plate")
-    record = records("cityscapes", tmp_path / "data")["aachen_000001_000019"]
+    record = records("cityscapes", tmp_path / "data")["aachen/aachen_000001_000019"]
     file_ids = ids(1, [0, 7, 26, 33, 255], size=CITY_SIZE)
     np.testing.assert_array_equal(record["label"][..., 0], np.where(file_ids == 255, 34, file_ids))
     instance = ids(1, [7, 26000, 26001], np.uint16, size=CITY_SIZE)
@@ -257,7 +259,7 @@ def test_cityscapes_from_its_colours(tmp_path):
         config="1024x2048",
         palette="cityscapes",
     )
-    record = records("cityscapes", tmp_path / "data")["ulm_000000_000019"]
+    record = records("cityscapes", tmp_path / "data")["ulm/ulm_000000_000019"]
     file_ids = ids(0, [0, 7, 26, 33, 255], size=CITY_SIZE)
     # Licence plates have the colour of cars.
     np.testing.assert_array_equal(record["label"][..., 0], np.where(file_ids == 255, 26, file_ids))
@@ -294,10 +296,10 @@ def test_manifest(tmp_path, suffix):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("list.txt", "", "list.txt received; the layout wanted is a .csv or .jsonl file"),
+        ("list.txt", "", "list.txt received; the layout wanted is a .csv, .tsv or .jsonl file"),
         ("bad.csv", "image,label,split\nphotos/0.jpg,,train\n", "bad.csv: line 2 has no label"),
         ("bad.csv", "image,label,split\na,b,c,d\n", "bad.csv: line 2 has 'another column'"),
-        ("bad.csv", "image,label,split\na,b,dev\n", "line 2 has split 'dev'; give one of train"),
+        ("bad.csv", "image,label,split\na,b,dav\n", "line 2 has split 'dav'; give one of train"),
         ("bad.jsonl", "[1]\n", "bad.jsonl: line 1 is no JSON object of texts"),
         ("bad.jsonl", "\n{", "bad.jsonl: line 2 is no JSON object of texts"),
         ("bad.csv", "image,label,split\n", "bad.csv: no usable example of split train"),
@@ -372,7 +374,7 @@ BAD = {
     "id": (lambda p: save(np.full_like(NOISE, 200), p), "label", "label ids 200 in 96 pixels"),
     "colours": (lambda p: save(photo(1), p), "label", "RGB colour mask"),
     "jpeg": (jpeg, "label", "JPEG mask"),
-    "instance": (lambda p: save(photo(1), p), "instance", "RGB colour mask"),
+    "instance": (jpeg, "instance", "JPEG mask"),
     "missing image": (lambda path: path.unlink(), "image", ""),
     "missing label": (lambda path: path.unlink(), "label", ""),
 }

@@ -62,10 +62,11 @@ def test_the_chart_is_drawn_in_the_colours_of_the_classes(source, tmp_path):
 def test_every_kind_of_bad_file(source):
     save(np.zeros((5, 5), np.uint8), source / "train_label" / "000.png")
     save(np.full(SIZE, 9, np.uint8), source / "train_label" / "001.png")
-    save(np.zeros((*SIZE, 3), np.uint8), source / "train_label" / "002.png")
+    save(np.full((*SIZE, 3), (1, 2, 3), np.uint8), source / "train_label" / "002.png")
     (source / "train_img" / "003.png").write_bytes(b"")
     (source / "train_inst" / "004.png").unlink()
     save(np.zeros((*SIZE, 3), np.uint8), source / "val_img" / "000.webp")
+    (source / "val_label" / "000.svg").write_bytes(b"x")
     diagnosis = diagnose("paired_folder", source, num_classes=7)
     assert kinds(diagnosis) == {
         "size mismatch": 1,
@@ -73,22 +74,24 @@ def test_every_kind_of_bad_file(source):
         "colour mask": 1,
         "empty file": 1,
         "unpaired": 1,
-        "unread format": 1,
+        "duplicate stem": 1,
     }
     assert diagnosis.exit_status == 1
     for finding in diagnosis.findings:
         assert finding.remedy
     text = report(diagnosis)
+    # With those whose counterpart is bad.
+    assert ", 1 .svg): " in text
     assert "error: id out of range: 1 files:" in text
-    assert "  → correct the maps, or raise --num_classes" in text
+    assert "  → correct the file, or pass --num_classes=10 if they are classes" in text
 
 
 def test_one_pair_may_have_several_faults(source):
     save(np.full((5, 5), 9, np.uint8), source / "train_label" / "000.png")
     (source / "train_img" / "000.png").write_bytes(b"x")
-    save(np.zeros((*SIZE, 3), np.uint8), source / "train_inst" / "000.png")
+    (source / "train_inst" / "000.png").write_bytes(b"")
     diagnosis = diagnose("paired_folder", source, num_classes=7)
-    assert kinds(diagnosis) == {"truncated": 1, "id out of range": 1, "colour mask": 1}
+    assert kinds(diagnosis) == {"truncated": 1, "id out of range": 1, "empty file": 1}
 
 
 def smooth_map(seed):
@@ -223,7 +226,7 @@ def thousand(tmp_path_factory):
             elif kind == "id out of range":
                 save(np.full((4, 4), 77, np.uint8), label)
             elif kind == "colour mask":
-                save(np.zeros((4, 4, 3), np.uint8), label)
+                save(np.full((4, 4, 3), (1, 2, 3), np.uint8), label)
             elif kind == "truncated":
                 path.write_bytes(path.read_bytes()[:50])
             else:

@@ -1,4 +1,5 @@
 import io
+import os
 import re
 import struct
 import zlib
@@ -7,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import inspection, listing
-from pipelines.inspection import EncodedImage
+from pipelines import inspection, listing, pictures
+from pipelines.pictures import EncodedImage
 from pipelines.schema import DataError
 
 
@@ -50,6 +51,9 @@ def grey_png(ids, bit_depth):
     )
 
 
+OTHER = Image.new("L", (8, 6))
+
+
 @pytest.fixture
 def write(tmp_path):
     def write(name, content):
@@ -65,12 +69,12 @@ def write(tmp_path):
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
 def test_read_image_keeps_the_bytes(write, shape, image_format):
     encoded = encode(noise(*shape), image_format)
-    assert inspection.read_image(write("a", encoded)) == EncodedImage(encoded, 6, 8)
+    assert pictures.read_image(write("a", encoded)) == EncodedImage(encoded, 6, 8)
 
 
 def test_read_image_takes_an_opaque_palette(write):
     encoded = encode(Image.fromarray(noise(6, 8, 3)).quantize(16), "PNG")
-    assert inspection.read_image(write("a.png", encoded)).encoded == encoded
+    assert pictures.read_image(write("a.png", encoded)).encoded == encoded
 
 
 @pytest.mark.parametrize(
@@ -80,7 +84,7 @@ def test_read_image_takes_an_opaque_palette(write):
 def test_read_image_refuses_other_modes(write, mode, image_format):
     path = write("a", encode(Image.new(mode, (8, 6)), image_format))
     with raises(f"{path}: photograph in mode {mode}; save it as"):
-        inspection.read_image(path)
+        pictures.read_image(path)
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
@@ -89,7 +93,7 @@ def test_read_image_truncated(write, image_format, kept):
     encoded = encode(noise(32, 32, 3), image_format)
     path = write("a", encoded[: int(kept * len(encoded))])
     with raises(f"{path}: truncated"):
-        inspection.read_image(path)
+        pictures.read_image(path)
 
 
 @pytest.mark.parametrize("kept", [0.05, 0.3, 0.6, 0.95])
@@ -97,7 +101,7 @@ def test_read_ids_truncated(write, kept):
     encoded = encode(noise(32, 32), "PNG")
     path = write("a.png", encoded[: int(kept * len(encoded))])
     with raises(f"{path}: truncated"):
-        inspection.read_ids(path)
+        pictures.read_ids(path)
 
 
 def test_read_ids_corrupted(write):
@@ -105,10 +109,10 @@ def test_read_ids_corrupted(write):
     encoded[len(encoded) // 2] ^= 0xFF
     path = write("a.png", bytes(encoded))
     with raises(f"{path}: truncated or damaged"):
-        inspection.read_ids(path)
+        pictures.read_ids(path)
 
 
-@pytest.mark.parametrize("read", [inspection.read_image, inspection.read_ids])
+@pytest.mark.parametrize("read", [pictures.read_image, pictures.read_ids])
 class TestAnyFile:
     def test_empty(self, write, read):
         path = write("a.png", b"")
@@ -124,55 +128,132 @@ class TestAnyFile:
         with raises(f"{path}: truncated, or neither JPEG nor PNG"):
             read(path)
 
-    def test_other_format_under_a_png_name(self, write, read):
-        path = write("a.png", encode(noise(6, 8), "BMP"))
+    def test_a_format_that_is_not_read(self, write, read):
+        path = write("a.png", encode(noise(6, 8), "PCX"))
         with raises(f"{path}: truncated, or neither JPEG nor PNG"):
             read(path)
+
+    def test_several_pictures_in_one_file(self, write, read):
+        path = write("a.tif", encode(noise(6, 8), "TIFF", save_all=True, append_images=[OTHER]))
+        with raises(f"{path}: 2 pictures in one file; save one of them"):
+            read(path)
+
+    def test_a_pipe_is_not_waited_for(self, tmp_path, read):
+        os.mkfifo(tmp_path / "a.png")
+        with raises(f"{tmp_path / 'a.png'}: not a regular file; remove it"):
+            read(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_read_ids(write, dtype):
     ids = noise(6, 8, high=np.iinfo(dtype).max + 1, dtype=dtype)
-    read = inspection.read_ids(write("a.png", encode(ids, "PNG")))
+    read = pictures.read_ids(write("a.png", encode(ids, "PNG")))
     assert read.dtype == np.uint16
     np.testing.assert_array_equal(read, ids)
 
 
 def test_read_ids_agrees_with_the_png_specification(write):
-    for bit_depth in (8, 16):
+    for bit_depth in (1, 2, 4, 8, 16):
         ids = noise(5, 7, high=2**bit_depth, dtype=np.int64)
         path = write("a.png", grey_png(ids, bit_depth))
-        np.testing.assert_array_equal(inspection.read_ids(path), ids)
-
-
-@pytest.mark.parametrize("bit_depth", [1, 2, 4])
-def test_read_ids_refuses_low_bit_depths(write, bit_depth):
-    path = write("a.png", grey_png(noise(5, 7, high=2**bit_depth, dtype=np.int64), bit_depth))
-    with raises(f"{path}: {bit_depth}-bit PNG", "single-channel 8-bit"):
-        inspection.read_ids(path)
+        np.testing.assert_array_equal(pictures.read_ids(path), ids)
 
 
 @pytest.mark.parametrize(
-    ("mode", "said"),
+    ("mode", "color", "said"),
     [
-        ("RGB", "RGB colour mask where ids are expected"),
-        ("RGBA", "RGBA colour mask where ids are expected"),
-        ("P", "palette PNG (colours, mode P) where ids are expected"),
-        ("LA", "8-bit PNG in mode LA where ids are expected"),
-        ("1", "1-bit PNG in mode 1 where ids are expected"),
+        ("RGB", (1, 2, 3), "RGB colour mask where ids are expected; pass --palette=NAME or FILE"),
+        ("RGBA", (1, 1, 1, 9), "RGBA colour mask where ids are expected"),
+        ("P", 1, "palette PNG (colours, mode P) where ids are expected; pass --palette=NAME or"),
+        ("LA", (1, 9), "LA colour mask where ids are expected"),
     ],
 )
-def test_read_ids_refuses_other_modes(write, mode, said):
-    path = write("a.png", encode(Image.new(mode, (8, 6)), "PNG"))
-    with raises(f"{path}: {said}", "save it as a single-channel 8-bit"):
-        inspection.read_ids(path)
+def test_read_ids_refuses_other_modes(write, mode, color, said):
+    path = write("a.png", encode(Image.new(mode, (8, 6), color), "PNG"))
+    with raises(f"{path}: {said}"):
+        pictures.read_ids(path)
+    write("labelmap.txt", b"")
+    with raises(f"{path}: ", f"--palette={path.parent / 'labelmap.txt'}"):
+        pictures.read_ids(path)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_read_ids_takes_opaque_channels_that_are_all_the_same(write, mode):
+    ids = noise(6, 8)
+    path = write("a.png", encode(Image.fromarray(ids).convert(mode), "PNG"))
+    np.testing.assert_array_equal(pictures.read_ids(path), ids)
+
+
+@pytest.mark.parametrize("image_format", ["BMP", "TIFF", "PPM", "TGA"])
+def test_read_ids_takes_other_lossless_formats(write, image_format):
+    ids = noise(6, 8)
+    path = write("a", encode(ids, image_format))
+    np.testing.assert_array_equal(pictures.read_ids(path, palette_indices=True), ids)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_read_ids_of_32_bits(write, dtype):
+    ids = noise(6, 8, high=65536, dtype=dtype)
+    np.testing.assert_array_equal(pictures.read_ids(write("a.tif", encode(ids, "TIFF"))), ids)
+    for bad in (-1, 65536) if dtype is np.int32 else (0.5, np.nan):
+        ids[0, 0] = bad
+        path = write("a.tif", encode(ids, "TIFF"))
+        with raises(f"{path}: value {bad:g} where ids are expected, 0 to 65535; save it as"):
+            pictures.read_ids(path)
+
+
+def array(values):
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.int64, np.float64])
+def test_read_ids_takes_arrays(write, dtype):
+    ids = noise(6, 8, high=2, dtype=dtype)
+    np.testing.assert_array_equal(pictures.read_ids(write("a.npy", array(ids))), ids)
+    np.testing.assert_array_equal(pictures.read_ids(write("a.npy", array(ids[..., None]))), ids)
+
+
+def test_read_ids_refuses_other_arrays(write):
+    for values in (noise(6, 8, 3), np.array(["a"]), np.zeros((0, 4), np.uint8)):
+        path = write("a.npy", array(values))
+        with raises(f"{path}: array of {values.dtype}, shape {values.shape}, where ids [H, W]"):
+            pictures.read_ids(path)
+    pickled = io.BytesIO()
+    np.save(pickled, np.array([{}]), allow_pickle=True)
+    with raises("truncated or damaged", "allow_pickle"):
+        pictures.read_ids(write("a.npy", pickled.getvalue()))
+
+
+def test_read_instances_takes_colours(write):
+    # COCO's panoptic maps: id = red + 256 green + 65536 blue.
+    ids = np.array([[0, 1, 256], [65536, 1, 16777215]])
+    colors = np.stack([ids & 255, ids >> 8 & 255, ids >> 16], axis=-1).astype(np.uint8)
+    read = pictures.read_instances(write("a.png", encode(colors, "PNG")))
+    np.testing.assert_array_equal(read, [[0, 1, 2], [3, 1, 4]])
+    assert read.dtype == np.uint16
+
+
+def test_read_instances_keeps_ids_and_numbers_larger_ones(write):
+    for ids in (noise(6, 8), noise(6, 8, high=65536, dtype=np.uint16)):
+        path = write("a.png", encode(ids, "PNG"))
+        np.testing.assert_array_equal(pictures.read_instances(path), ids)
+    large = np.array([[7, 100_000], [-5, 7]], np.int32)
+    path = write("a.tif", encode(large, "TIFF"))
+    np.testing.assert_array_equal(pictures.read_instances(path), [[1, 2], [0, 1]])
+    palette = Image.new("P", (2, 1))
+    palette.putpalette([value % 256 for value in range(768)])
+    palette.putdata([3, 9])
+    path = write("a.png", encode(palette, "PNG"))
+    np.testing.assert_array_equal(pictures.read_instances(path), [[3, 9]])
 
 
 @pytest.mark.parametrize("shape", [(6, 8), (6, 8, 3)])
 def test_read_ids_refuses_jpeg_under_a_png_name(write, shape):
     path = write("a.png", encode(noise(*shape), "JPEG"))
     with raises(f"{path}: JPEG mask"):
-        inspection.read_ids(path)
+        pictures.read_ids(path)
 
 
 @pytest.mark.parametrize(("num_ids", "mode"), [(256, "L"), (257, "I;16")])
@@ -238,12 +319,21 @@ def test_read_class_names(write):
     )
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_read_class_names_in_any_unicode(write, encoding, end):
+    path = write("c.txt", f"sky{end}Hütte{end}".encode(encoding))
+    assert inspection.read_class_names(path) == ("sky", "Hütte")
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         (b"\n \n", "no class names in it"),
         (b"sky\n\ngrass\n", "line 2 is empty"),
         (b"\xff\xfe\x00", "not UTF-8"),
+        ("h\xfctte".encode("latin-1"), "not UTF-8 text; save it as UTF-8, as with: iconv"),
+        ("sky\nsea".encode("utf-16-le"), "not UTF-8"),
     ],
 )
 def test_read_class_names_refuses(write, content, said):

@@ -172,12 +172,18 @@ def test_colours_off_the_palette(source, tmp_path, palette_file):
 
 
 @pytest.mark.parametrize(
-    ("mode", "said"),
-    [("L", "PNG in mode L where the colours of a palette"), ("RGBA", "transparent pixels")],
+    ("mode", "color", "said"),
+    [
+        ("L", 1, "48 of 48 pixels have colours that palette"),
+        ("L", 1, "(1,1,1); leave --palette out if these greys are ids"),
+        ("I;16", 1, "PNG in mode I;16 where the colours of a palette"),
+        ("RGBA", (70, 130, 180, 254), "48 of 48 pixels are transparent"),
+        ("RGBA", (70, 130, 180, 254), "pass --off_palette=unknown"),
+    ],
 )
-def test_masks_that_hold_no_colours(source, tmp_path, palette_file, mode, said):
+def test_masks_that_hold_no_colours(source, tmp_path, palette_file, mode, color, said):
     path = source / "train_label" / "0.png"
-    Image.new(mode, (8, 6)).save(path)
+    Image.new(mode, (8, 6), color).save(path)
     with raises(f"{path}: ", said):
         prepare_source(source, tmp_path / "data", palette=palette_file)
 

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import ExifTags, Image
 
-from pipelines import inspection
+from pipelines import inspection, pictures
 from pipelines.doctor import diagnose
 from pipelines.prepare import open_dataset, prepare
 from pipelines.schema import DataError
@@ -48,7 +48,7 @@ def test_a_png_photograph_is_read_upright(tmp_path, orientation):
     stored = blocks(32, 48, 3)
     path = tmp_path / "a.png"
     path.write_bytes(tagged(stored, "PNG", orientation))
-    image = inspection.read_image(path)
+    image = pictures.read_image(path)
     seen = SEEN[orientation](stored)
     assert (image.height, image.width, image.orientation) == (*seen.shape[:2], orientation)
     np.testing.assert_array_equal(inspection.decode_image(image.encoded), seen)
@@ -63,7 +63,7 @@ def test_a_jpeg_photograph_is_read_upright_and_stays_a_jpeg(tmp_path, orientatio
     stored = blocks(32, 48, 3)
     path = tmp_path / "a.jpg"
     path.write_bytes(tagged(stored, "JPEG", orientation, quality=95, subsampling=0))
-    image = inspection.read_image(path)
+    image = pictures.read_image(path)
     assert image.encoded.startswith(b"\xff\xd8")
     decoded = tf.io.decode_jpeg(image.encoded).numpy().astype(int)
     # Two compressions at quality 95 of blocks that are whole JPEG blocks: quantisation steps there
@@ -76,8 +76,8 @@ def test_maps_are_read_upright(tmp_path, orientation):
     stored = blocks(32, 48)
     path = tmp_path / "a.png"
     path.write_bytes(tagged(stored, "PNG", orientation))
-    np.testing.assert_array_equal(inspection.read_ids(path), SEEN[orientation](stored))
-    encoded, shape, bits = inspection.read_condition(path)
+    np.testing.assert_array_equal(pictures.read_ids(path), SEEN[orientation](stored))
+    encoded, shape, bits = pictures.read_condition(path)
     assert (shape[:2], bits) == (SEEN[orientation](stored).shape, 8)
     np.testing.assert_array_equal(tf.io.decode_png(encoded)[..., 0], SEEN[orientation](stored))
 
@@ -86,9 +86,9 @@ def test_a_tag_that_cannot_be_read_is_none(tmp_path):
     encoded = tagged(blocks(32, 48, 3), "JPEG", 6)
     path = tmp_path / "a.jpg"
     path.write_bytes(encoded.replace(b"Exif\0\0", b"Exif\0\0\xff\xff\xff", 1))
-    assert inspection.read_image(path).orientation == 1
+    assert pictures.read_image(path).orientation == 1
     path.write_bytes(tagged(blocks(32, 48, 3), "JPEG", 9))
-    assert inspection.read_image(path).orientation == 1
+    assert pictures.read_image(path).orientation == 1
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import inspection, journal
+from pipelines import journal, pictures
 from pipelines.prepare import open_dataset, prepare, read_skipped
 from pipelines.schema import DataError
 
@@ -43,10 +43,8 @@ def interrupt_after(count):
 def reads(monkeypatch):
     """The photographs that are read."""
     read = []
-    read_image = inspection.read_image
-    monkeypatch.setattr(
-        inspection, "read_image", lambda path: read.append(path) or read_image(path)
-    )
+    read_image = pictures.read_image
+    monkeypatch.setattr(pictures, "read_image", lambda path: read.append(path) or read_image(path))
     return read
 
 
