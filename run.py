@@ -280,7 +280,9 @@ def _export(values: Flags) -> None:
 def _define_serve(values: Flags) -> None:
     values.define_string("model", None, "An export, or its versions.", required=True)
     values.define_integer("port", 8080, "Of REST.", lower_bound=1, upper_bound=65535)
-    values.define_integer("grpc_port", 8081, "Of gRPC; 0 for none.", lower_bound=0)
+    values.define_integer(
+        "grpc_port", 8081, "gRPC port; 0 for none.", lower_bound=0, upper_bound=65535
+    )
     values.define_string("model_name", None, "In requests; default the name of its folder.")
     values.define_integer(
         "micro_batch", 1, "Pictures that concurrent requests are made in at once.", lower_bound=1

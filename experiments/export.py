@@ -56,7 +56,6 @@ def export(
     serving = write_serving_config(
         output_dir,
         model_name=model_name,
-        fixed_size=getattr(loaded.generator, "starts_from_z", False),
         image=image,
     )
     print(

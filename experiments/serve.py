@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from experiments.schema import ConfigError
+from spade_tf.export.serving_config import is_model_name
 
 
 def serve(
@@ -38,13 +39,21 @@ def serve(
         receive_seconds: that a body may take to arrive.
 
     Raises:
-        ConfigError: if `model` is a workdir.
+        ConfigError: if `model` is a workdir, the ports are the same, or the name cannot be part of
+            addresses.
         ServingError: if it cannot be served.
     """
     if (Path(model) / "config.json").exists():
         raise ConfigError(
             f"--model={model}: a workdir, and exports are served; run.py export "
             f"--model={model} --output_dir=DIR makes one"
+        )
+    if port == grpc_port:
+        raise ConfigError(f"--grpc_port={grpc_port}: --port is the same; give two ports")
+    if model_name is not None and not is_model_name(model_name):
+        raise ConfigError(
+            f"--model_name={model_name}: it is part of addresses; give letters, digits, '.', '_' "
+            "and '-' alone"
         )
     from spade_tf.serving.limits import RequestLimits
     from spade_tf.serving.requirements import require

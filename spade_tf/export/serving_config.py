@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -10,6 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spade_tf.export.errors import ExportError
+
+# Pictures of one request to TF Serving, at most.
+MAX_ROWS = 64
 
 # A tag can be moved: what is written says how to give a digest instead.
 DEFAULT_IMAGE = "tensorflow/serving:latest"
@@ -24,7 +29,6 @@ def write_serving_config(
     output_dir: str | os.PathLike[str],
     *,
     model_name: str,
-    fixed_size: bool,
     image: str = DEFAULT_IMAGE,
     cpus: int = 2,
     memory_mib: int = 4096,
@@ -35,9 +39,6 @@ def write_serving_config(
     Args:
         output_dir: of the model's versions.
         model_name: that requests name.
-        fixed_size: whether the model makes pictures of one size only. TF Serving's batching puts
-            requests together whose inputs have the same shape and refuses others, so that it is
-            turned on for these models alone.
         image: of TF Serving, best by digest: `tensorflow/serving@sha256:...`.
         cpus: int >= 1, of a replica.
         memory_mib: int >= 256, of a replica.
@@ -52,7 +53,6 @@ def write_serving_config(
     check_names(model_name, image)
     files = serving_files(
         model_name,
-        fixed_size=fixed_size,
         image=image,
         cpus=cpus,
         memory_mib=memory_mib,
@@ -85,19 +85,42 @@ def check_names(model_name: str, image: str = DEFAULT_IMAGE) -> None:
         model_name: that requests name.
         image: of TF Serving.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", model_name):
+    if not is_model_name(model_name):
         raise ExportError(
             f"model name {model_name!r}: give letters, digits, '.', '_' and '-' alone, as it is "
             "part of URLs; name --output_dir so"
         )
-    if not re.fullmatch(r"[A-Za-z0-9][\w./:@-]*", image):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_./:@-]*", image):
         raise ExportError(f"--serving_image={image}: no name of an image")
+
+
+def is_model_name(name: str) -> bool:
+    """Whether a name can stand in addresses and in the files of this module."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is not None
+
+
+def resource_name(model_name: str) -> str:
+    """What Kubernetes and Docker Compose call a model, and no other model.
+
+    Kubernetes wants names of services by RFC 1035: small letters, digits and '-', a letter first,
+    63 characters at most. A name that is none of these is made one, and ends in a part of its
+    digest: of two models whose names differ in capitals alone, each has its own.
+
+    Args:
+        model_name: any text.
+    """
+    if re.fullmatch(r"[a-z]([a-z0-9-]{0,48}[a-z0-9])?", model_name):
+        return model_name
+    readable = re.sub(r"[^a-z0-9]+", "-", model_name.lower()).strip("-")
+    if not re.match(r"[a-z]", readable):
+        readable = f"model-{readable}"
+    digest = hashlib.sha256(model_name.encode()).hexdigest()[:6]
+    return f"{readable[:43].rstrip('-')}-{digest}"
 
 
 def serving_files(
     model_name: str,
     *,
-    fixed_size: bool,
     image: str,
     cpus: int,
     memory_mib: int,
@@ -109,36 +132,42 @@ def serving_files(
         "--rest_api_port=8501",
         "--model_config_file=/models/serving/models.config",
         "--monitoring_config_file=/models/serving/monitoring.config",
+        "--enable_batching=true",
+        "--batching_parameters_file=/models/serving/batching.config",
         f"--tensorflow_intra_op_parallelism={cpus}",
         "--tensorflow_inter_op_parallelism=1",
         "--rest_api_timeout_in_ms=60000",
     ]
-    if fixed_size:
-        arguments += [
-            "--enable_batching=true",
-            "--batching_parameters_file=/models/serving/batching.config",
-        ]
     pinned = "It is a digest." if "@sha256:" in image else "It is a tag, and tags move."
-    pinning = _PINNING.format(image=image, pinned=pinned)
-    common = {
+    # A text of JSON is one of YAML and of protocol buffers: "on", "null" and "2024" stay texts.
+    quoted = {
         "name": model_name,
-        # As Kubernetes wants names.
-        "host": re.sub(r"[^a-z0-9-]+", "-", model_name.lower()).strip("-")[:50] or "model",
+        "host": resource_name(model_name),
         "image": image,
-        "pinning": pinning,
-        "cpus": cpus,
-        "memory": memory_mib,
-        "replicas": max_replicas,
+        "metadata": f"/v1/models/{model_name}/metadata",
+        "cpus_text": str(cpus),
+        "mem_limit": f"{memory_mib}m",
+        "memory": f"{memory_mib}Mi",
     }
+    values: dict[str, object] = {key: json.dumps(text) for key, text in quoted.items()}
+    values |= {
+        "title": model_name,
+        "pinning": _PINNING.format(image=image, pinned=pinned),
+        "claim": quoted["host"],
+        "cpus": cpus,
+        "replicas": max_replicas,
+        "rows": MAX_ROWS,
+    }
+    listed = [json.dumps(argument) for argument in arguments]
     return {
-        "models.config": _MODELS.format(**common),
-        "batching.config": _BATCHING.format(**common),
+        "models.config": _MODELS.format(**values),
+        "batching.config": _BATCHING.format(**values),
         "monitoring.config": _MONITORING,
         "docker-compose.yml": _COMPOSE.format(
-            **common, arguments="".join(f"\n      - {argument}" for argument in arguments)
+            **values, arguments="".join(f"\n      - {argument}" for argument in listed)
         ),
         "kubernetes.yaml": _KUBERNETES.format(
-            **common, arguments="".join(f"\n            - {argument}" for argument in arguments)
+            **values, arguments="".join(f"\n            - {argument}" for argument in listed)
         ),
     }
 
@@ -147,7 +176,7 @@ _MODELS = """\
 # ModelServerConfig of TF Serving (--model_config_file).
 model_config_list {{
   config {{
-    name: "{name}"
+    name: {name}
     base_path: "/models"
     model_platform: "tensorflow"
     # The newest version is served; export writes each whole, so that none is loaded half-written.
@@ -157,12 +186,27 @@ model_config_list {{
 """
 
 _BATCHING = """\
-# BatchingParameters of TF Serving (--batching_parameters_file), with --enable_batching=true: only
-# for models of one size, as requests of different shapes are not put together but refused.
-max_batch_size {{ value: 8 }}
-batch_timeout_micros {{ value: 2000 }}
-num_batch_threads {{ value: {cpus} }}
-max_enqueued_batches {{ value: 64 }}
+# BatchingParameters of TF Serving (--batching_parameters_file), with --enable_batching=true.
+#
+# This queues pictures and makes them one at a time: it never puts two into one batch. TF Serving
+# gives all of a batch one status, so that one bad label map would fail everybody's, and it refuses
+# a batch whose inputs differ in shape. Its queue is of use all the same: a request of many pictures
+# is split into single ones, so that memory is that of one picture, however many clients ask; and
+# there is an end to the queue, beyond which requests are answered UNAVAILABLE at once.
+#
+# On a processor, batches gain little: one picture occupies all cores.
+
+# Pictures of a request, at most.
+max_batch_size {{ value: {rows} }}
+# Pictures that are made at once by one thread.
+enable_large_batch_splitting {{ value: true }}
+max_execution_batch_size {{ value: 1 }}
+# Threads. Each takes the memory of a picture: give more of both together.
+num_batch_threads {{ value: 1 }}
+# Pictures that wait, for each signature.
+max_enqueued_batches {{ value: 128 }}
+# None waits for others to come.
+batch_timeout_micros {{ value: 0 }}
 pad_variable_length_inputs: false
 """
 
@@ -175,8 +219,9 @@ prometheus_config {
 """
 
 _COMPOSE = """\
-# TF Serving of {name}: docker compose up, in this folder.
+# TF Serving of {title}: docker compose up, in this folder.
 {pinning}
+name: {host}
 services:
   serving:
     image: {image}
@@ -189,14 +234,14 @@ services:
     volumes:
       - ..:/models:ro
     cpus: {cpus}
-    mem_limit: {memory}m
+    mem_limit: {mem_limit}
     read_only: true
     restart: unless-stopped
 """
 
 _KUBERNETES = """\
-# TF Serving of {name} on Kubernetes: kubectl apply -f kubernetes.yaml, once the versions of the
-# model and this folder are in the volume of the claim {host}.
+# TF Serving of {title} on Kubernetes: kubectl apply -f kubernetes.yaml, once the versions of the
+# model and this folder are in the volume of the claim {claim}.
 {pinning}
 apiVersion: apps/v1
 kind: Deployment
@@ -231,13 +276,13 @@ spec:
           # Not before the model is loaded and its warm-up requests are answered.
           readinessProbe:
             httpGet:
-              path: /v1/models/{name}/metadata
+              path: {metadata}
               port: rest
             periodSeconds: 5
             failureThreshold: 3
           startupProbe:
             httpGet:
-              path: /v1/models/{name}/metadata
+              path: {metadata}
               port: rest
             periodSeconds: 5
             failureThreshold: 60
@@ -247,10 +292,10 @@ spec:
             periodSeconds: 10
           resources:
             requests:
-              cpu: "{cpus}"
-              memory: {memory}Mi
+              cpu: {cpus_text}
+              memory: {memory}
             limits:
-              memory: {memory}Mi
+              memory: {memory}
           volumeMounts:
             - name: models
               mountPath: /models
