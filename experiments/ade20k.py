@@ -1,6 +1,6 @@
 """ADE20K at 256x256: 150 classes and unknown, no instances.
 
-Command: python run.py train --config=experiments/ade20k.py --data_dir=data
+Command: python run.py train --config=ade20k --data_dir=data
 Cost: 200 epochs of 20,210 pictures at batch 32, on 8 GPUs in the paper.
 Expected: mIoU 38.5, pixel accuracy 79.9, FID 33.9 (Park et al. 2019, table 1).
 Reference: Park et al. 2019, section 4 and appendix A.

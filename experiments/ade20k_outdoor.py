@@ -1,6 +1,6 @@
 """The outdoor scenes of ADE20K at 256x256.
 
-Command: python run.py train --config=experiments/ade20k_outdoor.py --data_dir=data
+Command: python run.py train --config=ade20k_outdoor --data_dir=data
 Cost: 200 epochs at batch 32, on 8 GPUs in the paper.
 Expected: mIoU 30.8, pixel accuracy 82.9, FID 63.3 (Park et al. 2019, table 1).
 Reference: Park et al. 2019, section 4 and appendix A.

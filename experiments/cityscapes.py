@@ -1,6 +1,6 @@
 """Cityscapes at 512x256: 35 label ids and instance edges.
 
-Command: python run.py train --config=experiments/cityscapes.py --data_dir=data
+Command: python run.py train --config=cityscapes --data_dir=data
 Cost: 200 epochs of 2,975 pictures, on 8 GPUs in the paper.
 Expected: mIoU 62.3, pixel accuracy 81.9, FID 71.8 (Park et al. 2019, table 1).
 Reference: Park et al. 2019, section 4 and appendix A.

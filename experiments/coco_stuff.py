@@ -1,6 +1,6 @@
 """COCO-Stuff at 256x256: 182 classes, unknown, and instance edges.
 
-Command: python run.py train --config=experiments/coco_stuff.py --data_dir=data --workdir=runs/coco
+Command: python run.py train --config=coco_stuff --data_dir=data --workdir=runs/coco
 Cost: 100 epochs of 118,000 pictures at batch 32, on 8 GPUs in the paper.
 Expected: mIoU 37.4, pixel accuracy 67.9, FID 22.6 (Park et al. 2019, table 1).
 Reference: Park et al. 2019, section 4 and appendix A.

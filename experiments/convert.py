@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.convert_config import config_of, training_options
+from experiments.program import program
 from experiments.schema import Config, ConfigError, read_workdir, write_workdir
 
 if TYPE_CHECKING:
@@ -276,9 +277,9 @@ def _say_what_next(output: Path, config: Config, networks: Networks) -> None:
     ]
     _say(
         f"converted to {output}. Next:\n"
-        f"  python run.py generate --model={output} --labels=DIR --output_dir=out/{config.name}\n"
-        f"  python run.py export --model={output} --output_dir=saved_models/{config.name}\n"
-        f"  python run.py train --config=experiments/paired_folder.py --data_dir=data "
+        f"  {program()} generate --model={output} --labels=DIR --output_dir=out/{config.name}\n"
+        f"  {program()} export --model={output} --output_dir=saved_models/{config.name}\n"
+        f"  {program()} train --config=paired_folder --data_dir=data "
         f"--workdir={output} {' '.join(overrides)}"
     )
 

@@ -1,6 +1,6 @@
 """CMP Facades at 256x256: 12 classes, a small data set.
 
-Command: python run.py train --config=experiments/facades.py --data_dir=data
+Command: python run.py train --config=facades --data_dir=data
 Cost: 400 pictures; hours on one GPU.
 Expected: windows, doors and balconies in place; no figure is published for this model.
 Reference: Park et al. 2019, section 4 and appendix A.

@@ -1,6 +1,6 @@
 """Flickr Landscapes at 256x256, labelled by a segmentation network, with the image encoder.
 
-Command: python run.py train --config=experiments/flickr_landscapes.py --data_dir=data
+Command: python run.py train --config=flickr_landscapes --data_dir=data
 Cost: 50 epochs of 41,000 pictures at batch 32, on 8 GPUs in the paper.
 Expected: pictures in the style of a photograph (Park et al. 2019, figures 8 and 9).
 Reference: Park et al. 2019, section 4 and appendix A.

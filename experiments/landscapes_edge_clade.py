@@ -1,6 +1,6 @@
 """CLADE for phones and browsers: no convolution of the label map, on landscapes at 256x256.
 
-Command: python run.py train --config=experiments/landscapes_edge_clade.py, then
+Command: python run.py train --config=landscapes_edge_clade, then
     python run.py export --model=runs/landscapes_edge_clade --format=litert --output_dir=DIR.
     With --config.generator.filters=32 it is twice as wide.
 Cost: about half an hour on two CPU cores; docs/EDGE.md has the cost of a picture.

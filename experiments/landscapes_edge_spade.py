@@ -1,6 +1,6 @@
 """A narrow SPADE generator for phones and browsers, on the built-in landscapes at 256x256.
 
-Command: python run.py train --config=experiments/landscapes_edge_spade.py, then
+Command: python run.py train --config=landscapes_edge_spade, then
     python run.py export --model=runs/landscapes_edge_spade --format=litert --output_dir=DIR.
     With --config.generator.filters=32 it is twice as wide.
 Cost: about an hour on two CPU cores; docs/EDGE.md has the cost of a picture.

@@ -1,6 +1,6 @@
 """A student of the built-in landscapes' model: a generator half as wide, for edge devices.
 
-Command: python run.py train --config=experiments/landscapes_student.py
+Command: python run.py train --config=landscapes_student
     --config.teacher=runs/landscapes
 Cost: the teacher's, and then about a second of processor time per step; without --config.teacher
     it is trained alone.

@@ -10,15 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
-RUN = Path(__file__).parents[1] / "run.py"
+from experiments.program import ROOT
 
 
 def train_local_workers(
     num_workers: int, arguments: Sequence[str], grace_seconds: float = 90.0
 ) -> int:
-    """Runs `run.py train` in several processes, which train together over the loopback device.
+    """Runs the `train` command in several processes, which train together over the loopback device.
 
     The first one shows its progress; of the others only errors are shown. Ctrl-C and SIGTERM are
     passed on, so that all end after the step and the first one saves. Once a process has failed,
@@ -26,7 +25,7 @@ def train_local_workers(
 
     Args:
         num_workers: int >= 1, how many.
-        arguments: of each `run.py train`.
+        arguments: flags of each `train`.
         grace_seconds: float >= 0, how long the others may take to end.
 
     Returns:
@@ -58,10 +57,12 @@ def train_local_workers(
 
 def _start(index: int, addresses: list[str], arguments: Sequence[str]) -> subprocess.Popen:
     config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+    # This very package, whatever else of that name lies in the working directory (hence -P).
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     # In a session of its own, so that Ctrl-C reaches it once, and by way of this process.
     return subprocess.Popen(
-        [sys.executable, str(RUN), "train", *arguments],
-        env={**os.environ, "TF_CONFIG": json.dumps(config)},
+        [sys.executable, "-P", "-m", "experiments.commands", "train", *arguments],
+        env={**os.environ, "TF_CONFIG": json.dumps(config), "PYTHONPATH": path},
         stderr=None if index == 0 else subprocess.PIPE,
         stdout=None if index == 0 else subprocess.DEVNULL,
         stdin=subprocess.DEVNULL,

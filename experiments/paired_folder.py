@@ -1,7 +1,7 @@
 """Your own photographs and label maps at 256x256, with the paper's networks.
 
 Command: python run.py prepare --dataset=paired_folder --source_dir=DIR --data_dir=data
-         python run.py train --config=experiments/paired_folder.py --data_dir=data
+         python run.py train --config=paired_folder --data_dir=data
 Cost: as COCO-Stuff; 97 million parameters, made for GPUs.
 Reference: Park et al. 2019, appendix A.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from experiments.program import program
 from experiments.schema import ConfigError
 from spade_tf.export.serving_config import is_model_name
 
@@ -45,7 +46,7 @@ def serve(
     """
     if (Path(model) / "config.json").exists():
         raise ConfigError(
-            f"--model={model}: a workdir, and exports are served; run.py export "
+            f"--model={model}: a workdir, and exports are served; {program()} export "
             f"--model={model} --output_dir=DIR makes one"
         )
     if port == grpc_port:

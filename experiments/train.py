@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.distillation import check_teacher
+from experiments.program import program
 from experiments.schema import (
     Config,
     ConfigError,
@@ -325,8 +326,8 @@ def _next_commands(config: Config, workdir: Path, done: int) -> str:
     return "\n".join(
         [
             f"step {done}: {state}. Curves and samples: {workdir / 'report.html'}. Next:",
-            f"  python run.py generate --model={workdir} --output_dir=out/{config.name}",
-            f"  python run.py export --model={workdir} "
+            f"  {program()} generate --model={workdir} --output_dir=out/{config.name}",
+            f"  {program()} export --model={workdir} "
             f"--format=saved_model --output_dir=saved_models/{config.name}",
         ]
     )

@@ -429,7 +429,7 @@ def open_dataset(dataset: str, data_dir: str | os.PathLike[str]) -> tfds.core.Da
     found = _prepared_directories(data_dir / dataset)
     if not found:
         name = dataset.partition("/")[0]
-        remedy = f"run python run.py prepare --dataset={name} --data_dir={data_dir}"
+        remedy = f"run the command prepare --dataset={name} --data_dir={data_dir}"
         if others := _names(_prepared_directories(data_dir / name), data_dir):
             remedy = f"give {' or '.join(others)}, or {remedy}"
         raise DataError(f"data_dir: no {dataset} prepared in {data_dir}; {remedy}")

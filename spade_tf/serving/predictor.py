@@ -191,6 +191,6 @@ def newest_version(directory: Path) -> Path:
     if numbers:
         return directory / str(numbers[0])
     raise ServingError(
-        f"--model={directory}: no SavedModel in it (no saved_model.pb); make one with run.py "
-        "export --model=WORKDIR --output_dir=DIR"
+        f"--model={directory}: no SavedModel in it (no saved_model.pb); make one with the "
+        "command export --model=WORKDIR --output_dir=DIR"
     )

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-import run
 from experiments.assemble import load_workdir
+from experiments.commands.command_line import main
 from experiments.export_litert import export_litert, read_layouts
 from spade_tf.export.litert_model import LiteRTModel
 
@@ -54,7 +54,7 @@ def test_command_names_a_data_set_that_is_gone(workdir, tmp_path, capsys):
         f"--output_dir={tmp_path / 'm'}",
         f"--data_dir={tmp_path / 'nowhere'}",
     ]
-    assert run.main(arguments) == 2
+    assert main(arguments) == 2
     error = capsys.readouterr().err.strip()
     assert "nowhere" in error.splitlines()[-1]
     assert not (tmp_path / "m").exists()

@@ -236,7 +236,7 @@ def test_bad_arguments(data_dir):
 def test_open_what_is_not_prepared(data_dir):
     for dataset in ("landscapes", "landscapes/128x128"):
         with raises(
-            f"data_dir: no {dataset} prepared in {data_dir}; run python run.py prepare "
+            f"data_dir: no {dataset} prepared in {data_dir}; run the command prepare "
             f"--dataset=landscapes --data_dir={data_dir}"
         ):
             open_dataset(dataset, data_dir)

@@ -1,0 +1,5 @@
+"""`python -m experiments.commands COMMAND --flags`, for processes that a command starts."""
+
+from experiments.commands.command_line import cli
+
+cli()

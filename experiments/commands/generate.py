@@ -1,0 +1,30 @@
+"""The `generate` command."""
+
+from __future__ import annotations
+
+from experiments.commands.command import Command, Flags
+
+
+def define(flags: Flags) -> None:
+    """Defines the flags."""
+    flags.string("model", None, "Workdir of a training, or a SavedModel.")
+    flags.string("endpoint", None, "Server to ask: grpc://HOST:PORT or http://HOST:PORT.")
+    flags.string("model_name", None, "endpoint: name of the model on the server.")
+    flags.string("labels", None, "Folder of label map PNGs; default the validation split.")
+    flags.string("instances", None, "Folder of instance PNGs with the same names.")
+    flags.string("style_image", None, "Photograph whose style the pictures get.")
+    flags.integer("seed", 0, "Seed of drawn styles.")
+    flags.integer("num_samples", 1, "Pictures per label map, in different styles.")
+    flags.integer("max_labels", None, "How many label maps.")
+    flags.string("output_dir", "out", "Folder for the pictures.")
+    flags.string("data_dir", None, "Folder of the model's data set, if it was moved.")
+
+
+def run(flags: Flags) -> None:
+    """Makes pictures."""
+    from experiments.generate import generate
+
+    generate(**flags.arguments())
+
+
+COMMAND = Command("label maps → pictures", define, run)

@@ -1,0 +1,174 @@
+import configparser
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.commands.command import Flags
+from experiments.commands.command_line import COMMANDS, find_command, main
+from experiments.commands.experiment import define_config, names
+
+ROOT = Path(__file__).parents[2]
+
+
+def fails(capsys, *arguments):
+    assert main(list(arguments)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    return error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["paint"], "prepare, doctor, train"),
+        (["train", "--steps=3"], "steps"),
+        (["train", "now"], "'now' is not a flag"),
+        (["train", "--config=nowhere.py"], "nowhere.py"),
+        (["train", "--config.train.stepz=3"], "stepz"),
+        (["train", "--config.train.steps=many"], "many"),
+        (["train", "--config.data.height=100"], "give 96"),
+        (["generate"], "--model or --endpoint"),
+        (["generate", "--endpoint=ftp://x", "--model_name=y"], "grpc://HOST:PORT"),
+        (["serve"], "model"),
+        (["serve", "--model=nowhere"], "nowhere"),
+        (["serve", "--model=nowhere", "--port=0"], "port"),
+        (["serve", "--model=nowhere", "--grpc_port=99999"], "99999"),
+        (["serve", "--model=x", "--port=8080", "--grpc_port=8080"], "--port is the same"),
+        (["serve", "--model=x", "--model_name=a/b"], "--model_name=a/b: it is part of addresses"),
+        (["serve", "--model=x", "--model_name="], "--model_name=: it is part of addresses"),
+        (["serve", "--model=x", "--model_name=übung"], "letters, digits"),
+        (["generate", "--model=nowhere"], "nowhere"),
+        (["export", "--model=nowhere", "--output_dir=x"], "nowhere"),
+        (["export", "--model=nowhere", "--output_dir=x", "--format=litert"], "nowhere"),
+        (["export", "--model=x", "--output_dir=x", "--format=litert,onnx"], "saved_model, litert"),
+        (["prepare", "--source_dir=nowhere", "--num_classes=3"], "nowhere"),
+        (["prepare", "--dataset=coc"], "coc"),
+    ],
+)
+def test_bad_input_is_one_line_that_names_it(arguments, text, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert text in fails(capsys, *arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_crop_larger_than_the_picture_is_refused(capsys):
+    arguments = ["train", "--config.data.height=256", "--config.data.load_height=128"]
+    assert "256" in fails(capsys, *arguments)
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_every_command_has_help(command, capsys):
+    assert main([command, "--help"]) == 0
+    assert "--verbosity" in capsys.readouterr().out
+
+
+def test_usage_lists_every_command(capsys):
+    assert main(["--help"]) == 0
+    usage = capsys.readouterr().out
+    assert all(f"\n  {command} " in usage for command in COMMANDS)
+
+
+def test_a_data_set_that_is_not_prepared_names_the_command(capsys, tmp_path):
+    arguments = ["--config=coco_stuff", f"--data_dir={tmp_path}", f"--workdir={tmp_path / 'w'}"]
+    assert "the command prepare --dataset=coco_stuff" in fails(capsys, "train", *arguments)
+
+
+def test_start_up_is_silent_and_quick_to_help(tmp_path):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TF_")}
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), "generate", "--model=nowhere"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+    )
+    # TensorFlow has been imported by then.
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    listing = (
+        "import sys; from experiments.commands.command_line import main; "
+        "main(['train', '--help']); assert 'tensorflow' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", listing], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("name", names())
+def test_an_experiment_is_given_by_its_name_from_anywhere(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = Flags()
+    rest = define_config(flags, "landscapes", [f"--config={name}", "--config.train.steps=70000"])
+    flags.absl(["program", *rest])
+    assert flags.config.name == name
+    assert flags.config.train.steps == 70000
+
+
+def test_a_file_with_the_name_of_an_experiment_is_that_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "experiments" / "facades.py").read_text()
+    for path in ("landscapes", "mine.py"):
+        (tmp_path / path).write_text(text)
+        flags = Flags()
+        flags.absl(["program", *define_config(flags, "coco_stuff", ["--config", path])])
+        assert flags.config.name == "facades"
+
+
+def test_an_unknown_experiment_is_refused_with_the_names(capsys):
+    assert "coco_stuff, facades" in fails(capsys, "train", "--config=paired_folders")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_functions_take_the_flags_of_their_commands(name):
+    flags = Flags()
+    find_command(name).define(flags)
+    assert set(flags.arguments()) == set(flags.absl) - {"flagfile", "undefok", "help"}
+
+
+def test_no_module_named_run_is_installed():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    assert "py_modules" not in setup["options"]
+    name, _, entry = setup["options.entry_points"]["console_scripts"].strip().partition(" = ")
+    assert name == "spade-tf"
+    module, _, function = entry.partition(":")
+    assert callable(getattr(importlib.import_module(module), function))
+    assert not module.startswith("run")
+
+
+@pytest.mark.slow
+def test_the_installed_program_works_beside_the_users_own_modules(tmp_path):
+    copy, site, own = tmp_path / "copy", tmp_path / "site", tmp_path / "own"
+    ignored = shutil.ignore_patterns("tests", "build", "*.egg-info", ".*", "docs")
+    shutil.copytree(ROOT, copy, ignore=ignored)
+    (copy / "run.py").unlink()
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--no-index", f"--target={site}", str(copy)], check=True)
+    for name in ("run.py", "pipelines/__init__.py", "experiments/__init__.py"):
+        (own / name).parent.mkdir(parents=True, exist_ok=True)
+        (own / name).write_text("raise SystemExit('not the installed one')")
+    assert not list(site.glob("run*"))
+    result = subprocess.run(
+        [str(site / "bin" / "spade-tf"), "train", "--config=paired_folder"],
+        cwd=own,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+    )
+    # It has come as far as the data set, which is not there.
+    assert result.returncode == 2
+    assert "prepare --dataset=paired_folder" in result.stderr
+    usage = subprocess.run(
+        [str(site / "bin" / "spade-tf"), "--help"],
+        cwd=own,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert usage.startswith("usage: spade-tf COMMAND")
+    assert "run.py" not in usage
