@@ -11,8 +11,10 @@ from absl import flags as absl_flags
 from absl import logging
 
 from experiments.commands.command import Command, Flags
+from experiments.commands.errors import is_for_the_user
 from experiments.commands.experiment import define_config, define_help
 from experiments.program import program
+from experiments.schema import ConfigError
 
 COMMANDS = ("prepare", "doctor", "train", "generate", "export", "serve", "convert", "benchmark")
 
@@ -54,40 +56,57 @@ def main(arguments: list[str]) -> int:
     try:
         flags, rest = _define(command, rest)
         left = flags.absl([f"{program()} {name}", *rest])
-    except (absl_flags.Error, ValueError, OSError) as error:
-        return _fail(str(error))
-    if len(left) > 1:
-        return _fail(f"{left[1]!r} is not a flag; flags are --name=value")
-    _quieten(flags.verbosity)
-    try:
+        if len(left) > 1:
+            raise ConfigError(f"{left[1]!r} is not a flag; flags are --name=value")
+        _quieten(flags.verbosity)
         return command.run(flags) or 0
-    except (ValueError, OSError) as error:
-        # Every room raises ValueErrors of one line for what the user can put right.
-        if flags.verbosity > 0:
+    except KeyboardInterrupt:
+        return _fail("interrupted")
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if _wants_traceback(rest) or not (
+            isinstance(error, absl_flags.Error) or is_for_the_user(error)
+        ):
             raise
         # A message without a word in it would leave the user in the dark.
         text = str(error)
         return _fail(text if " " in text else f"{type(error).__name__}: {text}")
-    except KeyboardInterrupt:
-        return _fail("interrupted")
 
 
 def _define(command: Command, arguments: list[str] | None) -> tuple[Flags, list[str]]:
     """The flags of a command, and the arguments that are left to parse; None for help."""
     flags, left = Flags(), arguments or []
     command.define(flags)
-    absl_flags.DEFINE_integer(
-        "verbosity",
-        -1,
-        "0: TensorFlow's messages; 1: tracebacks, too.",
-        flag_values=flags.absl,
-    )
+    define_verbosity(flags)
     if command.experiment is not None:
         if arguments is None:
             define_help(flags, command.experiment)
         else:
             left = define_config(flags, command.experiment, arguments)
     return flags, left
+
+
+def _wants_traceback(arguments: list[str]) -> bool:
+    """Whether --verbosity is 1 or more: read here, since errors of flags have tracebacks, too."""
+    flags = Flags()
+    define_verbosity(flags)
+    given = [item for item in arguments if item.lstrip("-").startswith("verbosity=")]
+    try:
+        flags.absl(["", *given])
+    except absl_flags.Error:
+        return False
+    return flags.verbosity > 0
+
+
+def define_verbosity(flags: Flags) -> None:
+    """Defines the flag that all commands have."""
+    absl_flags.DEFINE_integer(
+        "verbosity",
+        -1,
+        "0: TensorFlow's messages; 1: tracebacks, too.",
+        flag_values=flags.absl,
+    )
 
 
 def _quieten(verbosity: int) -> None:
@@ -116,4 +135,11 @@ def _fail(message: str) -> int:
 
 def cli() -> None:
     """The `spade-tf` command."""
-    sys.exit(main(sys.argv[1:]))
+    try:
+        code = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has gone, such as `head`; nor can what is left be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code)

@@ -28,7 +28,8 @@ from spade_tf.export.decoding import (
     encode_pictures,
 )
 from spade_tf.layers.semantics import Semantics
-from spade_tf.networks.fused import FusedGenerator
+from spade_tf.networks.fused import FusedGenerator, NotFusibleError
+from spade_tf.networks.generator import SPADEGenerator
 from spade_tf.networks.styles import seeded_styles
 
 # What is made of a label map at most, unless told otherwise, or four times the trained size.
@@ -37,9 +38,11 @@ _MAX_PIXELS = 1 << 20
 
 def inference_form(generator: Any) -> Any:
     """The fused form of a generator where it has one, else the generator itself."""
+    if not isinstance(generator, SPADEGenerator):
+        return generator
     try:
         return generator.fuse()
-    except (AttributeError, ValueError):
+    except NotFusibleError:
         return generator
 
 

@@ -364,10 +364,14 @@ def _constant(value: np.ndarray, dtype: tf.DType) -> tf.Variable:
     return tf.Variable(tf.cast(value, dtype), trainable=False)
 
 
+class NotFusibleError(ValueError):
+    """A generator whose conditioning or normalisation has no fused form."""
+
+
 def check_fusible(spade: Any) -> None:
-    """Raises a ValueError unless a SPADE layer has a normalisation that can be folded away."""
+    """Raises a NotFusibleError unless a SPADE layer has a normalisation that can be folded away."""
     if not isinstance(spade.normalization, BatchNorm):
-        raise ValueError(
+        raise NotFusibleError(
             "only batch normalisation can be folded into SPADE: received norm="
             f"{spade.norm!r}; run the generator as it is"
         )
@@ -401,7 +405,7 @@ class FusedGenerator(tf.Module):
         float32 `[B, H, W, 3]` in [-1, 1].
 
     Raises:
-        ValueError: if the generator cannot be fused.
+        NotFusibleError: if the generator cannot be fused.
     """
 
     def __init__(
@@ -415,7 +419,7 @@ class FusedGenerator(tf.Module):
         if dtype not in ("float32", "bfloat16"):
             raise ValueError(f"dtype must be float32 or bfloat16: received {dtype!r}")
         if generator.conditioning != "spade" or generator.concat is not None:
-            raise ValueError(
+            raise NotFusibleError(
                 "only generators with conditioning 'spade' and no concat can be fused: received "
                 f"conditioning={generator.conditioning!r}, concat={generator.concat!r}"
             )

@@ -284,7 +284,7 @@ class SPADEGenerator(keras.Model):
             A `FusedGenerator`, called as this generator is.
 
         Raises:
-            ValueError: if the conditioning or the normalisation cannot be fused.
+            NotFusibleError: if the conditioning or the normalisation cannot be fused.
         """
         from spade_tf.networks.fused import FusedGenerator
 

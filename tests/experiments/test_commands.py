@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from absl import flags as absl_flags
 
 from experiments.commands.command import Flags
 from experiments.commands.command_line import COMMANDS, find_command, main
+from experiments.commands.errors import is_for_the_user
 from experiments.commands.experiment import define_config, names
+from experiments.schema import ConfigError
 
 ROOT = Path(__file__).parents[2]
 
@@ -172,3 +175,83 @@ def test_the_installed_program_works_beside_the_users_own_modules(tmp_path):
     ).stdout
     assert usage.startswith("usage: spade-tf COMMAND")
     assert "run.py" not in usage
+
+
+def configuration(path, text):
+    path.write_text(f"import math\nfrom experiments import landscapes\n\n\n{text}\n")
+    return f"--config={path}"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def get_config():\n    return math.infinity", "line 6: AttributeError"),
+        ("def get_config():\n    return {}['a']", "line 6: KeyError: 'a'"),
+        ("def get_config():\n    return len(3)", "line 6: TypeError"),
+        ("def get_config():\n    return int('x')", "line 6: ValueError"),
+        ("def get_config():\n    return open('gone')", "line 6: FileNotFoundError"),
+        ("def get_config(:", "line 5: SyntaxError"),
+        ("import nowhere_to_be_found", "line 5: ModuleNotFoundError"),
+        ("x = 1", "get_config"),
+        ("def get_config():\n    return {}", "get_config() returned dict"),
+    ],
+)
+def test_what_a_config_file_raises_is_said_with_its_line(text, said, capsys, tmp_path):
+    argument = configuration(tmp_path / "mine.py", text)
+    error = fails(capsys, "train", argument, "--config.train.steps=3")
+    assert said in error
+    assert "mine.py" in error
+    assert "the keys are those" not in error
+    with pytest.raises(ConfigError):
+        main(["train", argument, "--verbosity=1"])
+
+
+def test_a_key_that_is_not_there_is_said_to_be_none(capsys):
+    error = fails(capsys, "train", "--config.train.stepz=3")
+    assert "--config.train.stepz=3" in error
+    assert "the keys are those of experiments/schema.py" in error
+
+
+def raised(function):
+    try:
+        function()
+    except Exception as error:
+        return error
+    raise AssertionError
+
+
+def test_only_what_is_raised_on_purpose_is_for_the_user(tmp_path):
+    import tensorflow as tf
+
+    from experiments.launcher import train_local_workers
+
+    assert is_for_the_user(raised(lambda: train_local_workers(0, [])))
+    assert is_for_the_user(raised(lambda: (tmp_path / "gone").read_text()))
+    assert is_for_the_user(raised(lambda: define_config(Flags(), "landscapes", ["--config=x"])))
+    assert not is_for_the_user(raised(lambda: tf.zeros([2]) + tf.zeros([2, "x"])))
+    assert not is_for_the_user(raised(lambda: tf.ensure_shape(tf.zeros([2]), [3])))
+    assert not is_for_the_user(raised(lambda: tf.keras.layers.Dense(-1)))
+    assert not is_for_the_user(raised(lambda: {}["a"]))
+    # As if a module of the project had called what is written in C.
+    name = {"__name__": "experiments.train"}
+    assert not is_for_the_user(raised(lambda: exec("int('x')", dict(name))))
+    assert is_for_the_user(raised(lambda: exec("raise ValueError('a b')", dict(name))))
+
+
+@pytest.mark.parametrize("error", [ValueError("of TensorFlow"), AttributeError("x"), KeyError("x")])
+def test_a_fault_of_our_own_has_a_traceback(error, monkeypatch):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("experiments.train.train", fail)
+    with pytest.raises(type(error)):
+        main(["train"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["train", "--steps=3"], ["train", "now"], ["train", "--config=nowhere"], ["generate"]],
+)
+def test_verbosity_gives_the_traceback(arguments):
+    with pytest.raises((ValueError, absl_flags.Error)):
+        main([*arguments, "--verbosity=1"])

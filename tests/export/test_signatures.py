@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image
 from served_networks import NUM_LABELS, SIZE, Z_DIM, layouts
 
-from spade_tf.export.signatures import to_uint8
+from spade_tf.export.signatures import inference_form, to_uint8
 from spade_tf.networks.styles import seeded_styles
 from spade_tf.training.pictures import encode_png
 
@@ -141,3 +141,15 @@ def test_to_uint8_rounds_and_clips():
 def test_describe_gives_assets(signatures):
     text = signatures["describe"](name=tf.constant(["model_card.md", "config.json"]))["text"]
     assert text.numpy().tolist() == [b"# tiny\n", b'{"answer": 42}']
+
+
+@pytest.mark.parametrize("error", [AttributeError, ValueError])
+def test_a_fault_of_the_fused_form_is_not_taken_for_a_generator_without_one(
+    networks, error, monkeypatch
+):
+    def fuse(_):
+        raise error("a mistake in it")
+
+    monkeypatch.setattr(type(networks[0]), "fuse", fuse)
+    with pytest.raises(error, match="a mistake"):
+        inference_form(networks[0])
