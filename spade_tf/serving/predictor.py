@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +14,20 @@ from tensorflow.core.protobuf import rewriter_config_pb2
 
 from spade_tf.serving.errors import BadRequestError, ServingError, sentence
 from spade_tf.serving.requests import Spec
+
+Arrays = dict[str, np.ndarray]
+
+_STAGE = "stage_"
+# By which parts signatures are made; exports have them since they are loaded in sessions.
+_PARTS = {
+    "serving_default": ("prepare_seeds", "finish_uint8"),
+    "serving_uint8": ("prepare_uint8", "finish_uint8"),
+    "generate_bytes": ("prepare_jpeg", "finish_jpeg"),
+    "generate_png_bytes": ("prepare_png", "finish_png"),
+    "generate_with_style": ("prepare_ids", "finish_uint8"),
+    "generate_styles": ("prepare_styles", "finish_uint8"),
+    "generate": ("prepare_ids", ""),
+}
 
 
 class Predictor:
@@ -58,17 +73,13 @@ class Predictor:
             for name, definition in self.signature_defs.items()
             if definition.inputs and definition.outputs
         }
-        self.inputs = {name: _in_order(_specs(each.inputs)) for name, each in named.items()}
-        self.outputs = {name: _specs(each.outputs) for name, each in named.items()}
-        self._calls = {
-            name: self._session.make_callable(
-                [each.outputs[key].name for key in self.outputs[name]],
-                [each.inputs[key].name for key in self.inputs[name]],
-            )
-            for name, each in named.items()
-        }
+        self._stages = {name for name in named if name.startswith(_STAGE)}
+        shown = {name: each for name, each in named.items() if name not in self._stages}
+        self.inputs = {name: _in_order(_specs(each.inputs)) for name, each in shown.items()}
+        self.outputs = {name: _specs(each.outputs) for name, each in shown.items()}
+        self._calls = {name: _callable(self._session, each) for name, each in named.items()}
 
-    def run(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def run(self, signature: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
         """Outputs of a signature; safe to be called from several threads.
 
         Args:
@@ -79,10 +90,26 @@ class Predictor:
             BadRequestError: with the sentence of the check that refused them.
         """
         try:
-            made = self._calls[signature](*(inputs[key] for key in self.inputs[signature]))
+            if signature in _PARTS and self._stages:
+                return self._in_stages(*_PARTS[signature], inputs)
+            return self._calls[signature](inputs)
         except tf.errors.InvalidArgumentError as error:
             raise BadRequestError(sentence(str(error))) from None
-        return dict(zip(self.outputs[signature], made, strict=True))
+
+    def _in_stages(self, prepare: str, finish: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
+        """A signature by its parts, so that the graph of the generator is there once for all."""
+        maps = self._calls[_STAGE + prepare](inputs)
+        picture, last = self._calls[f"{_STAGE}picture"], self._calls.get(_STAGE + finish)
+        if prepare != "prepare_styles":
+            made = picture(maps)
+            return made if last is None else last(made)
+        assert last is not None
+        layouts = []
+        for row in range(len(maps["label"])):
+            # All styles of one layout at once.
+            one = {key: maps[key][row : row + 1] for key in maps if key != "z"}
+            layouts.append(last(picture({**one, "z": maps["z"][row]}))["image"])
+        return {"image": np.stack(layouts)}
 
     def warm_up(self) -> int:
         """Makes one request of every signature, on all processors; returns how many there were.
@@ -121,6 +148,20 @@ class Predictor:
     def close(self) -> None:
         """Gives its memory back."""
         self._session.close()
+
+
+def _callable(session: Any, definition: Any) -> Callable[[Mapping[str, np.ndarray]], Arrays]:
+    """From inputs to outputs of a signature, by key."""
+    inputs, outputs = sorted(definition.inputs), sorted(definition.outputs)
+    call = session.make_callable(
+        [definition.outputs[key].name for key in outputs],
+        [definition.inputs[key].name for key in inputs],
+    )
+
+    def run(given: Mapping[str, np.ndarray]) -> Arrays:
+        return dict(zip(outputs, call(*(given[key] for key in inputs)), strict=True))
+
+    return run
 
 
 def _config() -> tf.compat.v1.ConfigProto:
