@@ -244,3 +244,14 @@ class RemoteModel(ExportedModel):
             raise ConfigError(
                 f"--endpoint={endpoint}: {model_name} is no export of this project ({error})"
             ) from error
+
+    def encode(self, image):
+        """Styles of photographs, which are first scaled as the export does; see `Model`.
+
+        So that what is sent is as large as what the encoder sees, whatever the photograph was.
+        """
+        import tensorflow as tf
+
+        if image.shape[1:3] != self.image_size:
+            image = tf.image.resize(image, self.image_size, "bilinear").numpy()
+        return super().encode(image)

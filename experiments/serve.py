@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.program import program
@@ -23,6 +24,8 @@ def serve(
     max_pixels: int,
     max_queue: int,
     receive_seconds: float,
+    poll_seconds: float,
+    version_labels: Sequence[str],
 ) -> None:
     """Serves an export by REST and gRPC until it is interrupted.
 
@@ -38,6 +41,8 @@ def serve(
         max_pixels: of all its pictures.
         max_queue: requests that wait at once.
         receive_seconds: that a body may take to arrive.
+        poll_seconds: between looks for a new version; 0 to never look.
+        version_labels: texts that stand for the version that is served.
 
     Raises:
         ConfigError: if `model` is a workdir, the ports are the same, or the name cannot be part of
@@ -69,6 +74,8 @@ def serve(
         model_name=model_name,
         micro_batch=micro_batch,
         num_threads=num_threads,
+        poll_seconds=poll_seconds,
+        version_labels=version_labels,
         limits=RequestLimits(
             max_body_bytes=max_body_bytes,
             receive_seconds=receive_seconds,

@@ -23,6 +23,8 @@ def define(flags: Flags) -> None:
     flags.integer("max_pixels", 1 << 22, "Most pixels of a request's pictures.", lower_bound=1)
     flags.integer("max_queue", 256, "Most requests that wait at once.", lower_bound=1)
     flags.float("receive_seconds", 20.0, "How long a body may take to arrive.")
+    flags.float("poll_seconds", 1.0, "Look for a new version so often; 0 for never.", lower_bound=0)
+    flags.list("version_labels", [], "Labels that stand for the version that is served.")
 
 
 def run(flags: Flags) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
@@ -57,8 +58,7 @@ class BodyLimits:
         largest = self.limits.max_body_bytes
         sizes = [value for name, value in scope["headers"] if name == b"content-length"]
         if sizes and sizes[0].isdigit() and int(sizes[0]) > largest:
-            self._refused("RESOURCE_EXHAUSTED")
-            await _refuse(send, 413, _too_large(int(sizes[0]), largest))
+            await self._refuse_large(int(sizes[0]), receive, send)
             return
         seconds = self.limits.receive_seconds
         try:
@@ -73,10 +73,23 @@ class BodyLimits:
             # The client has left.
             return
         if len(body) > largest:
-            self._refused("RESOURCE_EXHAUSTED")
-            await _refuse(send, 413, _too_large(len(body), largest))
+            await self._refuse_large(len(body), receive, send)
             return
         await self.app(scope, _replay(body, receive), send)
+
+    async def _refuse_large(self, size, receive, send):
+        """Says 413, and takes a while of the rest, which it throws away.
+
+        A connection that is closed while its client sends is reset, and the client never reads the
+        answer.
+        """
+        self._refused("RESOURCE_EXHAUSTED")
+        largest = self.limits.max_body_bytes
+        text = f"a body of {size} bytes or more, and {largest} are taken at most"
+        await _refuse(send, 413, f"{text}; send fewer pictures", more=True)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(_drain(receive, 8 * largest), self.limits.receive_seconds)
+        await send({"type": "http.response.body", "body": b""})
 
     async def _body(self, receive):
         parts, size = [], 0
@@ -90,8 +103,13 @@ class BodyLimits:
                 return b"".join(parts)
 
 
-def _too_large(size, largest):
-    return f"a body of {size} bytes or more, and {largest} are taken at most; send fewer pictures"
+async def _drain(receive, most):
+    size = 0
+    while size < most:
+        message = await receive()
+        size += len(message.get("body", b""))
+        if not message.get("more_body", False):
+            return
 
 
 def _replay(body, receive):
@@ -107,7 +125,7 @@ def _replay(body, receive):
     return replay
 
 
-async def _refuse(send, status, text):
+async def _refuse(send, status, text, more=False):
     content = json.dumps({"error": text}).encode()
     headers = [
         (b"content-type", b"application/json"),
@@ -116,4 +134,4 @@ async def _refuse(send, status, text):
         (b"connection", b"close"),
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
+    await send({"type": "http.response.body", "body": content, "more_body": more})

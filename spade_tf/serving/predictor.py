@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -127,7 +129,9 @@ class Predictor:
             if given is not None:
                 requests[name] = given
         requests = {name: given for name, given in requests.items() if name in self.inputs}
-        with ThreadPoolExecutor(os.cpu_count()) as threads:
+        if not requests:
+            return 0
+        with ThreadPoolExecutor(len(requests)) as threads:
             list(threads.map(lambda item: self.run(*item), requests.items()))
         return len(requests)
 
@@ -158,8 +162,14 @@ def _callable(session: Any, definition: Any) -> Callable[[Mapping[str, np.ndarra
         [definition.inputs[key].name for key in inputs],
     )
 
+    preparing, prepared = threading.Lock(), threading.Event()
+
     def run(given: Mapping[str, np.ndarray]) -> Arrays:
-        return dict(zip(outputs, call(*(given[key] for key in inputs)), strict=True))
+        # First calls at the same time would each prepare the graph.
+        with contextlib.nullcontext() if prepared.is_set() else preparing:
+            made = call(*(given[key] for key in inputs))
+        prepared.set()
+        return dict(zip(outputs, made, strict=True))
 
     return run
 

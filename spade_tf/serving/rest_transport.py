@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -19,6 +20,40 @@ from spade_tf.serving.errors import sentence
 RETRYABLE = (429, 502, 503, 504)
 
 
+class _Patient:
+    """Reads what a server answered before it had the whole body, such as that it is too large.
+
+    A server that refuses a body closes the connection while it is being sent; what breaks then is
+    no reason to give up, as the answer is there to be read.
+    """
+
+    def send(self, data: Any) -> None:
+        """Sends bytes; http.client's method."""
+        try:
+            super().send(data)  # type: ignore[misc]
+        except (BrokenPipeError, ConnectionResetError):
+            if getattr(self, "sock", None) is None:
+                raise
+
+
+class _HttpConnection(_Patient, http.client.HTTPConnection):
+    pass
+
+
+class _HttpsConnection(_Patient, http.client.HTTPSConnection):
+    pass
+
+
+class _HttpHandler(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(_HttpConnection, req)
+
+
+class _HttpsHandler(urllib.request.HTTPSHandler):
+    def https_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(_HttpsConnection, req, context=ssl.create_default_context())
+
+
 class RestTransport:
     """Calls of `/v1/models/NAME:predict`, in columns.
 
@@ -30,6 +65,7 @@ class RestTransport:
     def __init__(self, endpoint: str, model_name: str):
         self.endpoint = endpoint.rstrip("/")
         self.url = f"{self.endpoint}/v1/models/{model_name}:predict"
+        self._opener = urllib.request.build_opener(_HttpHandler, _HttpsHandler)
 
     def __str__(self) -> str:
         """Where it goes."""
@@ -51,7 +87,7 @@ class RestTransport:
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(self.url, body, headers)
         try:
-            with urllib.request.urlopen(request, timeout=max(seconds, 1e-3)) as response:
+            with self._opener.open(request, timeout=max(seconds, 1e-3)) as response:
                 outputs = json.load(response)["outputs"]
         except urllib.error.HTTPError as error:
             with error:

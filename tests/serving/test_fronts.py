@@ -13,26 +13,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from served_networks import layouts
-from served_process import ServedProcess
 from serving_doubles import ServingDouble
 
 from spade_tf.serving.client import connect
 from spade_tf.training.pictures import encode_png
 
-pytest.importorskip("tritonclient.grpc")
-
 SEED = 11
 LABEL = layouts(1)
 FILE = encode_png(LABEL[0].astype(np.uint8))
-
-
-@pytest.fixture(scope="module")
-def server(version, tmp_path_factory):
-    log = tmp_path_factory.mktemp("log") / "log"
-    with ServedProcess(version, log, model_name="tiny") as server:
-        yield server
-    assert server.process.returncode == 0
-    assert "Traceback" not in log.read_text()
 
 
 @pytest.fixture(scope="module")

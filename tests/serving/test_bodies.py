@@ -1,0 +1,75 @@
+import asyncio
+import gzip
+import os
+import signal
+
+import pytest
+
+from spade_tf.serving.bodies import BodyReader, count_values, decompress, parse_json
+from spade_tf.serving.errors import (
+    BadRequestError,
+    MediaTypeError,
+    TooLargeError,
+    UnavailableError,
+)
+
+
+def who(json):
+    """Which process reads it."""
+    return os.getpid()
+
+
+def refuse(json):
+    raise BadRequestError("label: no")
+
+
+def end(json):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+FEW = b'{"b64": "' + b"A" * 10_000_000 + b'"}'
+MANY = b"[" + b"1," * 20_001 + b"1]"
+
+
+def test_bodies_of_many_values_are_read_in_another_process():
+    async def main():
+        reader = BodyReader()
+        try:
+            assert await reader.read(who, FEW) == os.getpid()
+            other = await reader.read(who, MANY)
+            assert other != os.getpid()
+            # One process for all.
+            assert await reader.read(who, MANY) == other
+            with pytest.raises(BadRequestError, match="label: no"):
+                await reader.read(refuse, MANY)
+            with pytest.raises(UnavailableError, match="send files in place of arrays"):
+                await reader.read(end, MANY)
+            # And it is there again.
+            assert await reader.read(who, MANY) not in (other, os.getpid())
+        finally:
+            reader.close()
+
+    asyncio.run(main())
+
+
+def test_more_lists_than_any_request_has_are_not_read():
+    assert count_values(b"[1, [2, 3], {}]") == 6
+    with pytest.raises(BadRequestError, match="holds 1048577 lists and objects, and 1048576 are"):
+        count_values(b"[" * ((1 << 20) + 1))
+
+
+@pytest.mark.parametrize("text", [b"", b"no", b"[1,", b"[" * 2000 + b"]" * 2000, b"\xff", b"NaN"])
+def test_what_is_not_json(text):
+    with pytest.raises(BadRequestError, match="the body is not JSON") as caught:
+        parse_json(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bomb_is_unpacked_to_the_limit_alone():
+    # 200 MB in 200 KB.
+    bomb = gzip.compress(bytes(200_000_000), 1)
+    with pytest.raises(TooLargeError, match="more than 1000 bytes once unpacked"):
+        decompress(bomb, "gzip", 1000)
+    assert decompress(gzip.compress(bytes(1000)), " GZIP", 1000) == bytes(1000)
+    with pytest.raises(MediaTypeError, match="'br' received"):
+        decompress(b"", "br", 1000)
