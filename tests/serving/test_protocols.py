@@ -57,8 +57,8 @@ def test_clients_of_tf_serving_work_unchanged(server, expected, tmp_path):
     )
     assert result.returncode == 0, result.stderr[-3000:]
     with np.load(tmp_path / "made.npz") as made:
-        assert bytes(made["file"]) == expected[1]
-        arrays = [key for key in made.files if key != "file"]
+        assert bytes(made["png"]) == expected[1]
+        arrays = [key for key in made.files if key != "png"]
         assert len(arrays) == 7
         for key in arrays:
             np.testing.assert_array_equal(made[key], expected[0], err_msg=key)

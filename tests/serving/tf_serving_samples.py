@@ -91,7 +91,7 @@ encoded = {"b64": base64.encodebytes(buffer.getvalue()).decode()}
 row = {"label_bytes": encoded, "instance_bytes": encoded, "seed": seed}
 body = {"signature_name": "generate_png_bytes", "instances": [row]}
 response = requests.post(f"{url}:predict", json=body, timeout=60)
-made["file"] = np.frombuffer(base64.b64decode(response.json()["predictions"][0]["b64"]), np.uint8)
+made["png"] = np.frombuffer(base64.b64decode(response.json()["predictions"][0]["b64"]), np.uint8)
 answer = requests.post(f"{url}/versions/7:predict", data=data, timeout=60)
 assert answer.status_code == 404
 assert "version 7" in answer.json()["error"]
