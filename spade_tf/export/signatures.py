@@ -36,10 +36,6 @@ from spade_tf.networks.styles import seeded_styles
 _MAX_PIXELS = 1 << 20
 
 
-# What names of signatures begin with that are parts of others.
-STAGE = "stage_"
-
-
 def inference_form(generator: Any) -> Any:
     """The fused form of a generator where it has one, else the generator itself."""
     if not isinstance(generator, SPADEGenerator):
@@ -74,11 +70,6 @@ class ServedModel(tf.Module):
 
     `generate_bytes` makes JPEGs. Signatures with `z`, and `encode_style`, are there where styles
     and an encoder are, and `describe` where assets are; `generate` without them lacks that key.
-
-    Signatures `stage_...` are parts of these: each of those above that makes pictures is one
-    `stage_prepare...` (checks, decoding, styles of seeds), `stage_picture` and, but for `generate`,
-    one `stage_finish...`. A server that runs them one after another prepares the graph of the
-    generator, which takes seconds, once for all.
 
     Args:
         generator: of pictures.
@@ -153,7 +144,6 @@ class ServedModel(tf.Module):
         if self.encoder is not None:
             photographs = {"image_bytes": _spec("image_bytes", tf.string, 1)}
             functions["encode_style"] = (self._encode_style, photographs)
-        functions |= {f"{STAGE}{name}": each for name, each in self._stages(functions).items()}
         with ExitStack() as stack:
             for network in self._networks:
                 self.kernels += stack.enter_context(spectral_norms_baked(network))
@@ -176,41 +166,55 @@ class ServedModel(tf.Module):
         image = self.generator(inputs=semantics, z=z, training=False)
         return finite("image", image, "give other styles, or another export")
 
-    def _stages(self, functions):
-        """Parts of signatures, of inputs as the signatures have them."""
-        inputs = {name: each[1] for name, each in functions.items()}
-        image = {"image": tf.TensorSpec([None, None, None, 3], tf.float32, name="image")}
-        stages: dict[str, tuple[Callable, dict[str, tf.TensorSpec]]] = {
-            "prepare_ids": (self._prepare, inputs["generate"]),
-            "prepare_seeds": (self._prepare_seeds, inputs["serving_default"]),
-            "prepare_uint8": (self._prepare_seeds, inputs["serving_uint8"]),
-            "picture": (self._picture_of, inputs["generate"]),
-            "finish_uint8": (self._finish, image),
-        }
-        if "generate_styles" in functions:
-            stages["prepare_styles"] = (self._prepare, inputs["generate_styles"])
-        for name, signature in (("jpeg", "generate_bytes"), ("png", "generate_png_bytes")):
-            prepare = partial(self._prepare_files, file_format=name)
-            finish = partial(self._finish_files, file_format=name)
-            stages[f"prepare_{name}"] = (prepare, inputs[signature])
-            stages[f"finish_{name}"] = (finish, image)
-        return stages
-
-    def _prepare(self, label, instance=None, z=None):
-        maps = {"label": checked_label(label, self.limits)}
+    def _picture_of(self, label, instance, z):
+        label = checked_label(label, self.limits)
         if instance is not None:
-            maps["instance"] = checked_instance(instance, maps["label"])
+            instance = checked_instance(instance, label)
         if z is not None:
-            maps["z"] = checked_style(z, maps["label"], self.limits)
-        return maps
+            z = checked_style(z, label, self.limits)
+        return self._picture(label, instance, z)
 
-    def _prepare_seeds(self, label, instance=None, seed=None):
-        maps = self._prepare(label, instance)
+    def _generate(self, label, instance=None, z=None):
+        return {"image": self._picture_of(label, instance, z)}
+
+    def _generate_with_style(self, label, z, instance=None):
+        return {"image": to_uint8(self._picture_of(label, instance, z))}
+
+    def _serve(self, label, instance=None, seed=None):
+        z = None
         if seed is not None:
-            maps["z"] = seeded_styles(checked_rows("seed", seed, maps["label"]), self.z_dim)
-        return maps
+            z = seeded_styles(checked_rows("seed", seed, label), self.z_dim)
+        return {"image": to_uint8(self._picture_of(label, instance, z))}
 
-    def _prepare_files(self, label_bytes, instance_bytes=None, seed=None, *, file_format):
+    def _generate_styles(self, label, z, instance=None):
+        label = checked_label(label, self.limits)
+        z = checked_style(z, label, self.limits)
+        edges = label if instance is None else checked_instance(instance, label)
+        fused = isinstance(self.generator, FusedGenerator)
+
+        def one_layout(inputs):
+            label, edges, z = inputs
+            # Fused, what depends on labels alone is computed once for all styles.
+            times = [1 if fused else tf.shape(z)[0], 1, 1]
+            label, edges = (tf.tile(ids[None], times) for ids in (label, edges))
+            return to_uint8(self._picture(label, None if instance is None else edges, z))
+
+        shape = [None, *(self.limits.fixed_size or (None, None)), 3]
+        return {
+            "image": tf.map_fn(
+                one_layout,
+                (label, edges, z),
+                fn_output_signature=tf.TensorSpec(shape, tf.uint8),
+            )
+        }
+
+    def _generate_jpeg(self, label_bytes, instance_bytes=None, seed=None):
+        return self._generate_files(label_bytes, instance_bytes, seed, "jpeg")
+
+    def _generate_png(self, label_bytes, instance_bytes=None, seed=None):
+        return self._generate_files(label_bytes, instance_bytes, seed, "png")
+
+    def _generate_files(self, label_bytes, instance_bytes, seed, file_format):
         label = decode_ids("label_bytes", label_bytes)
         with tf.control_dependencies([check_encodable(label, file_format)]):
             label = tf.identity(label)
@@ -220,52 +224,8 @@ class ServedModel(tf.Module):
             absent = tf.strings.length(instance_bytes) == 0
             instance = decode_ids("instance_bytes", tf.where(absent, label_bytes, instance_bytes))
             instance = tf.where(absent[:, None, None], 0, instance)
-        return self._prepare_seeds(label, instance, seed)
-
-    def _picture_of(self, label, instance=None, z=None):
-        """Pictures of checked maps; of one label map in several styles, if there are more of z."""
-        if z is not None and not isinstance(self.generator, FusedGenerator):
-            # Fused, what depends on labels alone is computed once for all styles.
-            times = [tf.shape(z)[0] // tf.shape(label)[0], 1, 1]
-            label = tf.tile(label, times)
-            instance = None if instance is None else tf.tile(instance, times)
-        return {"image": self._picture(label, instance, z)}
-
-    def _finish(self, image):
-        return {"image": to_uint8(image)}
-
-    def _finish_files(self, image, file_format):
-        return {"image_bytes": encode_pictures(to_uint8(image), file_format)}
-
-    def _generate(self, label, instance=None, z=None):
-        return self._picture_of(**self._prepare(label, instance, z))
-
-    def _generate_with_style(self, label, z, instance=None):
-        return self._finish(**self._generate(label, instance, z))
-
-    def _serve(self, label, instance=None, seed=None):
-        return self._finish(**self._picture_of(**self._prepare_seeds(label, instance, seed)))
-
-    def _generate_styles(self, label, z, instance=None):
-        maps = self._prepare(label, instance, z)
-
-        def one_layout(maps):
-            one = {key: value if key == "z" else value[None] for key, value in maps.items()}
-            return self._finish(**self._picture_of(**one))["image"]
-
-        shape = [None, *(self.limits.fixed_size or (None, None)), 3]
-        made = tf.map_fn(one_layout, maps, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
-        return {"image": made}
-
-    def _generate_jpeg(self, label_bytes, instance_bytes=None, seed=None):
-        return self._generate_files(label_bytes, instance_bytes, seed, "jpeg")
-
-    def _generate_png(self, label_bytes, instance_bytes=None, seed=None):
-        return self._generate_files(label_bytes, instance_bytes, seed, "png")
-
-    def _generate_files(self, label_bytes, instance_bytes, seed, file_format):
-        maps = self._prepare_files(label_bytes, instance_bytes, seed, file_format=file_format)
-        return self._finish_files(**self._picture_of(**maps), file_format=file_format)
+        image = self._serve(label, instance, seed)["image"]
+        return {"image_bytes": encode_pictures(image, file_format)}
 
     def _encode_style(self, image_bytes):
         assert self.encoder is not None
