@@ -1,6 +1,10 @@
 """Models that are asked for pictures."""
 
+import io
+
+import numpy as np
 import pytest
+from PIL import Image
 
 from experiments.models import RemoteModel
 from experiments.schema import ConfigError
@@ -25,3 +29,25 @@ def test_a_served_model_that_is_no_export(text, monkeypatch):
     monkeypatch.setattr("spade_tf.serving.client.connect", lambda *_: Client(text))
     with pytest.raises(ConfigError, match="http://a:1: other is no export of this project"):
         RemoteModel("http://a:1", "other")
+
+
+@pytest.mark.parametrize("size", [(3000, 4000), (32, 40)])
+def test_a_server_is_sent_photographs_of_the_size_of_its_encoder(size):
+    """12 megapixels are more than a request may hold, and the encoder sees few of them."""
+    sent = {}
+
+    def predict(signature, inputs):
+        sent[signature] = inputs["image_bytes"][0]
+        return {"z": np.zeros([1, 4], np.float32)}
+
+    model = RemoteModel.__new__(RemoteModel)
+    model.image_size, model._predict = (32, 48), predict
+    ramp = np.linspace(-1, 1, size[1], dtype=np.float32)
+    model.encode(np.broadcast_to(ramp[None, None, :, None], [1, *size, 3]))
+    with Image.open(io.BytesIO(sent["encode_style"])) as image:
+        assert (image.height, image.width) == (32, 48)
+        row = np.asarray(image)[16, :, 0] / 127.5 - 1.0
+    # Scaled, not cut: from one end of the ramp to the other, evenly to a level of 256.
+    assert np.abs(row - np.linspace(row[0], row[-1], 48)).max() < 2 / 127.5
+    assert row[0] < -0.95
+    assert row[-1] > 0.95

@@ -54,6 +54,28 @@ def test_too_large_a_body(length):
     assert "10 are taken at most" in json.loads(body)["error"]
 
 
+def test_a_client_that_still_sends_can_read_why_it_is_refused():
+    """The answer goes out first; then the rest of the body is taken, and only then is it over."""
+    order = []
+
+    async def main():
+        messages = [{"type": "http.request", "body": b"0123456789", "more_body": True}] * 3
+        messages.append({"type": "http.request", "body": b"", "more_body": False})
+
+        async def receive():
+            order.append("receive")
+            return messages.pop(0)
+
+        async def send(message):
+            order.append((message.get("status"), message.get("more_body", False)))
+
+        headers = [(b"content-length", b"30")]
+        await BodyLimits(echo, LIMITS)({"type": "http", "headers": headers}, receive, send)
+
+    asyncio.run(main())
+    assert order == [(413, False), (None, True), *["receive"] * 4, (None, False)]
+
+
 def test_too_slow_a_body():
     status, body = call([b"a"] * 8, 8, pause=0.02)
     assert status == 408

@@ -16,6 +16,8 @@ import pytest
 import tensorflow as tf
 from served_networks import layouts
 
+from spade_tf.serving.client import connect
+from spade_tf.serving.errors import ServingError
 from spade_tf.training.pictures import encode_png
 
 SEED = 11
@@ -155,6 +157,15 @@ def test_compressed_bodies_are_taken(server, expected):
     ):
         got, _, answer = ask(server, path, packed, Content_Encoding=encoding)
         assert (got, text in json.loads(answer)["error"]) == (status, True), answer
+
+
+def test_the_client_reads_that_its_body_is_too_large(server):
+    """It is told once, though the server stops reading while it sends."""
+    file = np.array([bytes(30 << 20), None], object)[:1]
+    with connect(server.url, "tiny") as client, pytest.raises(ServingError) as caught:
+        client.predict("generate_bytes", {"label_bytes": file})
+    assert "status 413: a body of 41943" in str(caught.value)
+    assert "attempts" not in str(caught.value)
 
 
 def test_metrics_count_errors_and_time(server):
