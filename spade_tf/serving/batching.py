@@ -49,6 +49,9 @@ class MicroBatcher:
         self._threads = ThreadPoolExecutor(num_threads, thread_name_prefix="model")
         self._queue: deque[_Waiting] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        # Those of the tasks that will look into the queue again: one that has ended is among the
+        # tasks a little longer, and a request that came meanwhile would be forgotten.
+        self._looking = 0
 
     @property
     def waiting(self) -> int:
@@ -72,27 +75,34 @@ class MicroBatcher:
             )
         waiting = _Waiting(request, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
-        if len(self._tasks) < self.num_threads:
+        if self._looking < self.num_threads:
+            self._looking += 1
             task = asyncio.create_task(self._work())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return await waiting.answer
 
     async def _work(self) -> None:
+        try:
+            while self._queue:
+                await self._take_batch()
+        finally:
+            self._looking -= 1
+
+    async def _take_batch(self) -> None:
+        batch = self._next_batch()
+        if not batch:
+            return
+        requests = [waiting.request for waiting in batch]
         loop = asyncio.get_running_loop()
-        while self._queue:
-            batch = self._next_batch()
-            if not batch:
+        answers = await loop.run_in_executor(self._threads, self._answer, requests)
+        for waiting, answer in zip(batch, answers, strict=True):
+            if waiting.answer.done():
                 continue
-            requests = [waiting.request for waiting in batch]
-            answers = await loop.run_in_executor(self._threads, self._answer, requests)
-            for waiting, answer in zip(batch, answers, strict=True):
-                if waiting.answer.done():
-                    continue
-                if isinstance(answer, Exception):
-                    waiting.answer.set_exception(answer)
-                else:
-                    waiting.answer.set_result(answer)
+            if isinstance(answer, Exception):
+                waiting.answer.set_exception(answer)
+            else:
+                waiting.answer.set_result(answer)
 
     def _next_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []

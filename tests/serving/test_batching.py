@@ -109,3 +109,21 @@ def test_those_who_leave_are_not_waited_for():
     assert isinstance(gone, asyncio.CancelledError)
     assert (first["y"].tolist(), last["y"].tolist()) == ([0], [4])
     assert [values for _, values in model.batches] == [[0], [2]]
+
+
+def test_a_request_right_after_an_answer_is_made():
+    """Asked before the event loop has anything else to do, such as tidying up."""
+    model = Model()
+    model.go.set()
+
+    async def main():
+        batcher = MicroBatcher(model, max_rows=1, num_threads=1, max_queue=9)
+        made = []
+        for value in range(3):
+            answer = await asyncio.wait_for(batcher.submit(request(value)), 30)
+            made.append(answer["y"].tolist())
+        assert batcher.waiting == 0
+        batcher.close()
+        return made
+
+    assert asyncio.run(main()) == [[0], [2], [4]]
