@@ -6,8 +6,6 @@ import os
 import sys
 from pathlib import Path
 
-from experiments.schema import ConfigError
-
 
 def export(
     model: str | os.PathLike[str],
@@ -30,25 +28,24 @@ def export(
         The directory of the new version.
 
     Raises:
-        ConfigError: if `model` is not a workdir, or takes continuous maps.
+        ConfigError: if `model` is not a workdir.
         CheckpointError: if it holds no checkpoint that fits.
         ExportError: if the export cannot be written.
     """
     from experiments.assemble import load_workdir
-    from experiments.model_card import export_assets, unknown_id
+    from experiments.model_card import export_assets, source_files, unknown_id
     from spade_tf.export.saved_model import export_saved_model
     from spade_tf.export.serving_config import DEFAULT_IMAGE, check_names, write_serving_config
 
     model_name, image = Path(output_dir).resolve().name, serving_image or DEFAULT_IMAGE
     check_names(model_name, image)
     loaded = load_workdir(model)
-    if loaded.labels.condition_channels:
-        raise ConfigError(f"--model={model}: it takes continuous maps, and export label maps only")
     path = export_saved_model(
         loaded.generator,
         output_dir,
         encoder=loaded.encoder,
         unknown_id=unknown_id(loaded),
+        files=source_files(loaded),
         assets=export_assets(loaded, output_dir),
         model_name=model_name,
         max_pixels=max_pixels,

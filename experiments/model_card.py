@@ -7,7 +7,9 @@ import os
 from typing import TYPE_CHECKING
 
 from experiments.data_dirs import data_dir_entries
+from experiments.sizing import photograph_shape
 from pipelines.inspection import source_unknown_id
+from spade_tf.export.source_files import SourceFiles
 
 if TYPE_CHECKING:
     from experiments.assemble import TrainedModel
@@ -17,6 +19,20 @@ def unknown_id(model: TrainedModel) -> int | None:
     """The id that stands for unknown in label map files; None where no id does."""
     labels = model.labels
     return source_unknown_id(labels.num_classes) if labels.has_unknown else None
+
+
+def source_files(model: TrainedModel) -> SourceFiles:
+    """What files hold that maps and photographs of a model come in."""
+    labels = model.labels
+    return SourceFiles(
+        id_table=labels.files.id_table,
+        palette_indices=labels.files.palette_indices,
+        colors=labels.files.colors,
+        color_ids=labels.files.color_ids,
+        off_palette_id=labels.num_classes if labels.files.off_palette_unknown else None,
+        condition_channels=labels.condition_channels,
+        photographs=photograph_shape(model.config),
+    )
 
 
 def export_assets(

@@ -34,6 +34,21 @@ def sizing_options(config: Config | Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def photograph_shape(config: Config) -> str:
+    """How the encoder of an export gives photographs its size: as `sized` does, in a word.
+
+    Returns:
+        "crop", the middle as it is; "cover", the middle of what covers the size; or "stretch".
+    """
+    options = sizing_options(config)
+    preprocess = options["preprocess"]
+    if preprocess == "crop":
+        return "crop"
+    if preprocess in ("resize_and_crop", "fixed"):
+        return "stretch"
+    return "cover" if options["one_size"] or preprocess.endswith("_and_crop") else "stretch"
+
+
 def sized(example: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """A picture, its maps, or both, at the size that evaluation gives them.
 

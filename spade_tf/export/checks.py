@@ -60,7 +60,7 @@ def checked_label(label: tf.Tensor, limits: Limits) -> tf.Tensor:
         int32 `[B, H, W]`, of known size where there is only one.
     """
     label = tf.cast(label, tf.int32)
-    with tf.control_dependencies(_size_checks(label, limits)):
+    with tf.control_dependencies(_size_checks("label", label, limits)):
         label = tf.identity(label)
     count = limits.num_labels
     allowed = f"ids 0 to {count - 1} are allowed"
@@ -78,29 +78,57 @@ def checked_label(label: tf.Tensor, limits: Limits) -> tf.Tensor:
     return label
 
 
-def _size_checks(label, limits):
-    batch, height, width = tf.unstack(tf.shape(label))
-    checks = [require(batch > 0, "label: received a batch of no label map; give one or more")]
+def checked_condition(condition: tf.Tensor, limits: Limits) -> tf.Tensor:
+    """Continuous maps as the generator takes them.
+
+    Args:
+        condition: float32 `[B, H, W, C]`, 0 to 1; or uint8, 0 to 255.
+        limits: of the generator.
+
+    Returns:
+        float32 `[B, H, W, C]`, 0 to 1, of known size where there is only one.
+    """
+    if condition.dtype == tf.uint8:
+        condition = tf.cast(condition, tf.float32) / 255.0
+    # NaN is not within the bounds either.
+    within = tf.reduce_all((condition >= 0.0) & (condition <= 1.0))
+    checks = _size_checks("condition", condition, limits)
+    sentence = "condition: values 0 to 1 are allowed, received {} to {}; scale them to that range"
+    bounds = tf.reduce_min(condition), tf.reduce_max(condition)
+    with tf.control_dependencies([*checks, require(within, sentence, *bounds)]):
+        condition = tf.identity(condition)
+    if limits.fixed_size is not None:
+        condition = tf.ensure_shape(condition, [None, *limits.fixed_size, None])
+    return condition
+
+
+_WHAT = {"label": ("label map", ", by nearest neighbour"), "condition": ("continuous map", "")}
+
+
+def _size_checks(name, value, limits):
+    what, by = _WHAT[name]
+    batch, height, width = tf.unstack(tf.shape(value)[:3])
+    checks = [require(batch > 0, f"{name}: received a batch of no {what}; give one or more")]
     if limits.fixed_size is not None:
         fits = (height == limits.fixed_size[0]) & (width == limits.fixed_size[1])
         size = "x".join(map(str, limits.fixed_size))
-        sentence = f"label: this model makes pictures of {size} (height x width) only"
+        sentence = f"{name}: this model makes pictures of {size} (height x width) only"
     else:
-        checks.append(_few_pixels_check(height, width, limits))
+        checks.append(_few_pixels_check(name, height, width, limits))
         fits = (height % limits.multiple == 0) & (width % limits.multiple == 0)
         fits &= tf.minimum(height, width) >= limits.smallest
-        sentence = f"label: height and width must be multiples of {limits.multiple}"
+        sentence = f"{name}: height and width must be multiples of {limits.multiple}"
         if limits.smallest > limits.multiple:
             sentence += f", and at least {limits.smallest}"
-    sentence += ", received {}x{}; scale the label map, by nearest neighbour"
+    sentence += f", received {{}}x{{}}; scale the {what}{by}"
     return [*checks, require(fits, sentence, height, width)]
 
 
-def _few_pixels_check(height, width, limits):
+def _few_pixels_check(name, height, width, limits):
     pixels = tf.cast(height, tf.int64) * tf.cast(width, tf.int64)
     sentence = (
-        f"label: this export makes pictures of {limits.max_pixels} pixels at most, received "
-        "{}x{}; scale the label map down, or export with a larger --max_pixels"
+        f"{name}: this export makes pictures of {limits.max_pixels} pixels at most, received "
+        f"{{}}x{{}}; scale the {_WHAT[name][0]} down, or export with a larger --max_pixels"
     )
     return require(pixels <= limits.max_pixels, sentence, height, width)
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from spade_tf.export.errors import ExportError
 from spade_tf.export.signatures import ServedModel
+from spade_tf.export.source_files import SourceFiles
 from spade_tf.export.warmup import write_warmup_requests
 
 
@@ -25,6 +26,7 @@ def export_saved_model(
     assets: Mapping[str, str] | None = None,
     model_name: str | None = None,
     max_pixels: int | None = None,
+    files: SourceFiles | None = None,
 ) -> Path:
     """Writes `output_dir/N/`, N being one more than the largest version there, whole or not at all.
 
@@ -41,6 +43,7 @@ def export_saved_model(
         model_name: that warm-up requests are addressed to; None for the name of `output_dir`.
         max_pixels: int, what is made of one label map at most, height x width x styles; None for
             1,048,576, or for four times the trained size if that is more.
+        files: what files hold that maps and photographs come in; None for ids as they are.
 
     Returns:
         The directory of the version.
@@ -61,7 +64,7 @@ def export_saved_model(
         versions = [int(path.name) for path in output_dir.iterdir() if path.name.isdecimal()]
         target = output_dir / str(max(versions, default=0) + 1)
         with tempfile.TemporaryDirectory(dir=output_dir, prefix=".export-") as scratch:
-            module = ServedModel(generator, encoder, unknown_id, assets or {}, max_pixels)
+            module = ServedModel(generator, encoder, unknown_id, assets or {}, max_pixels, files)
             module.files = _assets(Path(scratch), assets or {})
             staged = Path(scratch) / "model"
             signatures = module.signatures()

@@ -13,6 +13,7 @@ import tensorflow as tf
 from spade_tf.export.baking import spectral_layers, spectral_norms_baked
 from spade_tf.export.checks import (
     Limits,
+    checked_condition,
     checked_instance,
     checked_label,
     checked_rows,
@@ -27,6 +28,7 @@ from spade_tf.export.decoding import (
     decode_photographs,
     encode_pictures,
 )
+from spade_tf.export.source_files import SourceFiles, decode_conditions, decode_labels
 from spade_tf.layers.semantics import Semantics
 from spade_tf.networks.fused import FusedGenerator, NotFusibleError
 from spade_tf.networks.generator import SPADEGenerator
@@ -51,11 +53,15 @@ class ServedModel(tf.Module):
 
     All take any batch, and any height and width that the generator can make. Keys:
 
-    - `label`: int32 `[B, H, W]` (uint8 in `serving_uint8`), ids; `unknown_id` stands for the last.
+    - `label`: int32 `[B, H, W]` (uint8 in `serving_uint8`), ids of training; `unknown_id` stands
+      for the last.
+    - `condition`, in place of `label` in models that take continuous maps: float32 `[B, H, W, C]`,
+      0 to 1 (uint8 in `serving_uint8`, 0 to 255).
     - `instance`, of models that see instance edges: int32 `[B, H, W]`, or `[B, 1, 1]` for none.
     - `seed`, of models with styles: int64 `[B]`. A seed is a style, whoever asks for it.
     - `z`, likewise: float32 `[B, z_dim]`.
-    - `label_bytes`: string `[B]`, PNG files of ids; `instance_bytes`: the same, empty for none.
+    - `label_bytes`: string `[B]`, PNG files like those of the data set, which `files` describes;
+      `condition_bytes` in its place; `instance_bytes`: PNG files of ids, empty for none.
     - `image`: uint8 `[B, H, W, 3]`; `image_bytes`: string `[B]`, files.
 
     | signature | from | to |
@@ -78,6 +84,7 @@ class ServedModel(tf.Module):
         assets: texts by file name, that `describe` gives.
         max_pixels: int, what is made of one label map at most, height x width x styles; None for
             1,048,576, or for four times the trained size if that is more.
+        files: what files hold that maps and photographs come in; None for ids as they are.
     """
 
     def __init__(
@@ -87,8 +94,10 @@ class ServedModel(tf.Module):
         unknown_id: int | None,
         assets: Mapping[str, str],
         max_pixels: int | None = None,
+        files: SourceFiles | None = None,
     ):
         super().__init__()
+        object.__setattr__(self, "source_files", files or SourceFiles())
         generator, given = inference_form(generator), generator
         networks = [item for item in (generator, encoder) if isinstance(item, keras.Model)]
         if isinstance(generator, FusedGenerator):
@@ -119,9 +128,17 @@ class ServedModel(tf.Module):
 
     def signatures(self) -> dict[str, Any]:
         """Concrete functions by the names of their signatures."""
-        ids = {"label": _spec("label", tf.int32, 3), **self._instance()}
-        small = {"label": _spec("label", tf.uint8, 3), **self._instance()}
-        files = {"label_bytes": _spec("label_bytes", tf.string, 1)}
+        channels = self.source_files.condition_channels
+        if channels:
+            shape = [None, None, None, channels]
+            ids = {"condition": tf.TensorSpec(shape, tf.float32, name="condition")}
+            small = {"condition": tf.TensorSpec(shape, tf.uint8, name="condition")}
+            files = {"condition_bytes": _spec("condition_bytes", tf.string, 1)}
+        else:
+            ids = {"label": _spec("label", tf.int32, 3)}
+            small = {"label": _spec("label", tf.uint8, 3)}
+            files = {"label_bytes": _spec("label_bytes", tf.string, 1)}
+        ids, small = ids | self._instance(), small | self._instance()
         if self.use_instance_edges:
             files["instance_bytes"] = _spec("instance_bytes", tf.string, 1)
         seed = {} if self.z_dim is None else {"seed": _spec("seed", tf.int64, 1)}
@@ -155,10 +172,9 @@ class ServedModel(tf.Module):
     def _instance(self):
         return {"instance": _spec("instance", tf.int32, 3)} if self.use_instance_edges else {}
 
-    def _make_picture(self, label, instance, z):
-        inputs = {"label": label} if instance is None else {"label": label, "instance": instance}
+    def _make_picture(self, maps, z):
         semantics = Semantics.from_inputs(
-            inputs,
+            maps,
             num_labels=self.limits.num_labels,
             use_instance_edges=self.use_instance_edges,
             dtype=self.generator.compute_dtype,
@@ -166,70 +182,92 @@ class ServedModel(tf.Module):
         image = self.generator(inputs=semantics, z=z, training=False)
         return finite("image", image, "give other styles, or another export")
 
-    def _picture_of(self, label, instance, z):
-        label = checked_label(label, self.limits)
-        if instance is not None:
-            instance = checked_instance(instance, label)
+    def _checked(self, maps):
+        """The maps of a request, without those that it has none of."""
+        if maps.get("condition") is not None:
+            checked = {"condition": checked_condition(maps["condition"], self.limits)}
+        else:
+            checked = {"label": checked_label(maps["label"], self.limits)}
+        if maps.get("instance") is not None:
+            checked["instance"] = checked_instance(maps["instance"], _pixels(checked))
+        return checked
+
+    def _picture_of(self, maps, z):
+        maps = self._checked(maps)
         if z is not None:
-            z = checked_style(z, label, self.limits)
-        return self._picture(label, instance, z)
+            z = checked_style(z, _pixels(maps), self.limits)
+        return self._picture(maps, z)
 
-    def _generate(self, label, instance=None, z=None):
-        return {"image": self._picture_of(label, instance, z)}
+    def _generate(self, z=None, **maps):
+        return {"image": self._picture_of(maps, z)}
 
-    def _generate_with_style(self, label, z, instance=None):
-        return {"image": to_uint8(self._picture_of(label, instance, z))}
+    def _generate_with_style(self, z, **maps):
+        return {"image": to_uint8(self._picture_of(maps, z))}
 
-    def _serve(self, label, instance=None, seed=None):
+    def _serve(self, seed=None, **maps):
         z = None
         if seed is not None:
-            z = seeded_styles(checked_rows("seed", seed, label), self.z_dim)
-        return {"image": to_uint8(self._picture_of(label, instance, z))}
+            z = seeded_styles(checked_rows("seed", seed, _pixels(maps)), self.z_dim)
+        return {"image": to_uint8(self._picture_of(maps, z))}
 
-    def _generate_styles(self, label, z, instance=None):
-        label = checked_label(label, self.limits)
-        z = checked_style(z, label, self.limits)
-        edges = label if instance is None else checked_instance(instance, label)
+    def _generate_styles(self, z, **maps):
+        maps = self._checked(maps)
+        z = checked_style(z, _pixels(maps), self.limits)
         fused = isinstance(self.generator, FusedGenerator)
 
         def one_layout(inputs):
-            label, edges, z = inputs
+            maps, z = inputs
             # Fused, what depends on labels alone is computed once for all styles.
-            times = [1 if fused else tf.shape(z)[0], 1, 1]
-            label, edges = (tf.tile(ids[None], times) for ids in (label, edges))
-            return to_uint8(self._picture(label, None if instance is None else edges, z))
+            times = 1 if fused else tf.shape(z)[0]
+            maps = {key: tf.repeat(value[None], times, 0) for key, value in maps.items()}
+            return to_uint8(self._picture(maps, z))
 
         shape = [None, *(self.limits.fixed_size or (None, None)), 3]
         return {
             "image": tf.map_fn(
-                one_layout,
-                (label, edges, z),
-                fn_output_signature=tf.TensorSpec(shape, tf.uint8),
+                one_layout, (maps, z), fn_output_signature=tf.TensorSpec(shape, tf.uint8)
             )
         }
 
-    def _generate_jpeg(self, label_bytes, instance_bytes=None, seed=None):
-        return self._generate_files(label_bytes, instance_bytes, seed, "jpeg")
+    def _generate_jpeg(self, **inputs):
+        return self._generate_files("jpeg", **inputs)
 
-    def _generate_png(self, label_bytes, instance_bytes=None, seed=None):
-        return self._generate_files(label_bytes, instance_bytes, seed, "png")
+    def _generate_png(self, **inputs):
+        return self._generate_files("png", **inputs)
 
-    def _generate_files(self, label_bytes, instance_bytes, seed, file_format):
-        label = decode_ids("label_bytes", label_bytes)
-        with tf.control_dependencies([check_encodable(label, file_format)]):
-            label = tf.identity(label)
-        instance = None
+    def _generate_files(self, file_format, instance_bytes=None, seed=None, **encoded):
+        ((name, encoded),) = encoded.items()
+        channels = self.source_files.condition_channels
+        if channels:
+            maps = {"condition": decode_conditions(name, encoded, channels)}
+        else:
+            maps = {"label": decode_labels(name, encoded, self.source_files)}
+        encodable = check_encodable(name, _pixels(maps), file_format)
+        with tf.control_dependencies([encodable]):
+            maps = {key: tf.identity(value) for key, value in maps.items()}
         if instance_bytes is not None:
-            instance_bytes = checked_rows("instance_bytes", instance_bytes, label)
+            instance_bytes = checked_rows("instance_bytes", instance_bytes, _pixels(maps))
             absent = tf.strings.length(instance_bytes) == 0
-            instance = decode_ids("instance_bytes", tf.where(absent, label_bytes, instance_bytes))
-            instance = tf.where(absent[:, None, None], 0, instance)
-        image = self._serve(label, instance, seed)["image"]
+            # One instance all over, in the place of those that are not given.
+            size = tf.shape(_pixels(maps))[1:]
+            flat = tf.cond(
+                tf.reduce_any(absent),
+                lambda: tf.io.encode_png(tf.zeros([*tf.unstack(size), 1], tf.uint8)),
+                lambda: tf.constant(""),
+            )
+            given = tf.where(absent, flat, instance_bytes)
+            maps["instance"] = decode_ids("instance_bytes", given)
+        image = self._serve(seed=seed, **maps)["image"]
         return {"image_bytes": encode_pictures(image, file_format)}
 
     def _encode_style(self, image_bytes):
         assert self.encoder is not None
-        image = decode_photographs("image_bytes", image_bytes, tuple(self.encoder.image_size))
+        image = decode_photographs(
+            "image_bytes",
+            image_bytes,
+            tuple(self.encoder.image_size),
+            self.source_files.photographs,
+        )
         z = self.encoder(image, training=False)[0]
         return {"z": finite("z", z, "give another photograph, or another export")}
 
@@ -244,6 +282,11 @@ class ServedModel(tf.Module):
         with tf.control_dependencies([check]):
             index = tf.argmax(tf.cast(same, tf.int32), 1)
         return {"text": tf.gather(tf.constant(list(self.assets.values())), index)}
+
+
+def _pixels(maps):
+    """`[B, H, W]`, of the size of the maps of a request."""
+    return maps["condition"][..., 0] if maps.get("condition") is not None else maps["label"]
 
 
 def _unbaked(network):

@@ -65,13 +65,13 @@ def warmup_inputs(model: Any) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     columns = np.arange(width) * _CELLS // width
     cells = np.arange(_CELLS * _CELLS).reshape(_CELLS, _CELLS) % model.limits.num_labels
     label = cells[rows][:, columns].astype(np.int32)[None]
-    ids, files = {"label": label}, {"label_bytes": np.array([_png(label[0])], object)}
+    ids, small, files = _maps(model.source_files, label)
     if model.use_instance_edges:
-        ids["instance"] = label
-        files["instance_bytes"] = files["label_bytes"]
+        ids["instance"] = small["instance"] = label
+        files["instance_bytes"] = np.array([_png(label[0])], object)
     seed = {} if model.z_dim is None else {"seed": np.zeros([1], np.int64)}
     yield "serving_default", {**ids, **seed}
-    yield "serving_uint8", {**ids, "label": (label % 256).astype(np.uint8), **seed}
+    yield "serving_uint8", {**small, **seed}
     yield "generate_bytes", {**files, **seed}
     yield "generate_png_bytes", {**files, **seed}
     if model.z_dim is not None:
@@ -87,6 +87,32 @@ def warmup_inputs(model: Any) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
         yield "encode_style", {"image_bytes": np.array([_png(photograph)], object)}
     if model.assets:
         yield "describe", {"name": np.array([next(iter(model.assets)).encode()], object)}
+
+
+def _maps(files: Any, label: np.ndarray) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """A label map, or a continuous map made of one, for each kind of input."""
+    if files.condition_channels:
+        steps = (label * 37 % 256).astype(np.uint8)
+        small = np.repeat(steps[..., None], files.condition_channels, -1)
+        pixels = small[0, ..., 0] if files.condition_channels == 1 else small[0]
+        return (
+            {"condition": small.astype(np.float32) / 255.0},
+            {"condition": small},
+            {"condition_bytes": np.array([_png(pixels)], object)},
+        )
+    # What stands in files for ids; for those that have nothing there, something that has.
+    values = np.asarray(files.colors or files.id_table, np.int32)
+    stored = label[0]
+    if files.colors or files.id_table:
+        known = list(files.color_ids or files.id_table)
+        chosen = np.unique([known.index(i) for i in known if i >= 0])
+        places = [known.index(i) if i in known else chosen[0] for i in range(label.max() + 1)]
+        stored = (values if files.colors else np.arange(len(values)))[np.array(places)[label[0]]]
+    return (
+        {"label": label},
+        {"label": (label % 256).astype(np.uint8)},
+        {"label_bytes": np.array([_png(stored)], object)},
+    )
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -108,8 +108,12 @@ def test_no_style_at_all(signatures):
         ([BOMB], [b""], "30000x30000 pixels, and 1 to 16777216 are decoded"),
         ([OVERFLOWING], [b""], "4294967295x4294967295 pixels"),
         ([PNG[:16] + bytes(8) + PNG[24:]], [b""], "0x0 pixels"),
-        ([encode_png(PHOTOGRAPH)], [b""], "PNG of colours, of a palette, or of fewer than 8 bits"),
-        ([BAD_DEPTH], [b""], "fewer than 8 bits"),
+        (
+            [encode_png(PHOTOGRAPH)],
+            [b""],
+            "label_bytes: received a PNG of another kind, by its colours or bits; give single",
+        ),
+        ([BAD_DEPTH], [b""], "label_bytes: received a PNG of another kind"),
         ([PNG, encode_png(LABEL[0, :32].astype(np.uint8))], [b"", b""], "maps of several sizes"),
         ([PNG, PNG], [b""], "instance_bytes: must have one row for each of the 2"),
         ([encode_png(LABEL[0].astype(np.uint8) + 9)], [b""], "label: ids 0 to 4"),
@@ -144,7 +148,7 @@ def png(mode, size=(SIZE, SIZE), **options):
 @pytest.mark.parametrize("mode", ["P", "RGB", "RGBA", "LA", "1"])
 def test_label_maps_whose_values_are_no_ids(signatures, mode):
     inputs = {"label_bytes": [png(mode)], "instance_bytes": [b""], "seed": np.array([0])}
-    assert "PNG of colours, of a palette" in sentence(signatures["generate_bytes"], inputs)
+    assert "received a PNG of another kind" in sentence(signatures["generate_bytes"], inputs)
 
 
 def test_label_maps_of_one_channel_keep_their_ids(signatures):

@@ -125,7 +125,9 @@ def test_styles_of_photographs_of_any_size(networks, signatures):
     encoded = tf.constant([encode_png(photograph) for photograph in photographs])
     z = signatures["encode_style"](image_bytes=encoded)["z"]
     for photograph, one in zip(photographs, z, strict=True):
-        image = photograph[None].astype(np.float32) / 127.5 - 1
+        # Scaled as photographs are in training; test_source_files.py compares that with Pillow.
+        image = tf.image.resize(photograph[None], (SIZE, SIZE), "bicubic", antialias=True)
+        image = tf.clip_by_value(image, 0, 255) / 127.5 - 1
         np.testing.assert_allclose(networks[1](image)[0][0], one, rtol=0, atol=1e-5)
     jpeg = tf.io.encode_jpeg(photographs[0])
     decoded = tf.cast(tf.io.decode_jpeg(jpeg), tf.float32)[None] / 127.5 - 1
