@@ -89,6 +89,7 @@ def read_layouts(
     """
     from experiments.assemble import make_batches
     from pipelines.prepare import open_dataset
+    from spade_tf.layers.semantics import Semantics
 
     data = loaded.config.data
     builder = open_dataset(data.dataset, data_dir)
@@ -100,7 +101,13 @@ def read_layouts(
     photographs = []
     for batch in batches.take(count):
         if "condition" in batch:
-            layouts.append(batch["condition"].numpy())
+            generator = loaded.generator
+            semantics = Semantics.from_inputs(
+                batch,
+                num_labels=generator.num_labels,
+                use_instance_edges=generator.use_instance_edges,
+            )
+            layouts.append(semantics.dense.numpy())
         else:
             layouts.append({k: batch[k].numpy() for k in ("label", "instance") if k in batch})
         photographs.append(batch["image"].numpy())

@@ -214,8 +214,9 @@ def _specs(tensors):
 
 
 def _in_order(specs):
-    """What a label map is given by first, as in messages."""
-    return {key: specs[key] for key in sorted(specs, key=lambda k: (not k.startswith("label"), k))}
+    """What a map is given by first, as in messages."""
+    maps = ("label", "condition")
+    return {key: specs[key] for key in sorted(specs, key=lambda k: (not k.startswith(maps), k))}
 
 
 def numbered_versions(directory: Path) -> list[int]:

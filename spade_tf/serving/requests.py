@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -156,7 +157,7 @@ def _array(key: str, value: Any, spec: Spec) -> np.ndarray:
     return array.astype(wanted)
 
 
-_AXES = {"label": "BHW", "instance": "BHW", "seed": "B"}
+_AXES = {"label": "BHW", "condition": "BHWC", "instance": "BHW", "seed": "B"}
 
 
 def _shape(key: str, spec: Spec) -> str:
@@ -184,9 +185,10 @@ def _check_pixels(inputs: Mapping[str, np.ndarray], limits: RequestLimits) -> tu
                 )
             sizes.add((height, width))
             count += height * width if key != "instance_bytes" else 0
-    if "label" in inputs:
-        styles = inputs["z"].shape[1] if inputs.get("z", np.empty(0)).ndim == 3 else 1
-        count = inputs["label"].size * max(styles, 1)
+    for key in ("label", "condition"):
+        if key in inputs:
+            styles = inputs["z"].shape[1] if inputs.get("z", np.empty(0)).ndim == 3 else 1
+            count = math.prod(inputs[key].shape[:3]) * max(styles, 1)
     if count > limits.max_pixels:
         raise BadRequestError(
             f"{count} pixels in all, and {limits.max_pixels} are taken at most; send fewer "
