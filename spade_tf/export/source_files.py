@@ -104,10 +104,8 @@ def _decode_colors(name, encoded, files):
     encoded = map_files(
         name,
         encoded,
-        lambda depth, color: (
-            (color == _PALETTE) | ((depth == 8) & ((color == _RGB) | (color == _RGBA)))
-        ),
-        "label maps in the colours of the palette of the data set, RGB or palette PNGs",
+        lambda depth, color: (color == _PALETTE) | (depth == 8),
+        "label maps in the colours of the palette of the data set, PNGs of 8 bits",
     )
     colors = np.asarray(files.colors, np.int32) @ (1 << 16, 1 << 8, 1)
     order = np.argsort(colors)
@@ -116,13 +114,14 @@ def _decode_colors(name, encoded, files):
 
     def decode(item):
         pixels = tf.cast(tf.io.decode_png(item, 4), tf.int32)
-        has_alpha = png_header(item[None])[3][0] == _RGBA
-        opaque = require(
-            ~has_alpha | (tf.reduce_min(pixels[..., 3]) == 255),
-            f"{name}: received transparent pixels, whose colours are in doubt; save it as RGB",
-        )
-        with tf.control_dependencies([opaque]):
-            code = tf.reduce_sum(pixels[..., :3] * [1 << 16, 1 << 8, 1], -1)
+        # What is not opaque has no colour.
+        opaque = tf.reduce_all(pixels[..., 3] == 255)
+        if files.off_palette_id is None:
+            sentence = f"{name}: received transparent pixels, which have no colour; save it as RGB"
+            with tf.control_dependencies([require(opaque, sentence)]):
+                pixels = tf.identity(pixels)
+        code = tf.reduce_sum(pixels[..., :3] * [1 << 16, 1 << 8, 1], -1)
+        code = tf.where(pixels[..., 3] == 255, code, 1 << 24)
         flat = tf.reshape(code, [-1])
         place = tf.minimum(tf.searchsorted(known, flat), len(colors) - 1)
         found = tf.gather(known, place) == flat

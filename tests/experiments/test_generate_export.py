@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -54,6 +55,28 @@ def test_pictures_of_label_maps_in_drawn_and_in_encoded_styles(workdir, source_d
         assert np.abs(read(one).astype(int) - read(other)).max() <= 1
     style = source_dir / "val_img" / "0.png"
     assert len(generate(workdir, output_dir=tmp_path / "c", style_image=style, **folders)) == 2
+
+
+def test_files_are_read_by_the_table_that_the_data_set_was_read_by(workdir, source_dir, tmp_path):
+    """File id 0 is unknown and 1 is class 0, as in ADE20K: the pictures are the same."""
+    shifted = tmp_path / "labels"
+    shifted.mkdir()
+    for path in (source_dir / "val_label").iterdir():
+        label = read(path)
+        Image.fromarray(np.where(label == 255, 0, label + 1).astype(np.uint8)).save(
+            shifted / path.name
+        )
+    copy = shutil.copytree(workdir, tmp_path / "run")
+    content = json.loads((copy / "config.json").read_text())
+    assert content["labels"]["files"]["id_table"] == []
+    content["labels"]["files"]["id_table"] = [4, 0, 1, 2, 3]
+    (copy / "config.json").write_text(json.dumps(content))
+    for one, other in zip(
+        generate(workdir, output_dir=tmp_path / "a", labels=source_dir / "val_label"),
+        generate(copy, output_dir=tmp_path / "b", labels=shifted),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(read(one), read(other))
 
 
 def test_workdir_and_export_make_the_same_pictures(workdir, exported, source_dir, tmp_path):

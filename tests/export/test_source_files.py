@@ -102,13 +102,19 @@ def test_colours():
         np.testing.assert_array_equal(decoded(PALETTE, encoded)[0], expected)
     opaque[0, 0, 3] = 254
     assert "received transparent pixels" in refusal(PALETTE, png(opaque))
+    unknown = expected.copy()
+    unknown[0, 0] = 3
+    other = PALETTE._replace(off_palette_id=3)
+    np.testing.assert_array_equal(decoded(other, png(opaque))[0], unknown)
     colors[3, 3] = (1, 2, 3)
     said = "label_bytes: received colour (1, 2, 3), which is not in the palette of the data set"
     assert said in refusal(PALETTE, png(colors))
     expected[3, 3] = 3
-    made = decoded(PALETTE._replace(off_palette_id=3), png(colors))
-    np.testing.assert_array_equal(made[0], expected)
-    assert "received a PNG of another kind" in refusal(PALETTE, png(chosen.astype(np.uint8)))
+    np.testing.assert_array_equal(decoded(other, png(colors))[0], expected)
+    # (9, 9, 9) is a grey.
+    assert decoded(PALETTE, png(np.full([2, 2], 9, np.uint8))).tolist() == [[[1, 1], [1, 1]]]
+    sixteen = png(chosen.astype(np.uint16))
+    assert "received a PNG of another kind" in refusal(PALETTE, sixteen)
 
 
 def test_maps_that_are_stored_turned_are_refused():
