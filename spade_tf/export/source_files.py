@@ -114,14 +114,16 @@ def _decode_colors(name, encoded, files):
 
     def decode(item):
         pixels = tf.cast(tf.io.decode_png(item, 4), tf.int32)
-        # What is not opaque has no colour.
-        opaque = tf.reduce_all(pixels[..., 3] == 255)
+        # What is not opaque has no colour. Where there is no alpha channel, the decoder makes one
+        # of the largest value of the bits of the file.
+        depth = png_header(item[None])[2][0]
+        opaque = (pixels[..., 3] == 255) | (pixels[..., 3] == tf.bitwise.left_shift(1, depth) - 1)
         if files.off_palette_id is None:
             sentence = f"{name}: received transparent pixels, which have no colour; save it as RGB"
-            with tf.control_dependencies([require(opaque, sentence)]):
+            with tf.control_dependencies([require(tf.reduce_all(opaque), sentence)]):
                 pixels = tf.identity(pixels)
         code = tf.reduce_sum(pixels[..., :3] * [1 << 16, 1 << 8, 1], -1)
-        code = tf.where(pixels[..., 3] == 255, code, 1 << 24)
+        code = tf.where(opaque, code, 1 << 24)
         flat = tf.reshape(code, [-1])
         place = tf.minimum(tf.searchsorted(known, flat), len(colors) - 1)
         found = tf.gather(known, place) == flat
