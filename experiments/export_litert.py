@@ -12,6 +12,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from experiments.assemble import TrainedModel
+    from pipelines.schema import LabelSet
 
 # How many label maps models are compared with Keras on, and how many int8 is calibrated with.
 NUM_LAYOUTS = 8
@@ -64,7 +65,7 @@ def export_litert(
         one_hot=not loaded.labels.condition_channels,
         description={
             "model": {"name": loaded.config.name, "step": loaded.step},
-            "classes": describe_classes(loaded.labels),
+            **describe_labels(loaded.labels),
         },
         on_model=print_model,
     )
@@ -114,13 +115,39 @@ def read_layouts(
     return layouts, photographs
 
 
-def describe_classes(labels: Any) -> list[dict[str, Any]]:
-    """Id, name and colour of each class, the unknown one last if there is one."""
+def describe_labels(labels: LabelSet) -> dict[str, Any]:
+    """What the JSON beside a model says of its label set, and of the files that hold label maps.
+
+    Args:
+        labels: of the model.
+
+    Returns:
+        `classes`: id, name, colour, and value in a file of each class, the unknown one last if
+        there is one (`value` None where files cannot hold it). `label_map`: see
+        `spade_tf.export.litert.plain_label_map`; not for continuous maps.
+    """
+    from pipelines.inspection import source_unknown_id
+    from spade_tf.export.litert import plain_label_map
+
+    if labels.condition_channels:
+        return {"classes": []}
+    label_map = plain_label_map(labels.num_ids)
+    table = list(labels.files.id_table)
+    if table:
+        label_map["id_of_value"] = table
+    elif labels.has_unknown:
+        label_map["id_of_value"] = list(range(labels.num_classes))
+        label_map["unknown_value"] = source_unknown_id(labels.num_classes)
+        label_map["unknown"] = labels.num_classes
+    values = {id_: value for value, id_ in reversed(list(enumerate(label_map["id_of_value"])))}
+    if label_map["unknown"] is not None:
+        values[label_map["unknown"]] = label_map["unknown_value"]
     names = [*labels.class_names, *(["unknown"] if labels.has_unknown else [])]
-    return [
-        {"id": index, "name": name, "color": list(color)}
-        for index, (name, color) in enumerate(zip(names, labels.palette, strict=False))
+    classes = [
+        {"id": index, "name": name, "color": list(color), "value": values.get(index)}
+        for index, (name, color) in enumerate(zip(names, labels.palette, strict=True))
     ]
+    return {"classes": classes, "label_map": label_map}
 
 
 def print_model(name: str, facts: Mapping[str, Any]) -> None:

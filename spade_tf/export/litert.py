@@ -48,8 +48,8 @@ _ENCODER_VARIANTS = ("float32", "float16")
 # Of styles that models are calibrated and compared in.
 _SEED = 0
 _SEMANTICS = (
-    "1.0 in the channel of a pixel's class, 0.0 in those of the others{edges}; never from "
-    "tf.one_hot on a GPU, which is silently wrong there"
+    "1.0 in the channel of a pixel's class id (what label_map makes of the value in a file), 0.0 "
+    "in those of the others{edges}; never from tf.one_hot on a GPU, which is silently wrong there"
 )
 _CONTINUOUS = "the map, in the range that the data set has it in"
 _EDGES = (
@@ -95,7 +95,8 @@ def export_litert(
         allow_below_bound: names of those that may be shipped though they miss a bound; their JSON
             says so.
         one_hot: bool, whether the generator sees labels; False for continuous maps.
-        description: what every JSON is to say of the model: classes, for instance.
+        description: what every JSON is to say of the model: classes, for instance, and as
+            `label_map` how label map files are read; see `plain_label_map`, its default.
         on_model: called with the name and the report of each model when it is made.
 
     Returns:
@@ -131,10 +132,32 @@ def export_litert(
             f"--variants={','.join(rest)}, or ship as they are, marked, with "
             f"--allow_below_bound={','.join(names)}"
         )
+    described = {"label_map": plain_label_map(generator.num_labels)} if one_hot else {}
+    described |= description or {}
     for name, (_, facts) in models.items():
         facts["objections"] = found[name]
-        facts.update(description or {})
+        facts.update(described)
     return _write(Path(output_dir), models)
+
+
+def plain_label_map(num_ids: int) -> dict[str, Any]:
+    """How label map files are read that hold the ids of classes.
+
+    Args:
+        num_ids: int, class ids, the unknown one included.
+
+    Returns:
+        `num_ids`; `id_of_value`, the class id of each value in a file, -1 for none;
+        `unknown_value`, a value beyond that list which stands for unknown, and `unknown`, its
+        class id, both None for none; and `meaning`, the rule in words.
+    """
+    return {
+        "num_ids": num_ids,
+        "id_of_value": list(range(num_ids)),
+        "unknown_value": None,
+        "unknown": None,
+        "meaning": LABEL_MAP_MEANING,
+    }
 
 
 def _variant(name):
@@ -288,11 +311,18 @@ def _encoder_models(encoder, photographs, variants, on_model):
     return models
 
 
+LABEL_MAP_MEANING = (
+    "a file's value v is of class id_of_value[v]; beyond that list, unknown_value is of class "
+    "unknown; every other value, and one whose id is -1, must be refused"
+)
+
+
 def _explain(facts, generator, one_hot):
     edges = _EDGES if generator.use_instance_edges else ""
     meanings = {
         "semantics": _SEMANTICS.format(edges=edges) if one_hot else _CONTINUOUS,
-        "label": f"class ids, 0 to {generator.num_labels - 1}; other ones are of no class at all",
+        "label": f"class ids, 0 to {generator.num_labels - 1}: what label_map makes of the values "
+        "in a file, not the values; other ids are of no class at all",
         "instance": "instance ids; the same one all over for none",
         "z": "a style: standard normal numbers, or what the encoder says of a photograph",
         "image": "RGB in [-1, 1]: round((value + 1) * 127.5) for 8 bits",

@@ -29,7 +29,15 @@ def test_a_trained_model_is_exported_with_its_encoder_and_its_classes(exported):
         facts = json.loads((exported / f"{stem}.json").read_text())
         assert facts["model"] == {"name": "tiny", "step": 4}
         assert [item["id"] for item in facts["classes"]] == [0, 1, 2, 3, 4]
-        assert facts["classes"][-1] == {"id": 4, "name": "unknown", "color": [0, 0, 0]}
+        assert facts["classes"][-1] == {
+            "id": 4,
+            "name": "unknown",
+            "color": [0, 0, 0],
+            "value": 255,
+        }
+        label_map = facts["label_map"]
+        assert (label_map["num_ids"], label_map["id_of_value"]) == (5, [0, 1, 2, 3])
+        assert (label_map["unknown_value"], label_map["unknown"]) == (255, 4)
         assert facts["objections"] == []
 
 

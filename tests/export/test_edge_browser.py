@@ -2,7 +2,6 @@
 
 import http.server
 import json
-import re
 import shutil
 import subprocess
 import threading
@@ -13,10 +12,11 @@ import pytest
 from edge_networks import make_generator, make_layouts
 
 from spade_tf.export.edge_form import edge_form
-from spade_tf.export.litert import edge_functions
+from spade_tf.export.litert import edge_functions, plain_label_map
 from spade_tf.export.litert_model import LiteRTModel
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "EDGE.md"
+# Shown by docs/EDGE.md, as tests/experiments/test_edge_samples.py checks.
+SAMPLES = Path(__file__).parents[2] / "docs" / "edge"
 PACKAGE = "@litertjs/core@2.5.3"
 CHROMIUM = [
     "--headless",
@@ -39,11 +39,16 @@ PAGE = """<!doctype html>
 </script>
 <script type="module">
 try {
-  const {loadGenerator, generate} = await import('/edge.js');
-  const generator = await loadGenerator('/generator.tflite', '/node_modules/@litertjs/core/wasm/');
-  const label = new Int32Array(await (await fetch('/label.bin')).arrayBuffer());
-  const z = new Float32Array(await (await fetch('/z.bin')).arrayBuffer());
-  const picture = await generate(generator, label, z);
+  const {loadGenerator, generate} = await import('/generator.js');
+  const wasm = '/node_modules/@litertjs/core/wasm/';
+  const get = async (url) => (await fetch(url)).arrayBuffer();
+  const values = new Uint8Array(await get('/values.bin'));
+  const instance = new Int32Array(await get('/instance.bin'));
+  const z = new Float32Array(await get('/z.bin'));
+  const name = location.hash.slice(1);
+  const accelerator = name === 'ids' ? 'wasm' : 'webgpu';
+  const generator = await loadGenerator(`/${name}.tflite`, wasm, accelerator);
+  const picture = await generate(generator, values, instance, z);
   const full = generator.model.isFullyAccelerated;
   await fetch(`/result?accelerated=${full}`, {method: 'POST', body: picture});
 } catch (error) {
@@ -75,15 +80,15 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def site(tmp_path):
-    """A folder with the npm package, the document's snippet, and the page that runs it."""
+    """A folder with the npm package, the samples, and the page that runs them."""
     if shutil.which("npm") is None or shutil.which("chromium") is None:
         pytest.skip("needs npm and chromium: apt-get install npm chromium")
     command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(tmp_path), PACKAGE]
     installed = subprocess.run(command, capture_output=True, text=True, timeout=120)
     if installed.returncode:
         pytest.skip(f"npm install {PACKAGE}: {installed.stderr.strip().splitlines()[-1:]}")
-    snippet = re.search(r"<!-- javascript -->\n```js\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    (tmp_path / "edge.js").write_text(snippet[1])
+    for name in ("generator.js", "label_map.js"):
+        shutil.copy(SAMPLES / name, tmp_path)
     (tmp_path / "index.html").write_text(PAGE)
     return tmp_path
 
@@ -104,17 +109,31 @@ def server(site):
 
 @pytest.mark.slow
 @pytest.mark.browser
-def test_the_documented_javascript_gives_what_keras_gives(site, server, tmp_path_factory):
+@pytest.mark.parametrize("name", ["semantics", "ids"])
+def test_the_documented_javascript_gives_what_keras_gives(name, site, server, tmp_path_factory):
+    """On a map with unknown pixels (255 in the file) and instances."""
     generator = make_generator("clade")
-    label = make_layouts(generator, 1)[0]["label"]
+    layout = make_layouts(generator, 1)[0]
+    label, unknown = layout["label"], generator.num_labels - 1
+    assert (label == unknown).any()
+    assert (np.diff(layout["instance"]) != 0).any()
+    values = np.where(label == unknown, 255, label).astype("uint8")
     z = np.random.default_rng(0).standard_normal((1, 8)).astype("float32")
-    content = edge_functions(edge_form(generator))[0].convert("float32")
-    (site / "generator.tflite").write_bytes(content)
-    (site / "generator.json").write_text(json.dumps(LiteRTModel(content).describe()))
-    (site / "label.bin").write_bytes(label.tobytes())
+    function = edge_functions(edge_form(generator))[name == "ids"]
+    content = function.convert("float32")
+    (site / f"{name}.tflite").write_bytes(content)
+    label_map = plain_label_map(generator.num_labels) | {
+        "id_of_value": list(range(unknown)),
+        "unknown_value": 255,
+        "unknown": unknown,
+    }
+    facts = LiteRTModel(content).describe() | {"label_map": label_map}
+    (site / f"{name}.json").write_text(json.dumps(facts))
+    (site / "values.bin").write_bytes(values.tobytes())
+    (site / "instance.bin").write_bytes(layout["instance"].astype("int32").tobytes())
     (site / "z.bin").write_bytes(z.tobytes())
     profile = tmp_path_factory.mktemp("profile")
-    url = f"http://127.0.0.1:{server.server_port}/index.html"
+    url = f"http://127.0.0.1:{server.server_port}/index.html#{name}"
     with subprocess.Popen(
         ["chromium", *CHROMIUM, f"--user-data-dir={profile}", url],
         stdout=subprocess.DEVNULL,
@@ -125,7 +144,9 @@ def test_the_documented_javascript_gives_what_keras_gives(site, server, tmp_path
         finally:
             browser.terminate()
     path, body = server.answers[0]
-    assert path == "/result?accelerated=true", body.decode(errors="replace")
+    assert path.startswith("/result"), body.decode(errors="replace")
+    if name == "semantics":
+        assert path == "/result?accelerated=true"
     picture = np.frombuffer(body, "float32").reshape(1, *generator.image_size, 3)
-    expected = generator({"label": label}, z=z, training=False).numpy()
+    expected = generator(layout, z=z, training=False).numpy()
     np.testing.assert_allclose(picture, expected, atol=1e-3)

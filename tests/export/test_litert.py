@@ -79,6 +79,7 @@ def test_every_variant_has_its_file_and_its_facts(exported):
         assert facts["file"] == path.name
         assert facts["size_bytes"] == path.stat().st_size
         assert facts["classes"][0]["name"] == "sky"
+        assert facts["label_map"]["id_of_value"] == list(range(facts["label_map"]["num_ids"]))
         assert all(tensor["meaning"] for tensor in facts["inputs"] + facts["outputs"])
         assert facts["cpu"]["milliseconds"] > 0
         assert facts["gpu_safe"] or "ids" in path.stem
