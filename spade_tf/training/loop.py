@@ -13,6 +13,9 @@ import tensorflow as tf
 from spade_tf.training.gaugan import GauGAN
 from spade_tf.training.strategy import is_multi_worker
 
+# Steps between two looks at whether any of several workers wants to stop.
+STOP_INTERVAL = 10
+
 
 def train(
     model: GauGAN,
@@ -29,7 +32,8 @@ def train(
     Keras 3's `fit` does not run under `MultiWorkerMirroredStrategy`; this loop does, and calls
     Keras callbacks as `fit` would, with one epoch. The losses that callbacks receive are
     tensors, so that only those that look at them wait for the device. Ctrl-C and SIGTERM let the
-    current step finish; callbacks then end the training as usual.
+    current step finish; callbacks then end the training as usual. Of several workers, all stop
+    after the same step once any of them wants to: the next multiple of `STOP_INTERVAL`.
 
     Args:
         model: a compiled `GauGAN`, made within the strategy's scope.
@@ -55,42 +59,61 @@ def train(
 
     # Nothing in a step depends on values, so that AutoGraph would only cost time.
     @tf.function(autograph=False)
-    def train_step(batch, stops):
+    def train_step(batch):
         losses = strategy.run(replica_step, args=(batch,))
         mean = tf.distribute.ReduceOp.MEAN
-        means = {name: strategy.reduce(mean, loss, axis=None) for name, loss in losses.items()}
-        if workers:
-            stops = strategy.run(tf.identity, args=(stops,))
-            stops = strategy.reduce(tf.distribute.ReduceOp.SUM, stops, axis=None)
-        return means, stops
+        return {name: strategy.reduce(mean, loss, axis=None) for name, loss in losses.items()}
 
-    distribute = (
-        strategy.experimental_distribute_dataset
-        if isinstance(dataset, tf.data.Dataset)
-        else strategy.distribute_datasets_from_function
-    )
-    # A worker that stops alone leaves the others waiting for it: all stop after the step that
-    # follows the one by which any of them wants to.
     workers = is_multi_worker(strategy)
-    stops = tf.constant(0)
-    batches: Iterable = distribute(dataset)
+    any_stops = _any_worker(strategy)
+    batches = _distributed(dataset, strategy)
     step = start_step
     with _stop_on_signals(model):
         callback_list.on_train_begin()
         callback_list.on_epoch_begin(0)
         logs: dict[str, tf.Tensor] = {}
         iterator = iter(batches)
-        while step < steps and not (stops > 0 if workers else model.stop_training):
+        stops = model.stop_training and not workers
+        while step < steps and not stops:
             callback_list.on_train_batch_begin(step)
             start = time.perf_counter()
             batch = next(iterator)
             model.seconds_waited_for_data = time.perf_counter() - start
-            logs, stops = train_step(batch, tf.constant(int(model.stop_training)))
+            logs = train_step(batch)
             step += 1
             callback_list.on_train_batch_end(step, logs)
+            if not workers:
+                stops = model.stop_training
+            elif step % STOP_INTERVAL == 0:
+                # A worker that stops alone would leave the others waiting for it. Whoever looks
+                # waits for the device, hence not at every step.
+                stops = any_stops(model.stop_training)
         callback_list.on_epoch_end(0, logs)
         callback_list.on_train_end(logs)
     return step
+
+
+def _any_worker(strategy: tf.distribute.Strategy) -> Callable[[bool], bool]:
+    """A function that tells every worker whether any of them gives True; all must call it."""
+
+    @tf.function(autograph=False)
+    def count(wanted):
+        wanted = strategy.run(tf.identity, args=(wanted,))
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, wanted, axis=None)
+
+    return lambda wanted: float(count(tf.constant(float(wanted)))) > 0
+
+
+def _distributed(dataset, strategy: tf.distribute.Strategy) -> Iterable:
+    if isinstance(dataset, tf.data.Dataset):
+        return strategy.experimental_distribute_dataset(dataset)
+
+    def endless(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        # If there were an end, workers would ask one another before each step who has a batch.
+        infinite = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+        return dataset(context).apply(infinite)
+
+    return strategy.distribute_datasets_from_function(endless)
 
 
 @contextmanager

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import functools
-import json
-import os
-import re
-import socket
-import time
 
 import tensorflow as tf
+
+from spade_tf.training.cluster import (
+    EXAMPLE,
+    Cluster,
+    lost_tasks,
+    read_cluster,
+    time_limit,
+    wait_for_tasks,
+)
 
 STRATEGIES = ("auto", "one", "mirrored", "multi_worker_mirrored", "tpu")
 
@@ -42,10 +46,12 @@ def make_strategy(name: str = "auto", connect_seconds: float = 300.0) -> tf.dist
     Args:
         name: "one" (TensorFlow's default strategy, which distributes nothing); "mirrored", over
             all GPUs of the machine, or else its logical CPUs; "multi_worker_mirrored", over the
-            workers that the environment variable TF_CONFIG names; "tpu"; or "auto":
-            "multi_worker_mirrored" where TF_CONFIG names several workers, else "mirrored" where
-            there are several devices, else "one".
-        connect_seconds: float > 0, how long to wait for the other workers.
+            chief and the workers that the environment variable TF_CONFIG names; "tpu"; or "auto":
+            "multi_worker_mirrored" where TF_CONFIG names several, else "mirrored" where there are
+            several devices, else "one".
+        connect_seconds: float > 0, how long to wait for the other workers to start. Once all of
+            them have, no time limit is left: a worker may wait for another as long as the other
+            lives.
 
     Returns:
         The strategy.
@@ -56,31 +62,19 @@ def make_strategy(name: str = "auto", connect_seconds: float = 300.0) -> tf.dist
     """
     if name not in STRATEGIES:
         raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}: received {name!r}")
-    workers = _workers() if name in ("auto", "multi_worker_mirrored") else []
-    if name == "multi_worker_mirrored" and not workers:
-        raise ValueError(
-            "strategy=multi_worker_mirrored needs TF_CONFIG, such as "
-            '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", '
-            '"index": 0}}'
-        )
-    if name == "multi_worker_mirrored" or len(workers) > 1:
-        # TensorFlow would wait for ever, or end the process, without a word about who is missing.
-        _wait_for_workers(workers, _task_index(), connect_seconds)
-        options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=connect_seconds)
-        try:
-            return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
-        except (tf.errors.OpError, RuntimeError) as error:
-            raise ValueError(
-                f"TF_CONFIG: the workers {', '.join(workers)} did not come together "
-                f"({' '.join(str(error).split())[:200]}); start all of them, and see that they "
-                "reach one another"
-            ) from error
     if name == "tpu":
-        try:
-            resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect()
-        except (ValueError, tf.errors.OpError) as error:
-            raise ValueError(f"strategy=tpu: no TPU was found ({error})") from error
-        return tf.distribute.TPUStrategy(resolver)
+        return _tpu()
+    cluster = read_cluster()
+    workers = 0 if cluster is None else len(cluster.tasks)
+    if workers > 1 and name in ("one", "mirrored"):
+        raise ValueError(
+            f"strategy={name} trains on this machine alone, but TF_CONFIG names {workers} "
+            "workers; give auto, or unset TF_CONFIG"
+        )
+    if cluster is not None and (workers > 1 or name == "multi_worker_mirrored"):
+        return _multi_worker(cluster, connect_seconds)
+    if name == "multi_worker_mirrored":
+        raise ValueError(f"strategy=multi_worker_mirrored needs TF_CONFIG, such as {EXAMPLE}")
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if name == "one" or (name == "auto" and len(devices) == 1):
         return tf.distribute.get_strategy()
@@ -88,9 +82,9 @@ def make_strategy(name: str = "auto", connect_seconds: float = 300.0) -> tf.dist
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes: the only one, or the first worker."""
-    resolver = strategy.cluster_resolver
-    return resolver is None or not resolver.task_type or resolver.task_id == 0
+    """Whether this process is the one that writes: the only one, the chief, or the first worker."""
+    cluster = read_cluster() if is_multi_worker(strategy) else None
+    return cluster is None or cluster.place == 0
 
 
 def is_multi_worker(strategy: tf.distribute.Strategy) -> bool:
@@ -98,15 +92,37 @@ def is_multi_worker(strategy: tf.distribute.Strategy) -> bool:
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
-def lost_worker(error: Exception) -> str:
-    """The worker that an error of TensorFlow's is about, by its address where it can be told."""
-    workers = _workers()
-    others = [worker for index, worker in enumerate(workers) if index != _task_index()]
-    # "/job:worker/replica:0/task:1"; where there is but one other, it is that one.
-    told = re.search(r"task:(\d+) is down", str(error))
-    if told and int(told[1]) < len(workers):
-        return workers[int(told[1])]
-    return " or ".join(others)
+def from_chief(strategy: tf.distribute.Strategy, *numbers: float) -> list[float]:
+    """The chief's numbers, on every worker; it waits until all workers ask for them.
+
+    Args:
+        strategy: of the workers.
+        *numbers: the same number of them on every worker. Whole ones are exact up to 2^53.
+    """
+    if not is_multi_worker(strategy):
+        return list(numbers)
+    mine = numbers if is_chief(strategy) else [0.0] * len(numbers)
+    # A constant may be one that was made before the workers had names.
+    values = tf.identity(tf.constant(mine, tf.float64))
+    return strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None).numpy().tolist()
+
+
+def lost_worker(error: tf.errors.OpError) -> str | None:
+    """The address of the worker whose loss an error of TensorFlow's is about.
+
+    Several, joined by "or", where it cannot be told which; None if the error is about something
+    else.
+    """
+    cluster = read_cluster()
+    if cluster is None or len(cluster.tasks) == 1:
+        return None
+    # The first is the connection's, or the coordination service's, whose heartbeat stopped; what
+    # runs after it is told in the words of the second.
+    if not isinstance(error, tf.errors.UnavailableError) and (
+        "Collective ops is aborted" not in error.message
+    ):
+        return None
+    return lost_tasks(cluster, error)
 
 
 def check_batch_size(batch_size: int, strategy: tf.distribute.Strategy) -> None:
@@ -125,66 +141,40 @@ def check_batch_size(batch_size: int, strategy: tf.distribute.Strategy) -> None:
         )
 
 
-def _workers() -> list[str]:
-    text = os.environ.get("TF_CONFIG", "")
-    if not text:
-        return []
+def _multi_worker(cluster: Cluster, connect_seconds: float) -> tf.distribute.Strategy:
+    # TensorFlow would wait for an hour, or end the process, without a word about who is missing.
+    wait_for_tasks(cluster, connect_seconds)
+    addresses = ", ".join(task.address for task in cluster.tasks)
+    advice = "start all of them, with one and the same cluster in TF_CONFIG"
+    late = f"error: TF_CONFIG: the workers {addresses} did not come together within "
+    mine = cluster.tasks[cluster.place]
+    resolver = _Resolver(task_type=mine.kind, task_id=mine.number)
+    resolver.jobs = cluster.jobs()
     try:
-        config = json.loads(text)
-        workers = list(config["cluster"]["worker"])
-        index = config["task"]["index"]
-        if config["task"]["type"] != "worker" or not 0 <= index < len(workers):
-            raise ValueError(f"no task {config['task']}")
-    except (ValueError, KeyError, TypeError) as error:
+        # Without a time limit of collectives: TensorFlow makes a thread for each of them that
+        # sleeps until it is over. Its coordination service finds a worker that is lost.
+        with time_limit(connect_seconds, f"{late}{connect_seconds:g} s; {advice}"):
+            return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    except (tf.errors.OpError, RuntimeError) as error:
         raise ValueError(
-            f"TF_CONFIG cannot be used ({type(error).__name__}: {error}): received {text[:200]}; "
-            'give {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", '
-            '"index": 0}}'
+            f"TF_CONFIG: the workers {addresses} did not come together "
+            f"({' '.join(str(error).split())[:200]}); {advice}"
         ) from error
-    return workers
 
 
-def _task_index() -> int:
-    return int(json.loads(os.environ["TF_CONFIG"])["task"]["index"])
+class _Resolver(tf.distribute.cluster_resolver.TFConfigClusterResolver):
+    """Without the evaluator, which TensorFlow would wait for."""
+
+    def cluster_spec(self):
+        return tf.train.ClusterSpec(self.jobs)
 
 
-def _wait_for_workers(workers: list[str], index: int, seconds: float) -> None:
-    """Raises a ValueError that names the workers which do not answer within some seconds."""
-    addresses = [_address(worker) for worker in workers]
-    deadline = time.monotonic() + seconds
+def _tpu() -> tf.distribute.Strategy:
     try:
-        # So that the others find this worker before TensorFlow listens in its place.
-        listener = socket.create_server(("", addresses[index][1]), backlog=len(workers))
-    except OSError as error:
-        raise ValueError(
-            f"TF_CONFIG: {workers[index]}, which is this worker, cannot be listened on "
-            f"({error.strerror}); give a free port"
-        ) from error
-    with listener:
-        missing = {worker: "" for worker in workers if worker != workers[index]}
-        while True:
-            for worker in list(missing):
-                try:
-                    socket.create_connection(_address(worker), timeout=1.0).close()
-                    del missing[worker]
-                except OSError as error:
-                    missing[worker] = error.strerror or str(error)
-            if not missing:
-                return
-            if time.monotonic() > deadline:
-                reasons = ", ".join(f"{name} ({why})" for name, why in missing.items())
-                raise ValueError(
-                    f"TF_CONFIG: {reasons} cannot be reached from {workers[index]} within "
-                    f"{seconds:g} s; start all workers, and correct the address where it is wrong"
-                )
-            time.sleep(0.2)
-
-
-def _address(worker: str) -> tuple[str, int]:
-    host, _, port = worker.rpartition(":")
-    if not host or not port.isdecimal():
-        raise ValueError(f"TF_CONFIG: a worker must be host:port: received {worker!r}")
-    return host, int(port)
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect()
+    except (ValueError, tf.errors.OpError) as error:
+        raise ValueError(f"strategy=tpu: no TPU was found ({error})") from error
+    return tf.distribute.TPUStrategy(resolver)
 
 
 @functools.cache

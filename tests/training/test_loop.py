@@ -88,6 +88,21 @@ def test_an_interrupt_ends_after_the_step_and_restores_the_handler():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_workers_ask_one_another_every_ten_steps_alone(monkeypatch):
+    asked = []
+    monkeypatch.setattr(loop, "is_multi_worker", lambda strategy: True)
+    any_worker = loop._any_worker
+
+    def counting(strategy):
+        agree = any_worker(strategy)
+        return lambda wanted: asked.append(wanted) or agree(wanted)
+
+    monkeypatch.setattr(loop, "_any_worker", counting)
+    # Steps are counted over all runs, so that a worker that joins again asks with the others.
+    assert run(Recorder(stop_at=13), tf.distribute.get_strategy(), steps=40, start_step=4)[1] == 20
+    assert asked == [False, True]
+
+
 def test_json_lines_drop_what_a_resumed_run_does_again(tmp_path):
     path = tmp_path / "losses.jsonl"
     path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"st')
