@@ -230,7 +230,7 @@ def make_batches(
     *,
     training: bool,
     batch_size: int,
-    start_step: int = 0,
+    start_example: int = 0,
     num_input_pipelines: int = 1,
     input_pipeline_id: int = 0,
 ) -> tf.data.Dataset:
@@ -251,7 +251,7 @@ def make_batches(
             flip=data.flip,
             seed=config.train.seed,
             training=training,
-            start_step=start_step,
+            start_example=start_example,
             shuffle_buffer=data.shuffle_buffer,
             with_instance=bool(data.use_instance),
             **sizing_options(config),

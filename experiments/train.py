@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.distillation import check_teacher
 from experiments.program import program
+from experiments.resume import explained_losses, read_course, resume
 from experiments.schema import (
     Config,
     ConfigError,
@@ -23,6 +24,8 @@ from experiments.schema import (
 
 if TYPE_CHECKING:
     import keras
+
+    from spade_tf.training.course import Course
 
 
 def train(
@@ -46,7 +49,7 @@ def train(
         strategy: see `spade_tf.training.strategy.make_strategy`.
         num_virtual_cpus: int >= 1; several make `MirroredStrategy` run without GPUs.
         profile_steps: first and last step to profile for TensorBoard; None for none.
-        connect_seconds: float > 0, how long to wait for the other workers.
+        connect_seconds: float > 0, how long to wait for the other workers to start.
 
     Returns:
         The number of steps done in all.
@@ -60,10 +63,12 @@ def train(
     check_teacher(config)
     import tensorflow as tf
 
+    from spade_tf.training.checkpoints import latest_step
     from spade_tf.training.guard import NonFiniteError
     from spade_tf.training.strategy import (
         check_batch_size,
         configure_virtual_cpus,
+        from_chief,
         is_chief,
         make_strategy,
     )
@@ -76,22 +81,30 @@ def train(
     check_batch_size(config.train.batch_size, devices)
     chief = is_chief(devices)
     workdir = Path(workdir)
-    with _locked(workdir) if chief else contextlib.nullcontext():
+    with _locked(workdir) if chief else contextlib.nullcontext(), explained_losses():
         check_same(config, workdir)
         if chief:
             _remove_partial(workdir)
+        else:
+            # The chief may have to draw the data first.
+            from_chief(devices, 0)
         builder, labels = _open_or_draw(config, data_dir)
+        if chief:
+            from_chief(devices, 0)
         config = follow_instances(config, labels.has_instance)
         check_same(config, workdir)
         check_same_labels(labels.to_metadata(), workdir)
         check_teacher(config, list(labels.class_names))
+        course = read_course(config, workdir)
         if chief:
             write_workdir(config, workdir, labels.to_metadata(), str(data_dir))
+        newest = latest_step(workdir / "checkpoints")
+        (rate_factor,) = from_chief(devices, course.at(newest).rate_factor)
         failures: list[NonFiniteError] = []
         while True:
             try:
                 done = _run(
-                    config, builder, labels, workdir, devices, 0.5 ** len(failures), profile_steps
+                    config, builder, labels, workdir, devices, course, rate_factor, profile_steps
                 )
                 break
             except NonFiniteError as error:
@@ -99,6 +112,13 @@ def train(
                 if len(failures) > config.train.max_rollbacks:
                     raise ConfigError(_non_finite(failures)) from error
                 _say(f"{error}; going back to the last checkpoint, at half the learning rate")
+                rate_factor /= 2
+                if chief:
+                    # At once, so that a restart before the next checkpoint knows it, too.
+                    newest = latest_step(workdir / "checkpoints")
+                    course.go_on(newest, config.train.batch_size, rate_factor)
+        # A worker that ended while the chief still writes would be taken for a lost one.
+        from_chief(devices, 0)
     if chief:
         _say(_next_commands(config, workdir, done))
     return done
@@ -110,6 +130,7 @@ def _run(
     labels: Any,
     workdir: Path,
     devices: Any,
+    course: Course,
     rate_factor: float,
     profile_steps: tuple[int, int] | None,
 ) -> int:
@@ -119,7 +140,7 @@ def _run(
     from pipelines.records import corrupt_record_error
     from spade_tf.training import loop
     from spade_tf.training.checkpoints import Checkpoints
-    from spade_tf.training.strategy import is_chief, is_multi_worker, lost_worker
+    from spade_tf.training.strategy import is_chief, is_multi_worker
 
     settings, chief = config.train, is_chief(devices)
     with devices.scope():
@@ -129,10 +150,9 @@ def _run(
     )
     if chief:
         checkpoints.remove_orphans()
-    restored = checkpoints.restore_latest()
-    start_step = restored or 0
-    if restored is not None:
-        _say(f"resumed from step {start_step} of {workdir / 'checkpoints'}")
+    start_step, start_example = resume(
+        checkpoints, course, settings.batch_size, rate_factor, devices
+    )
     _say(
         f"training {config.name} at {config.data.height}x{config.data.width}, batch "
         f"{settings.batch_size} on {devices.num_replicas_in_sync} device(s), to step "
@@ -146,7 +166,7 @@ def _run(
             config.data.train_split,
             training=True,
             batch_size=settings.batch_size,
-            start_step=start_step,
+            start_example=start_example,
             num_input_pipelines=context.num_input_pipelines,
             input_pipeline_id=context.input_pipeline_id,
         )
@@ -162,7 +182,7 @@ def _run(
             config.data.train_split,
             training=True,
             batch_size=settings.batch_size,
-            start_step=start_step,
+            start_example=start_example,
         )
     try:
         return loop.train(
@@ -180,13 +200,7 @@ def _run(
         corrupt = corrupt_record_error(error)
         if corrupt is not None:
             raise corrupt from error
-        if not is_multi_worker(devices):
-            raise
-        reason = " ".join(error.message.split())[:300]
-        raise ConfigError(
-            f"the worker {lost_worker(error)} was lost ({reason}); start all workers again, and "
-            "they go on from the last checkpoint"
-        ) from error
+        raise
     finally:
         # What is being written must be whole before a training that goes back reads it.
         checkpoints.close()

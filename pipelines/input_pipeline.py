@@ -30,6 +30,7 @@ def make_dataset(
     seed: int,
     training: bool,
     start_step: int = 0,
+    start_example: int = 0,
     shuffle_buffer: int = 2048,
     cache: bool | str = "auto",
     with_instance: bool = False,
@@ -69,6 +70,8 @@ def make_dataset(
         seed: int. For training only.
         training: whether the batches are for training or for evaluation.
         start_step: int, at least 0, the number of batches to leave out.
+        start_example: int, at least 0, the number of examples to leave out before those, which
+            may have been in batches of another size.
         shuffle_buffer: int, at least 1, how many encoded records are shuffled among one another.
             For training only.
         cache: whether the encoded records are kept in memory; `"auto"` does up to 256 MiB.
@@ -96,6 +99,7 @@ def make_dataset(
     for name, value, least in (
         ("batch_size", batch_size, 1),
         ("start_step", start_step, 0),
+        ("start_example", start_example, 0),
         ("shuffle_buffer", shuffle_buffer, 1),
         ("num_input_pipelines", num_input_pipelines, 1),
     ):
@@ -139,7 +143,7 @@ def make_dataset(
     operations.append(transforms.normalize())
 
     records, num_examples = _records(builder, split, cache, with_instance, on_corrupt_record)
-    start = start_step * batch_size
+    start = start_example + start_step * batch_size
     if training:
         records = _shuffled_epochs(records, num_examples, start, seed, shuffle_buffer)
     else:
@@ -147,7 +151,9 @@ def make_dataset(
     share = batch_size // num_input_pipelines
     if num_input_pipelines > 1:
         first = input_pipeline_id * share
-        records = records.filter(lambda position, _: (position % batch_size - first) // share == 0)
+        records = records.filter(
+            lambda position, _: ((position - start) % batch_size - first) // share == 0
+        )
     dataset = records.map(
         _preprocess(builder, operations, seed),
         num_parallel_calls=tf.data.AUTOTUNE,

@@ -85,7 +85,7 @@ def prove(
     (workdir / "log").unlink()
     files = [path.name for path in workdir.rglob("*") if path.is_file()]
     usual = r"config.json|.lock|losses.jsonl|report.html|checkpoint|events\..*|step-\d{6}.png"
-    usual += r"|step-\d+\.index|step-\d+\.data-00000-of-00001"
+    usual += r"|course.json|step-\d+\.index|step-\d+\.data-00000-of-00001"
     orphans = [name for name in files if not re.fullmatch(usual, name)]
     checkpoints = sorted(path.stem for path in workdir.glob("checkpoints/*.index"))
     assert not orphans, orphans

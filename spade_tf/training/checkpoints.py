@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -118,14 +119,11 @@ class Checkpoints:
         failed = None
         for path in reversed(self._manager.checkpoints):
             try:
-                self._checkpoint.restore(path).assert_existing_objects_matched()
+                self._restore(path)
                 return int(path.rsplit("-", 1)[1])
-            except AssertionError as error:
-                raise CheckpointError(
-                    f"{path} is of another model ({_reason(error)}); "
-                    "choose another --workdir, or the configuration that made it"
-                ) from error
             except (ValueError, tf.errors.OpError) as error:
+                if isinstance(error, CheckpointError):
+                    raise
                 logging.warning(
                     "%s cannot be read (%s); trying the one before", path, _reason(error)
                 )
@@ -137,10 +135,44 @@ class Checkpoints:
             )
         return None
 
+    def restore(self, step: int, seconds: float = 60.0) -> None:
+        """Loads the checkpoint of one step, which another process may just have written.
+
+        Args:
+            step: int >= 0, training steps done.
+            seconds: float >= 0, how long a shared file system may take to show it.
+
+        Raises:
+            CheckpointError: if it is not there, cannot be read, or is another model's.
+        """
+        path = self.directory / f"step-{step}"
+        deadline = time.monotonic() + seconds
+        while not path.with_name(path.name + ".index").exists() and time.monotonic() < deadline:
+            time.sleep(0.5)
+        try:
+            self._restore(str(path))
+        except (ValueError, tf.errors.OpError) as error:
+            if isinstance(error, CheckpointError):
+                raise
+            raise CheckpointError(
+                f"{path}: the chief goes on from this checkpoint, which cannot be read here "
+                f"({_reason(error)}); mount one and the same --workdir on all workers"
+            ) from error
+
+    def _restore(self, path: str) -> None:
+        try:
+            self._checkpoint.restore(path).assert_existing_objects_matched()
+        except AssertionError as error:
+            raise CheckpointError(
+                f"{path} is of another model ({_reason(error)}); "
+                "choose another --workdir, or the configuration that made it"
+            ) from error
+
     def remove_orphans(self) -> None:
         """Removes what a process that was killed left half-written; only a sole writer may."""
         kept = {Path(path).name for path in self._manager.checkpoints}
-        for path in [*self.directory.glob("step-*"), *self.directory.glob("checkpoint.*")]:
+        partial = [*self.directory.glob("checkpoint.*"), *self.directory.glob("*.part")]
+        for path in [*self.directory.glob("step-*"), *partial]:
             if path.name.split(".")[0] not in kept:
                 _remove(path)
 
@@ -151,6 +183,12 @@ class Checkpoints:
     def _remove_partial(self, step: int) -> None:
         for path in [*self.directory.glob(f"step-{step}.*"), self.directory / f"step-{step}_temp"]:
             _remove(path)
+
+
+def latest_step(directory: str | os.PathLike[str]) -> int:
+    """Training steps of the newest checkpoint in a directory; 0 where there is none."""
+    path = tf.train.latest_checkpoint(str(directory))
+    return int(path.rsplit("-", 1)[1]) if path else 0
 
 
 def restore_networks(directory: str | os.PathLike[str], **networks: keras.Model | None) -> int:

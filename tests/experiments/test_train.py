@@ -19,7 +19,7 @@ from tiny_experiment import get_config
 from experiments import assemble
 from experiments.schema import ConfigError
 from experiments.train import train
-from pipelines.prepare import prepare
+from pipelines.prepare import open_dataset, prepare
 
 ROOT = Path(__file__).parents[2]
 
@@ -118,9 +118,49 @@ def test_nan_goes_back_at_half_the_rate_then_gives_up(
     said = capsys.readouterr().err
     assert said.count("going back to the last checkpoint, at half the learning rate") == 2
     assert said.count("resumed from step 2") == 2
+    # A restart does not forget it, though no checkpoint was written since.
+    small.train.max_rollbacks = 0
+    with pytest.raises(ConfigError, match="1 times"):
+        train(small, data_dir=data_dir, workdir=tmp_path, strategy="one")
+    np.testing.assert_allclose(rates[3:], [2.5e-5], rtol=1e-6)
+    assert "resumed from step 2 of" in (said := capsys.readouterr().err)
+    assert "at 0.25 of the learning rates" in said
     # What was good is kept, and nothing else.
     assert [path.name for path in (tmp_path / "checkpoints").glob("*.index")] == ["step-2.index"]
     assert np.isfinite(np.concatenate([v.ravel() for v in variables(tmp_path).values()])).all()
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_another_batch_size_goes_on_at_the_next_example(
+    old, small, data_dir, tmp_path, monkeypatch, capsys
+):
+    firsts, make_batches = [], assemble.make_batches
+
+    def make(config, builder, split, **kwargs):
+        batches = make_batches(config, builder, split, **kwargs)
+        if kwargs["training"] and kwargs["batch_size"] == config.train.batch_size:
+            firsts.append(next(iter(batches))["image"].numpy())
+        return batches
+
+    small.train.average_decay = 0.0
+    small.train.steps, small.train.batch_size = 2, 3
+    train(small, data_dir=data_dir, workdir=tmp_path, strategy="one")
+    if old:
+        # A workdir from before this was noted: all its steps had the batch size it began with.
+        (tmp_path / "checkpoints" / "course.json").unlink()
+    monkeypatch.setattr(assemble, "make_batches", make)
+    small.train.steps, small.train.batch_size = 4, 2
+    train(small, data_dir=data_dir, workdir=tmp_path, strategy="one")
+    said = capsys.readouterr().err
+    assert "batches of 2 instead of 3: the data goes on after the 6 examples" in said
+    small.train.steps, small.train.batch_size = 5, 1
+    train(small, data_dir=data_dir, workdir=tmp_path, strategy="one")
+    stream = make_batches(
+        small, open_dataset("paired_folder", data_dir), "train", training=True, batch_size=1
+    )
+    images = [batch["image"].numpy()[0] for batch in stream.take(11)]
+    np.testing.assert_array_equal(firsts[0], images[6:8])
+    np.testing.assert_array_equal(firsts[1], images[10:11])
 
 
 def test_a_second_process_on_a_workdir_is_refused(data_dir, tmp_path):

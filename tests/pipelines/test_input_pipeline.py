@@ -229,6 +229,7 @@ def test_sizes_are_taken_from_the_source_without_load_size(builder):
         ({"crop_size": 0}, "crop_size: 0x0"),
         ({"load_size": (5, 0)}, "load_size: 5x0"),
         ({"batch_size": 0}, "batch_size: 0 received; give 1 or more"),
+        ({"start_example": -1}, "start_example: -1 received; give 0 or more"),
         ({"start_step": -1}, "start_step: -1 received; give 0 or more"),
         ({"shuffle_buffer": 0}, "shuffle_buffer: 0 received; give 1 or more"),
         ({"cache": "yes"}, "cache: 'yes' received; give True, False or 'auto'"),
@@ -258,10 +259,21 @@ def test_real_pairs(coco_stuff_sample, tmp_path):
     assert batch["label"].max() == 182
 
 
+def test_another_batch_size_goes_on_at_the_next_example(builder):
+    singly = batches(builder, 24, batch_size=1)
+    expected = [
+        {key: np.concatenate([part[key] for part in singly[i : i + 4]]) for key in singly[0]}
+        for i in (10, 14, 18)
+    ]
+    assert_same(batches(builder, 3, batch_size=4, start_example=10), expected)
+    assert_same(batches(builder, 2, batch_size=4, start_example=10, start_step=1), expected[1:])
+
+
 @pytest.mark.parametrize("num_input_pipelines", [2, 3, 6])
 @pytest.mark.parametrize("training", [True, False])
 def test_workers_share_out_the_rows_of_each_batch(builder, num_input_pipelines, training):
-    options = {"batch_size": 6, "start_step": 1, "training": training}
+    # From an example on that batches of this size would not begin with.
+    options = {"batch_size": 6, "start_example": 2, "start_step": 1, "training": training}
     count = 7 if training else None
     whole = batches(builder, count, **options)
     workers = [
