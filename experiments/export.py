@@ -13,6 +13,7 @@ def export(
     output_dir: str | os.PathLike[str],
     serving_image: str | None = None,
     max_pixels: int | None = None,
+    measure_memory: bool = False,
 ) -> Path:
     """Writes a SavedModel with everything that `generate` and servers need to know.
 
@@ -23,6 +24,8 @@ def export(
         output_dir: of the model's numbered versions.
         serving_image: of TF Serving, by digest or tag; None for the default.
         max_pixels: that are made of one label map at most; None for the default.
+        measure_memory: whether the memory that pictures take is measured, for the manifests and the
+            embedded server.
 
     Returns:
         The directory of the new version.
@@ -49,6 +52,7 @@ def export(
         assets=export_assets(loaded, output_dir),
         model_name=model_name,
         max_pixels=max_pixels,
+        measure=measure_memory,
     )
     serving = write_serving_config(
         output_dir,

@@ -22,6 +22,8 @@ def serve(
     max_body_bytes: int,
     max_batch: int,
     max_pixels: int,
+    max_gmac: float,
+    max_memory: int | None,
     max_queue: int,
     receive_seconds: float,
     poll_seconds: float,
@@ -39,6 +41,8 @@ def serve(
         max_body_bytes: of a request.
         max_batch: label maps of a request.
         max_pixels: of all its pictures.
+        max_gmac: billions of multiply-adds of a request.
+        max_memory: bytes that pictures may take; None for all that there are.
         max_queue: requests that wait at once.
         receive_seconds: that a body may take to arrive.
         poll_seconds: between looks for a new version; 0 to never look.
@@ -66,6 +70,7 @@ def serve(
 
     require("tritonclient.grpc", "serve")
     from spade_tf.serving import server
+    from spade_tf.serving.work import available_memory
 
     server.serve(
         model,
@@ -80,6 +85,10 @@ def serve(
             max_body_bytes=max_body_bytes,
             receive_seconds=receive_seconds,
             max_pixels=max_pixels,
+            max_gmac=max_gmac,
+            max_memory=available_memory() if max_memory is None else max_memory,
+            num_threads=num_threads,
+            micro_batch=micro_batch,
             max_batch=max_batch,
             max_queue=max_queue,
         ),

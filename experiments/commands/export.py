@@ -23,6 +23,12 @@ def define(flags: Flags) -> None:
         "Default: 1,048,576, or four times the trained size if that is more.",
         lower_bound=1,
     )
+    flags.boolean(
+        "measure_memory",
+        True,
+        "saved_model: measure the memory that pictures take, a minute or more, for the bounds of "
+        "the server and the memory of the manifests.",
+    )
 
 
 def run(flags: Flags) -> None:
@@ -38,11 +44,13 @@ def run(flags: Flags) -> None:
             output_dir=flags.output_dir,
             serving_image=flags.serving_image,
             max_pixels=flags.max_pixels,
+            measure_memory=flags.measure_memory,
         )
     if "litert" in flags.format:
         from experiments.export_litert import export_litert
 
-        export_litert(**flags.arguments(without=["format", "serving_image", "max_pixels"]))
+        others = ["format", "serving_image", "max_pixels", "measure_memory"]
+        export_litert(**flags.arguments(without=others))
 
 
 COMMAND = Command("a trained model → SavedModel, LiteRT", define, run)

@@ -21,6 +21,15 @@ def define(flags: Flags) -> None:
     flags.integer("max_body_mib", 16, "Largest body of a request, in MiB.", lower_bound=1)
     flags.integer("max_batch", 16, "Most label maps in a request.", lower_bound=1)
     flags.integer("max_pixels", 1 << 22, "Most pixels of a request's pictures.", lower_bound=1)
+    flags.float(
+        "max_gmac", 2000.0, "Most work of a request, in billions of multiply-adds.", lower_bound=0.0
+    )
+    flags.integer(
+        "max_memory_mib",
+        None,
+        "Memory that pictures may take, in MiB; default all that this machine or container has.",
+        lower_bound=1,
+    )
     flags.integer("max_queue", 256, "Most requests that wait at once.", lower_bound=1)
     flags.float("receive_seconds", 20.0, "How long a body may take to arrive.")
     flags.float("poll_seconds", 1.0, "Look for a new version so often; 0 for never.", lower_bound=0)
@@ -33,7 +42,8 @@ def run(flags: Flags) -> None:
 
     serve(
         max_body_bytes=flags.max_body_mib << 20,
-        **flags.arguments(without=["max_body_mib"]),
+        max_memory=None if flags.max_memory_mib is None else flags.max_memory_mib << 20,
+        **flags.arguments(without=["max_body_mib", "max_memory_mib"]),
     )
 
 

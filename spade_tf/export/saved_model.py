@@ -12,9 +12,11 @@ import keras
 import tensorflow as tf
 
 from spade_tf.export.errors import ExportError
+from spade_tf.export.memory import measure_memory
 from spade_tf.export.signatures import ServedModel
 from spade_tf.export.source_files import SourceFiles
 from spade_tf.export.warmup import write_warmup_requests
+from spade_tf.export.work import count_work, write_work
 
 
 def export_saved_model(
@@ -27,6 +29,7 @@ def export_saved_model(
     model_name: str | None = None,
     max_pixels: int | None = None,
     files: SourceFiles | None = None,
+    measure: bool = False,
 ) -> Path:
     """Writes `output_dir/N/`, N being one more than the largest version there, whole or not at all.
 
@@ -44,6 +47,7 @@ def export_saved_model(
         max_pixels: int, what is made of one label map at most, height x width x styles; None for
             1,048,576, or for four times the trained size if that is more.
         files: what files hold that maps and photographs come in; None for ids as they are.
+        measure: bool, whether the memory that it takes is measured, which takes a minute or more.
 
     Returns:
         The directory of the version.
@@ -70,6 +74,8 @@ def export_saved_model(
             signatures = module.signatures()
             tf.saved_model.save(module, str(staged), signatures=signatures)
             write_warmup_requests(staged, module, model_name or output_dir.name)
+            bounds = measure_memory(staged, module) if measure else {}
+            write_work(staged, count_work(generator, encoder), bounds, module.limits)
             os.replace(staged, target)
     except (OSError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())[:200]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -12,6 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spade_tf.export.errors import ExportError
+
+# Of a replica whose memory was not measured.
+_UNMEASURED_MIB = 4096
 
 # Pictures of one request to TF Serving, at most.
 MAX_ROWS = 64
@@ -31,7 +35,7 @@ def write_serving_config(
     model_name: str,
     image: str = DEFAULT_IMAGE,
     cpus: int = 2,
-    memory_mib: int = 4096,
+    memory_mib: int | None = None,
     max_replicas: int = 4,
 ) -> Path:
     """Writes `output_dir/serving/`, in place of one that is there.
@@ -41,7 +45,8 @@ def write_serving_config(
         model_name: that requests name.
         image: of TF Serving, best by digest: `tensorflow/serving@sha256:...`.
         cpus: int >= 1, of a replica.
-        memory_mib: int >= 256, of a replica.
+        memory_mib: int >= 256, of a replica; None for what the newest version was measured to take
+            of one picture at a time, the largest that it makes, or for 4096 if it was not.
         max_replicas: int >= 1, on Kubernetes.
 
     Returns:
@@ -51,6 +56,8 @@ def write_serving_config(
         ExportError: if an argument cannot be used, or the directory cannot be written.
     """
     check_names(model_name, image)
+    if memory_mib is None:
+        memory_mib = measured_mib(Path(output_dir)) or _UNMEASURED_MIB
     files = serving_files(
         model_name,
         image=image,
@@ -76,6 +83,20 @@ def write_serving_config(
         for leftover in Path(output_dir).glob(".export-*"):
             shutil.rmtree(leftover, ignore_errors=True)
     return target
+
+
+def measured_mib(output_dir: Path) -> int | None:
+    """MiB that a replica is to have, in quarters of a GiB; None where nothing was measured.
+
+    Args:
+        output_dir: of the model's versions, of which the newest counts.
+    """
+    numbers = [int(path.name) for path in output_dir.iterdir() if path.name.isdecimal()]
+    path = output_dir / str(max(numbers, default=0)) / "assets.extra" / "work.json"
+    if not path.exists():
+        return None
+    needed = json.loads(path.read_text()).get("largest_picture_bytes")
+    return None if needed is None else 256 * math.ceil(needed / (256 << 20))
 
 
 def check_names(model_name: str, image: str = DEFAULT_IMAGE) -> None:

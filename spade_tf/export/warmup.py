@@ -41,7 +41,7 @@ def write_warmup_requests(version: Path, model: Any, model_name: str) -> bool:
         )
         return False
     folder = version / "assets.extra"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(folder / "tf_serving_warmup_requests")) as writer:
         for signature, inputs in warmup_inputs(model):
             request = predict_pb2.PredictRequest()

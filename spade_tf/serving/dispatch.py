@@ -12,6 +12,7 @@ from spade_tf.serving.limits import RequestLimits
 from spade_tf.serving.metrics import Metrics
 from spade_tf.serving.requests import Request, Specs
 from spade_tf.serving.versions import ModelVersions
+from spade_tf.serving.work import check_work
 
 Asked = TypeVar("Asked")
 
@@ -87,5 +88,7 @@ class Dispatch:
         """
         with self.metrics.request(front), self.versions.find(*target) as servable:
             asked = await read(servable.predictor.inputs)
-            outputs = await servable.batcher.submit(request_of(asked))
+            request = request_of(asked)
+            check_work(request, servable.predictor.work, self.limits)
+            outputs = await servable.batcher.submit(request)
         return asked, Answer(outputs, servable.number)

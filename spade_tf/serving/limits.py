@@ -22,6 +22,10 @@ class RequestLimits(NamedTuple):
         max_pixels: of all pictures of a request, and of each file in it.
         max_batch: label maps, or photographs, of a request.
         max_queue: requests that wait at once; those beyond are turned away.
+        max_gmac: billions of multiply-adds of a request, of models that say what a picture takes.
+        max_memory: bytes that this process may take, of models that say so; None for any.
+        num_threads: batches that are made at once, each of which takes memory.
+        micro_batch: rows of a batch of several requests.
     """
 
     max_body_bytes: int = 16 << 20
@@ -29,6 +33,10 @@ class RequestLimits(NamedTuple):
     max_pixels: int = 1 << 22
     max_batch: int = 16
     max_queue: int = 256
+    max_gmac: float = 2000.0
+    max_memory: int | None = None
+    num_threads: int = 1
+    micro_batch: int = 1
 
 
 class BodyLimits:

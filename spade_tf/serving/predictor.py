@@ -16,6 +16,7 @@ from tensorflow.core.protobuf import rewriter_config_pb2
 
 from spade_tf.serving.errors import BadRequestError, ServingError, sentence
 from spade_tf.serving.requests import Spec
+from spade_tf.serving.work import read_work
 
 Arrays = dict[str, np.ndarray]
 
@@ -46,6 +47,7 @@ class Predictor:
         inputs: specs of the inputs, by signature and key.
         outputs: likewise.
         signature_defs: as they are saved, by name.
+        work: what pictures take; None of exports that do not say.
 
     Raises:
         ServingError: if it holds no SavedModel of this project.
@@ -53,6 +55,7 @@ class Predictor:
 
     def __init__(self, directory: str | os.PathLike[str]):
         self.version = newest_version(Path(directory))
+        self.work = read_work(self.version)
         graph = tf.Graph()
         self._session = tf.compat.v1.Session(graph=graph, config=_config())
         try:

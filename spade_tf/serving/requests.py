@@ -43,12 +43,14 @@ class Request(NamedTuple):
         inputs: arrays by key.
         key: requests of the same key can be made together.
         rows: label maps, or photographs.
+        pixels: of all pictures that are made; 0 of signatures that make none.
     """
 
     signature: str
     inputs: dict[str, np.ndarray]
     key: Any
     rows: int
+    pixels: int = 0
 
 
 def make_request(
@@ -90,8 +92,9 @@ def make_request(
         raise BadRequestError(
             f"{given[0]}: {rows} rows received; give 1 to {limits.max_batch} in a request"
         )
-    shapes = tuple(inputs[key].shape[1:] for key in wanted) + _check_pixels(inputs, limits)
-    return Request(signature, inputs, (signature, shapes), rows)
+    sizes, pixels = _check_pixels(inputs, limits)
+    shapes = tuple(inputs[key].shape[1:] for key in wanted) + sizes
+    return Request(signature, inputs, (signature, shapes), rows, pixels)
 
 
 def signature_specs(signature: Any, specs: Specs) -> Signature:
@@ -166,8 +169,10 @@ def _shape(key: str, spec: Spec) -> str:
     return f"[{', '.join(parts)}]"
 
 
-def _check_pixels(inputs: Mapping[str, np.ndarray], limits: RequestLimits) -> tuple:
-    """Checks how many pixels are to be made and decoded; returns the sizes of files."""
+def _check_pixels(
+    inputs: Mapping[str, np.ndarray], limits: RequestLimits
+) -> tuple[tuple[tuple[int, int], ...], int]:
+    """Checks how many pixels are made and decoded; returns sizes of files, and pixels made."""
     sizes: set[tuple[int, int]] = set()
     count = 0
     for key, value in inputs.items():
@@ -194,7 +199,7 @@ def _check_pixels(inputs: Mapping[str, np.ndarray], limits: RequestLimits) -> tu
             f"{count} pixels in all, and {limits.max_pixels} are taken at most; send fewer "
             "pictures in a request"
         )
-    return tuple(sorted(sizes))
+    return tuple(sorted(sizes)), 0 if "image_bytes" in inputs else count
 
 
 def png_size(name: str, encoded: bytes) -> tuple[int, int]:

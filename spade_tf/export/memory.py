@@ -1,0 +1,170 @@
+"""How much memory a process takes that serves an export, measured.
+
+What a picture takes grows with its pixels, and with how diverse its label map is: a map of noise,
+in which all neighbourhoods differ, takes the most. So noise of several sizes is run, in a process
+of its own, and a line is laid above the peaks.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+# Pixels of the largest map that is run: of larger ones, minutes would be spent.
+_LARGEST = 1 << 18
+
+# What allocators keep differs from run to run, and from one server to another.
+_MARGIN = 1.15
+
+
+class Memory(NamedTuple):
+    """A bound of the peak memory of a process: `base + per_pixel * pixels`.
+
+    Attributes:
+        base: bytes.
+        per_pixel: bytes for each pixel of all pictures that are made at once.
+        measured: pixels and bytes of each run.
+    """
+
+    base: int
+    per_pixel: float
+    measured: tuple[tuple[int, int], ...]
+
+    def bytes_of(self, pixels: int) -> int:
+        """The bound for so many pixels."""
+        return round(self.base + self.per_pixel * pixels)
+
+
+def measure_memory(version: Path, model: Any) -> dict[str, Memory]:
+    """Measures an export on the processor, in processes of its own.
+
+    Args:
+        version: directory of a SavedModel.
+        model: the `ServedModel` that it was made from.
+
+    Returns:
+        Bounds by signature: of `serving_default`, and of `generate_styles` where it is there. Empty
+        where the operating system does not tell, or the memory did not suffice.
+    """
+    signatures = ["serving_default", *(["generate_styles"] if model.z_dim is not None else [])]
+    facts = {
+        "num_labels": model.limits.num_labels,
+        "condition_channels": model.source_files.condition_channels,
+        "sizes": noise_sizes(model.image_size, model.limits),
+        "use_instance_edges": model.use_instance_edges,
+        "z_dim": model.z_dim,
+    }
+    context = multiprocessing.get_context("spawn")
+    bounds = {}
+    for signature in signatures:
+        with ProcessPoolExecutor(1, mp_context=context) as process:
+            try:
+                peaks = process.submit(_peaks, str(version), signature, facts).result()
+            except BrokenProcessPool:
+                return {}
+        if not peaks:
+            return {}
+        bounds[signature] = line_above(peaks)
+    return bounds
+
+
+def noise_sizes(image_size: tuple[int, int], limits: Any) -> list[tuple[int, int, int]]:
+    """Batch, height and width of what is run, the smallest first.
+
+    Args:
+        image_size: `(height, width)` that the model was trained at.
+        limits: of label maps.
+    """
+    height, width = image_size
+    if limits.fixed_size is None:
+        # Half of each side, as long as the map is too large.
+        halves = [size // 2 // limits.multiple * limits.multiple for size in (height, width)]
+        while height * width > _LARGEST and min(halves) >= limits.smallest:
+            height, width = halves
+            halves = [size // 2 // limits.multiple * limits.multiple for size in (height, width)]
+    most = min(max(_LARGEST // (height * width), 2), 4)
+    return [(rows, height, width) for rows in range(1, most + 1)]
+
+
+def line_above(peaks: Sequence[tuple[int, int]]) -> Memory:
+    """A line that no peak is above: through the first and the last, lifted, and with a margin.
+
+    Args:
+        peaks: pixels and bytes of runs, at least two, by pixels.
+    """
+    (least, lowest), (most, highest) = peaks[0], peaks[-1]
+    slope = max((highest - lowest) / (most - least), 0)
+    base = max(size - slope * pixels for pixels, size in peaks)
+    return Memory(round(base * _MARGIN), slope * _MARGIN, tuple((p, size) for p, size in peaks))
+
+
+def _peaks(version: str, signature: str, facts: dict[str, Any]) -> list[tuple[int, int]]:
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    import tensorflow as tf
+
+    graph = tf.Graph()
+    peaks = []
+    with graph.as_default(), tf.compat.v1.Session(graph=graph) as session:
+        meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], version)
+        definition = meta_graph.signature_def[signature]
+        fetches = [each.name for each in definition.outputs.values()]
+        for count, height, width in facts["sizes"]:
+            inputs = _noise(facts, signature, count, height, width)
+            feeds = {definition.inputs[key].name: value for key, value in inputs.items()}
+            session.run(fetches, feeds)
+            peak = peak_memory()
+            if peak is None:
+                return []
+            peaks.append((count * height * width, peak))
+    return peaks
+
+
+def _noise(facts, signature, count, height, width):
+    random = np.random.default_rng(0)
+    styles = signature == "generate_styles"
+    shape = (1 if styles else count, height, width)
+    if facts["condition_channels"]:
+        condition = random.random((*shape, facts["condition_channels"]), np.float32)
+        inputs = {"condition": condition}
+    else:
+        inputs = {"label": random.integers(0, facts["num_labels"], shape, np.int32)}
+    if facts["use_instance_edges"]:
+        inputs["instance"] = random.integers(0, 2, shape, np.int32)
+    if styles:
+        inputs["z"] = np.zeros([1, count, facts["z_dim"]], np.float32)
+    elif facts["z_dim"] is not None:
+        inputs["seed"] = np.arange(count)
+    return inputs
+
+
+def picture_memory(bounds: Mapping[str, Memory], limits: Any) -> int | None:
+    """Bytes of a process that makes one picture at a time, the largest that an export makes.
+
+    Args:
+        bounds: as of `measure_memory`.
+        limits: of label maps.
+
+    Returns:
+        The bound; None where nothing was measured.
+    """
+    pixels = dict.fromkeys(bounds, limits.max_pixels)
+    if limits.fixed_size is not None and bounds:
+        pixels["serving_default"] = limits.fixed_size[0] * limits.fixed_size[1]
+    return max((bound.bytes_of(pixels[name]) for name, bound in bounds.items()), default=None)
+
+
+def peak_memory() -> int | None:
+    """The most bytes that this process has held; None where the operating system does not tell."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    found = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
+    return int(found[0]) << 10 if found else None
