@@ -118,7 +118,10 @@ def _peaks(version: str, signature: str, facts: dict[str, Any]) -> list[tuple[in
         for count, height, width in facts["sizes"]:
             inputs = _noise(facts, signature, count, height, width)
             feeds = {definition.inputs[key].name: value for key, value in inputs.items()}
-            session.run(fetches, feeds)
+            try:
+                session.run(fetches, feeds)
+            except tf.errors.ResourceExhaustedError:
+                return []
             peak = peak_memory()
             if peak is None:
                 return []
