@@ -66,11 +66,11 @@ class BodyLimits:
         largest = self.limits.max_body_bytes
         sizes = [value for name, value in scope["headers"] if name == b"content-length"]
         if sizes and sizes[0].isdigit() and int(sizes[0]) > largest:
-            await self._refuse_large(int(sizes[0]), receive, send)
+            await self._refuse_large(int(sizes[0]), receive, send, more=True)
             return
         seconds = self.limits.receive_seconds
         try:
-            body = await asyncio.wait_for(self._body(receive), seconds)
+            body, more = await asyncio.wait_for(self._body(receive), seconds)
         except TimeoutError:
             self._refused("DEADLINE_EXCEEDED")
             await _refuse(
@@ -81,11 +81,11 @@ class BodyLimits:
             # The client has left.
             return
         if len(body) > largest:
-            await self._refuse_large(len(body), receive, send)
+            await self._refuse_large(len(body), receive, send, more=more)
             return
         await self.app(scope, _replay(body, receive), send)
 
-    async def _refuse_large(self, size, receive, send):
+    async def _refuse_large(self, size, receive, send, more):
         """Says 413, and takes a while of the rest, which it throws away.
 
         A connection that is closed while its client sends is reset, and the client never reads the
@@ -94,7 +94,9 @@ class BodyLimits:
         self._refused("RESOURCE_EXHAUSTED")
         largest = self.limits.max_body_bytes
         text = f"a body of {size} bytes or more, and {largest} are taken at most"
-        await _refuse(send, 413, f"{text}; send fewer pictures", more=True)
+        await _refuse(send, 413, f"{text}; send fewer pictures", more)
+        if not more:
+            return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(_drain(receive, 8 * largest), self.limits.receive_seconds)
         await send({"type": "http.response.body", "body": b""})
@@ -104,11 +106,12 @@ class BodyLimits:
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                return None
+                return None, False
             parts.append(message.get("body", b""))
             size += len(parts[-1])
-            if not message.get("more_body", False) or size > self.limits.max_body_bytes:
-                return b"".join(parts)
+            more = message.get("more_body", False)
+            if not more or size > self.limits.max_body_bytes:
+                return b"".join(parts), more
 
 
 async def _drain(receive, most):
