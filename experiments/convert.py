@@ -14,7 +14,7 @@ from experiments.program import program
 from experiments.schema import Config, ConfigError, read_workdir, write_workdir
 
 if TYPE_CHECKING:
-    from pipelines.schema import LabelSet
+    from pipelines.schema import LabelFiles, LabelSet
     from spade_tf.convert.nvlabs import Networks
     from spade_tf.convert.official_options import Options, Pix2PixHDOptions
 
@@ -120,6 +120,8 @@ def _from_nvlabs(
     if getattr(official, "condition_channels", 0):
         networks = _of_pictures(folder, official, networks)
     labels = _labels(official, class_names, dataset, data_dir)
+    if dataset is None:
+        labels = labels._replace(files=label_files_of(checkpoint.given, labels))
     if not {"crop_size", "aspect_ratio"} <= set(checkpoint.given):
         height, width = official.image_size
         _say(
@@ -130,6 +132,24 @@ def _from_nvlabs(
     config.data.dataset = dataset or config.data.dataset
     config.validate()
     return config, labels, networks
+
+
+def label_files_of(given: Mapping[str, Any], labels: LabelSet) -> LabelFiles:
+    """How the label map files are read that an official checkpoint was trained on.
+
+    Args:
+        given: its options; `dataset_mode` names the data set.
+        labels: its label set.
+
+    Returns:
+        The table of ADE20K's file ids (0 is unknown, 1 to 150 are the classes); ids as they are
+        for all others.
+    """
+    from pipelines.schema import LabelFiles
+
+    if given.get("dataset_mode") == "ade20k" and labels.num_classes == 150 and labels.has_unknown:
+        return LabelFiles(id_table=(150, *range(150)))
+    return LabelFiles()
 
 
 def _of_pictures(

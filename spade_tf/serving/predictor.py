@@ -110,7 +110,7 @@ class Predictor:
             return made if last is None else last(made)
         assert last is not None
         layouts = []
-        for row in range(len(maps["label"])):
+        for row in range(len(maps["z"])):
             # All styles of one layout at once.
             one = {key: maps[key][row : row + 1] for key in maps if key != "z"}
             layouts.append(last(picture({**one, "z": maps["z"][row]}))["image"])

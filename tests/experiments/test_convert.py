@@ -9,13 +9,14 @@ from PIL import Image
 from tiny_experiment import get_config
 
 from experiments.assemble import load_workdir, make_gaugan
-from experiments.convert import convert
+from experiments.convert import convert, label_files_of
 from experiments.export import export
 from experiments.generate import generate
 from experiments.schema import Config, ConfigError, read_workdir, write_workdir
 from experiments.train import train
+from pipelines.label_sets import ADE20K
 from pipelines.prepare import prepare
-from pipelines.schema import LabelSet
+from pipelines.schema import LabelFiles, LabelSet
 from spade_tf.convert.nvlabs import ConversionError
 from spade_tf.convert.torch_file import read_state_dict
 from spade_tf.training.checkpoints import Checkpoints
@@ -45,6 +46,12 @@ def ten_classes(source_dir, tmp_path_factory):
 
 def inputs_of(golden):
     return {name: tf.constant(golden[name], tf.int32) for name in ("label", "instance")}
+
+
+def test_files_of_official_ade20k_are_shifted():
+    assert label_files_of({"dataset_mode": "ade20k"}, ADE20K).id_table[:3] == (150, 0, 1)
+    assert label_files_of({"dataset_mode": "coco"}, ADE20K) == LabelFiles()
+    assert label_files_of({}, ADE20K) == LabelFiles()
 
 
 def test_the_workdir_makes_the_official_pictures(converted, golden):
