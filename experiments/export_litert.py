@@ -1,4 +1,4 @@
-"""Exports a trained model to LiteRT, checked on the label maps of its data set."""
+"""LiteRT models of a trained model, checked on the label maps of its data set."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,47 +19,62 @@ NUM_LAYOUTS = 8
 NUM_CALIBRATION_LAYOUTS = 32
 
 
-def export_litert(
-    model: str | os.PathLike[str],
-    *,
-    output_dir: str | os.PathLike[str],
-    variants: Sequence[str] | None = None,
-    allow_below_bound: Sequence[str] = (),
-    data_dir: str | None = None,
-) -> Path:
-    """Writes LiteRT models, with a JSON beside each that says what it takes and how close it is.
+class Examples(NamedTuple):
+    """What LiteRT models are compared with Keras on, and calibrated with: batches of one."""
+
+    layouts: list[Any]
+    photographs: list[np.ndarray]
+    calibration_layouts: list[Any]
+
+
+def read_examples(loaded: TrainedModel, data_dir: str | None = None) -> Examples:
+    """Examples of a run's data set.
 
     Args:
-        model: the workdir of a training run.
-        output_dir: of the model; they go to `litert/N` in it.
+        loaded: the run.
+        data_dir: where the data set was prepared; None for where it was then.
+
+    Raises:
+        DataError: if it is not there.
+    """
+    data_dir = data_dir or loaded.data_dir
+    layouts, photographs = read_layouts(loaded, "val", NUM_LAYOUTS, data_dir)
+    calibration, _ = read_layouts(loaded, "train", NUM_CALIBRATION_LAYOUTS, data_dir)
+    return Examples(layouts, photographs, calibration)
+
+
+def write_litert(
+    loaded: TrainedModel,
+    output_dir: str | os.PathLike[str],
+    examples: Examples,
+    *,
+    variants: Sequence[str] | None = None,
+    allow_below_bound: Sequence[str] = (),
+) -> Path:
+    """Writes `output_dir/litert/N`; see `spade_tf.export.litert.export_litert`.
+
+    Args:
+        loaded: a training run.
+        output_dir: of the model.
+        examples: of its data set.
         variants: of `spade_tf.export.litert.VARIANTS`; None for all.
         allow_below_bound: those that may be shipped though they miss a bound.
-        data_dir: where the data set of the run was prepared; None for where it was then.
 
     Returns:
         The directory of the new version.
 
     Raises:
-        ConfigError: if `model` is not a workdir.
-        CheckpointError: if it holds no checkpoint that fits.
-        DataError: if its data set is not there.
         ExportError: if a model cannot be made, or must not be shipped.
     """
-    from experiments.assemble import load_workdir
-    from spade_tf.export.litert import VARIANTS
-    from spade_tf.export.litert import export_litert as write
+    from spade_tf.export.litert import VARIANTS, export_litert
 
-    loaded = load_workdir(model)
-    data_dir = data_dir or loaded.data_dir
-    layouts, photographs = read_layouts(loaded, "val", NUM_LAYOUTS, data_dir)
-    calibration, _ = read_layouts(loaded, "train", NUM_CALIBRATION_LAYOUTS, data_dir)
-    path = write(
+    return export_litert(
         loaded.generator,
         output_dir,
-        layouts=layouts,
-        calibration_layouts=calibration,
+        layouts=examples.layouts,
+        calibration_layouts=examples.calibration_layouts,
         encoder=loaded.encoder,
-        photographs=photographs,
+        photographs=examples.photographs,
         variants=tuple(VARIANTS) if variants is None else variants,
         allow_below_bound=allow_below_bound,
         one_hot=not loaded.labels.condition_channels,
@@ -69,8 +84,6 @@ def export_litert(
         },
         on_model=print_model,
     )
-    print(f"exported step {loaded.step} of {model} to {path}", file=sys.stderr)
-    return path
 
 
 def read_layouts(

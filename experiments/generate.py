@@ -25,7 +25,7 @@ def generate(
     labels: str | os.PathLike[str] | None = None,
     instances: str | os.PathLike[str] | None = None,
     style_image: str | os.PathLike[str] | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     num_samples: int = 1,
     max_labels: int | None = None,
     data_dir: str | None = None,
@@ -42,7 +42,8 @@ def generate(
             the maps of the validation split of the data set that the model was trained on.
         instances: folder of instance PNGs with the same names, or None.
         style_image: photograph whose style the pictures get; None for drawn styles.
-        seed: int, of drawn styles; sample `k` has the style of `seed + k`, as a server gives it.
+        seed: int, of drawn styles, None for 0; sample `k` has the style of `seed + k`, as a
+            server gives it.
         num_samples: int >= 1, pictures per label map, in different styles.
         max_labels: int >= 1, how many label maps; None for all (8 of a prepared data set).
         data_dir: where the data set is, if it was moved.
@@ -62,24 +63,20 @@ def generate(
     for name, count in (("num_samples", num_samples), ("max_labels", max_labels)):
         if count is not None and count < 1:
             raise ConfigError(f"--{name}={count}: give 1 or more")
+    output_dir = Path(output_dir)
+    _check_writable(output_dir)
     loaded = _model_of(model, endpoint, model_name)
-    if style_image is not None and not loaded.has_encoder:
+    _check_styles(loaded, style_image, seed, num_samples)
+    if instances is not None and not loaded.use_instance:
         raise ConfigError(
-            f"--style_image={style_image}: this model has no encoder; train one with "
-            "--config.encoder.enabled=True"
-        )
-    if num_samples > 1 and loaded.z_dim is None:
-        raise ConfigError(
-            f"--num_samples={num_samples}: this model knows one style only; train one with "
-            "--config.generator.z_dim=256"
+            f"--instances={instances}: no effect, as this model sees no instances; leave it out"
         )
     if labels is not None:
         layouts = list(folder_layouts(loaded, labels, instances, max_labels))
     else:
         layouts = list(dataset_layouts(loaded, data_dir, max_labels or 8))
 
-    output_dir = Path(output_dir)
-    styles = _styles(loaded, style_image, seed, num_samples)
+    styles = _styles(loaded, style_image, seed or 0, num_samples)
     paths, overview = [], []
     with tqdm(
         total=len(layouts) * num_samples, unit="picture", disable=not sys.stderr.isatty()
@@ -97,9 +94,44 @@ def generate(
                 paths[-1].parent.mkdir(parents=True, exist_ok=True)
                 write_png(paths[-1], picture)
             overview.append(row)
-    write_png(output_dir / "overview.png", grid(_columns(overview)))
-    print(f"{len(paths)} pictures in {output_dir}; all at a glance: overview.png", file=sys.stderr)
+    glance = output_dir / f"{_free_name('overview', paths, output_dir)}.png"
+    write_png(glance, grid(_columns(overview)))
+    print(f"{len(paths)} pictures in {output_dir}; all at a glance: {glance.name}", file=sys.stderr)
     return paths
+
+
+def _check_writable(output_dir: Path) -> None:
+    """Raises a ConfigError if there can be no such folder, before there are pictures to lose."""
+    there = next(path for path in (output_dir, *output_dir.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ConfigError(f"--output_dir={output_dir}: {there} is a file; give a folder")
+    if not os.access(there, os.W_OK):
+        raise ConfigError(f"--output_dir={output_dir}: {there} cannot be written to; give another")
+
+
+def _check_styles(model, style_image, seed, num_samples) -> None:
+    """Raises a ConfigError if the model does not have the styles that are asked for."""
+    if style_image is not None and not model.has_encoder:
+        raise ConfigError(f"--style_image={style_image}: this model has no encoder; leave it out")
+    if style_image is not None and num_samples > 1:
+        raise ConfigError(
+            f"--num_samples={num_samples}: the photograph of --style_image has one style, and so "
+            "all samples would be the same picture; give one of the two"
+        )
+    for name, value in (("num_samples", num_samples if num_samples > 1 else None), ("seed", seed)):
+        if value is not None and model.z_dim is None:
+            raise ConfigError(f"--{name}={value}: this model knows one style only; leave it out")
+    if seed is not None and not -(2**63) <= seed <= 2**63 - num_samples:
+        raise ConfigError(f"--seed={seed}: give one of 64 bits, with room for --num_samples")
+
+
+def _free_name(name: str, paths: list[Path], output_dir: Path) -> str:
+    """The name, or the name with underscores where a picture is called so."""
+    # Some file systems take capitals for small letters.
+    taken = {str(path.relative_to(output_dir).with_suffix("")).lower() for path in paths}
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _model_of(model, endpoint, model_name) -> Model:

@@ -142,7 +142,8 @@ def rows(workdir, data_dir, environment):
     import numpy as np
 
     from experiments.assemble import load_workdir
-    from experiments.export_litert import export_litert, read_layouts
+    from experiments.export import export
+    from experiments.export_litert import read_layouts
     from spade_tf.export.edge_form import float32_copy
     from spade_tf.export.litert import edge_inputs
     from spade_tf.export.litert_gpu import GPUError, run_on_gpu
@@ -154,8 +155,9 @@ def rows(workdir, data_dir, environment):
     inputs = edge_inputs(reference, layouts)
     expected = reference(layouts[0], z=inputs[0].get("z"), training=False).numpy()
     with tempfile.TemporaryDirectory() as folder:
-        path = export_litert(
+        path = export(
             workdir,
+            formats=["litert"],
             output_dir=folder,
             variants=VARIANTS,
             allow_below_bound=VARIANTS,

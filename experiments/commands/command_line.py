@@ -58,6 +58,7 @@ def main(arguments: list[str]) -> int:
         left = flags.absl([f"{program()} {name}", *rest])
         if len(left) > 1:
             raise ConfigError(f"{left[1]!r} is not a flag; flags are --name=value")
+        flags.check()
         _quieten(flags.verbosity)
         return command.run(flags) or 0
     except KeyboardInterrupt:

@@ -62,6 +62,8 @@ def define_config(flags: Flags, default: str, arguments: Sequence[str]) -> list[
         raise ConfigError(
             f"{' or '.join(overrides)}: {text}; the keys are those of experiments/schema.py"
         ) from error
+    # It is parsed already, and given if it was among the arguments.
+    flags.absl["config"].present = len(arguments) - len(rest)
     return rest
 
 

@@ -13,16 +13,25 @@ def define(flags: Flags) -> None:
     define_source(flags)
     flags.string("data_dir", "data", "Folder of prepared data sets.")
     flags.enum("on_bad_file", "stop", ["stop", "skip"], "skip leaves it out and lists it.")
-    flags.string("segmenter", None, "flickr_landscapes: the network that labels.")
-    flags.float("segmenter_scale", None, "flickr_landscapes: factor on pixel values.")
-    flags.float("segmenter_offset", None, "flickr_landscapes: added to them afterwards.")
-    flags.integer("height", None, "landscapes: height in pixels.")
-    flags.integer("width", None, "landscapes: width in pixels.")
-    flags.integer("num_train", None, "landscapes: pictures to train on.")
-    flags.integer("num_val", None, "landscapes: pictures to validate on.")
-    flags.integer("seed", 0, "landscapes: the pictures drawn are a function of it.")
+    flags.string(
+        "segmenter", None, "The network that labels.", only_with="dataset=flickr_landscapes"
+    )
+    flags.float("segmenter_scale", None, "Factor on pixel values.", only_with="segmenter")
+    flags.float("segmenter_offset", None, "Added to them afterwards.", only_with="segmenter")
+    flags.integer("height", None, "Height in pixels.", only_with="dataset=landscapes")
+    flags.integer("width", None, "Width in pixels.", only_with="dataset=landscapes")
+    flags.integer("num_train", None, "Pictures to train on.", only_with="dataset=landscapes")
+    flags.integer("num_val", None, "Pictures to validate on.", only_with="dataset=landscapes")
+    flags.integer(
+        "seed", 0, "The pictures drawn are a function of it.", only_with="dataset=landscapes"
+    )
     flags.string("beam_runner", None, "Prepare with Apache Beam on this runner: DirectRunner.")
-    flags.list("beam_options", [], "Options of Beam, such as direct_num_workers=2.")
+    flags.list(
+        "beam_options",
+        [],
+        "Options of Beam, such as direct_num_workers=2.",
+        only_with="beam_runner",
+    )
 
 
 def run(flags: Flags) -> None:

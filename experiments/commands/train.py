@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from experiments.commands.command import Command, Flags
+from experiments.schema import ConfigError
 
 STRATEGIES = ("auto", "one", "mirrored", "multi_worker_mirrored", "tpu")
 
@@ -20,9 +22,14 @@ def define(flags: Flags) -> None:
         "What to train on; auto: the workers of TF_CONFIG, or all devices of this machine.",
     )
     flags.integer(
-        "num_virtual_cpus", 1, "Devices to split the processor into: MirroredStrategy without GPUs."
+        "num_virtual_cpus",
+        1,
+        "Devices to split the processor into: MirroredStrategy without GPUs.",
+        not_with="strategy=one",
     )
-    flags.integer("local_workers", 0, "Worker processes to start on this machine, to try.")
+    flags.integer(
+        "local_workers", 0, "Worker processes to start on this machine, to try.", lower_bound=0
+    )
     flags.float("connect_seconds", 300.0, "How long to wait for the other workers.")
     flags.list("profile_steps", None, "First and last step to profile for TensorBoard.")
 
@@ -35,6 +42,11 @@ def run(flags: Flags) -> int:
         own = ("--local_workers", "--nolocal_workers")
         of_one = [item for item in sys.argv[2:] if not item.startswith(own)]
         return train_local_workers(flags.local_workers, of_one)
+    if flags.given("connect_seconds") and "TF_CONFIG" not in os.environ:
+        raise ConfigError(
+            f"--connect_seconds={flags.connect_seconds}: no effect without TF_CONFIG or "
+            "--local_workers; leave it out"
+        )
     from experiments.train import train
 
     train(

@@ -106,9 +106,7 @@ def export_litert(
         ExportError: naming the models that must not be shipped and why, or what cannot be done.
     """
     import_interpreter()
-    for name in (*variants, *allow_below_bound):
-        if name not in VARIANTS:
-            raise ExportError(f"variant {name!r}: give some of {', '.join(VARIANTS)}")
+    check_variants(variants, allow_below_bound)
     if not one_hot:
         variants = [name for name in variants if not VARIANTS[name].takes_ids]
     if not layouts:
@@ -158,6 +156,26 @@ def plain_label_map(num_ids: int) -> dict[str, Any]:
         "unknown": None,
         "meaning": LABEL_MAP_MEANING,
     }
+
+
+def check_variants(variants: Sequence[str] | None, allow_below_bound: Sequence[str] = ()) -> None:
+    """Raises an ExportError unless there are such variants, and those allowed are among them.
+
+    Args:
+        variants: names of `VARIANTS`; None for all.
+        allow_below_bound: names of some of them.
+    """
+    chosen = tuple(VARIANTS) if variants is None else variants
+    for flag, names in (("variants", chosen), ("allow_below_bound", allow_below_bound)):
+        for name in names:
+            if name not in VARIANTS:
+                raise ExportError(f"--{flag}: variant {name!r}: give some of {', '.join(VARIANTS)}")
+    if not chosen:
+        raise ExportError(f"--variants: none given; give some of {', '.join(VARIANTS)}")
+    if useless := [name for name in allow_below_bound if name not in chosen]:
+        raise ExportError(
+            f"--allow_below_bound={','.join(useless)}: not among --variants={','.join(chosen)}"
+        )
 
 
 def _variant(name):

@@ -255,3 +255,53 @@ def test_a_fault_of_our_own_has_a_traceback(error, monkeypatch):
 def test_verbosity_gives_the_traceback(arguments):
     with pytest.raises((ValueError, absl_flags.Error)):
         main([*arguments, "--verbosity=1"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["generate", "--model=x", "--model_name=y"], "--model_name=y: no effect without"),
+        (["generate", "--model=x", "--instances=y"], "--instances=y: no effect without --labels"),
+        (["generate", "--model=x", "--labels=a", "--data_dir=y"], "--data_dir=y: no effect with"),
+        (["generate", "--model=x", "--style_image=a", "--seed=0"], "--seed=0: no effect with"),
+        (["export", "--model=x", "--output_dir=y", "--variants=int8"], "--format=litert"),
+        (
+            ["export", "--model=x", "--output_dir=y", "--format=litert", "--max_pixels=9"],
+            "--max_pixels=9: no effect without --format=saved_model",
+        ),
+        (["convert", "--output=x", "--source=nvlabs", "--legacy"], "--legacy=True: no effect"),
+        (["convert", "--output=x", "--target=nvlabs", "--options=y"], "--options=y: no effect"),
+        (["convert", "--output=x", "--source=nvlabs", "--data_dir=y"], "without --dataset"),
+        (["prepare", "--beam_options=a=b"], "no effect without --beam_runner"),
+        (["prepare", "--seed=3"], "--seed=3: no effect without --dataset=landscapes"),
+        (["prepare", "--segmenter_scale=3"], "no effect without --segmenter"),
+        (["train", "--strategy=one", "--num_virtual_cpus=2"], "no effect with --strategy=one"),
+        (["train", "--connect_seconds=3"], "no effect without TF_CONFIG"),
+        (["benchmark", "--suite=input", "--labels=x"], "--labels=x: no effect with"),
+        (["benchmark", "--suite=input", "--config=facades"], "--config: no effect with"),
+        (["benchmark", "--labels=x", "--dataset=y"], "no effect without --suite=input"),
+        (["benchmark", "--labels=x", "--quick", "--repeats=2"], "no effect with --quick"),
+    ],
+)
+def test_a_flag_that_has_no_effect_is_refused(arguments, said, capsys, monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    error = fails(capsys, *arguments)
+    assert said in error
+    assert "leave it out" in error
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["generate", "--model=x", "--seed=99999999999999999999"],
+        ["prepare", "--dataset=landscapes", "--seed=-99999999999999999999"],
+        ["serve", "--model=x", "--max_queue=99999999999999999999"],
+        ["benchmark", "--repeats=99999999999999999999"],
+        ["train", "--local_workers=-1"],
+    ],
+)
+def test_numbers_have_64_bits(arguments, capsys):
+    flag, _, value = arguments[-1].partition("=")
+    error = fails(capsys, *arguments)
+    assert flag in error
+    assert value in error

@@ -1,11 +1,14 @@
 import json
+import os
 
 import numpy as np
 import pytest
 
 from experiments.assemble import load_workdir
 from experiments.commands.command_line import main
-from experiments.export_litert import export_litert, read_layouts
+from experiments.export import export
+from experiments.export_litert import read_layouts
+from spade_tf.export.errors import ExportError
 from spade_tf.export.litert_model import LiteRTModel
 
 
@@ -13,7 +16,8 @@ from spade_tf.export.litert_model import LiteRTModel
 def exported(workdir, tmp_path_factory):
     # Two filters, trained for four steps: nothing to spare for eight bits.
     variants = ("float32", "float16", "ids_float32")
-    return export_litert(workdir, output_dir=tmp_path_factory.mktemp("models"), variants=variants)
+    output_dir = tmp_path_factory.mktemp("models")
+    return export(workdir, formats=["litert"], output_dir=output_dir, variants=variants)
 
 
 def test_a_trained_model_is_exported_with_its_encoder_and_its_classes(exported):
@@ -66,3 +70,56 @@ def test_command_names_a_data_set_that_is_gone(workdir, tmp_path, capsys):
     error = capsys.readouterr().err.strip()
     assert "nowhere" in error.splitlines()[-1]
     assert not (tmp_path / "m").exists()
+
+
+def test_all_formats_are_checked_before_any_is_made(workdir, tmp_path, capsys):
+    arguments = ["export", f"--model={workdir}", "--format=saved_model,litert"]
+    for flag, said in (
+        ("--variants=foo", "'foo'"),
+        ("--variants=", "--variants"),
+        ("--allow_below_bound=foo", "'foo'"),
+        ("--max_pixels=3", "--max_pixels=3"),
+        (f"--data_dir={tmp_path / 'nowhere'}", "nowhere"),
+    ):
+        assert main([*arguments, f"--output_dir={tmp_path / 'm'}", flag]) == 2
+        assert said in capsys.readouterr().err
+        assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("at", ["write_litert", "_write_saved_model", "os.replace"])
+def test_all_formats_are_published_or_none(workdir, tmp_path, monkeypatch, at):
+    def version(staging, name):
+        (staging / name).mkdir(parents=True)
+        return staging / name
+
+    makers = {
+        "write_litert": lambda _, staging, *__, **___: version(staging, "litert/1"),
+        "_write_saved_model": lambda _, staging, *__: version(staging, "1"),
+    }
+    monkeypatch.setattr("experiments.export_litert.write_litert", makers["write_litert"])
+    monkeypatch.setattr("experiments.export._write_saved_model", makers["_write_saved_model"])
+    formats, given = ["saved_model", "litert"], {"variants": ["float32"]}
+    first = export(workdir, formats=formats, output_dir=tmp_path / "m", **given)
+    there = sorted(str(path) for path in (tmp_path / "m").rglob("*"))
+    assert first == tmp_path / "m" / "1"
+    assert str(tmp_path / "m" / "litert" / "1") in there
+
+    def fail(*_, **__):
+        raise ExportError("no such luck")
+
+    def replace(source, target, move=os.replace):
+        if str(target) == str(tmp_path / "m" / "2"):
+            raise OSError(28, "No space left on device")
+        move(source, target)
+
+    if at == "os.replace":
+        monkeypatch.setattr(os, "replace", replace)
+    else:
+        module = "experiments.export" if at.startswith("_") else "experiments.export_litert"
+        monkeypatch.setattr(f"{module}.{at}", fail)
+    for output_dir in (tmp_path / "m", tmp_path / "other"):
+        if at != "os.replace" or output_dir.name == "m":
+            with pytest.raises(ExportError, match=r"no such luck|No space left"):
+                export(workdir, formats=formats, output_dir=output_dir, **given)
+    assert sorted(str(path) for path in (tmp_path / "m").rglob("*")) == there
+    assert not (tmp_path / "other").exists()

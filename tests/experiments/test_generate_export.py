@@ -144,7 +144,7 @@ def test_an_export_that_fails_leaves_nothing(workdir, tmp_path, monkeypatch):
     monkeypatch.setattr(tf.saved_model, "save", fail)
     with pytest.raises(ValueError, match="No space left on device"):
         export(workdir, output_dir=tmp_path / "m")
-    assert list((tmp_path / "m").iterdir()) == []
+    assert not (tmp_path / "m").exists()
 
 
 @pytest.mark.parametrize(
@@ -154,6 +154,8 @@ def test_an_export_that_fails_leaves_nothing(workdir, tmp_path, monkeypatch):
         ({"max_labels": 0}, ConfigError, "1 or more"),
         ({"labels": "nowhere"}, DataError, "nowhere"),
         ({"style_image": "nothing.jpg"}, DataError, "nothing.jpg"),
+        ({"style_image": "nothing.jpg", "num_samples": 2}, ConfigError, "the same picture"),
+        ({"seed": 2**63 - 1, "num_samples": 2}, ConfigError, "64 bits"),
     ],
 )
 def test_bad_arguments_are_named(workdir, tmp_path, arguments, error, text):
@@ -161,6 +163,49 @@ def test_bad_arguments_are_named(workdir, tmp_path, arguments, error, text):
         generate(workdir, output_dir=tmp_path, **arguments)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_place_of_the_folder_is_refused_before_there_are_pictures(
+    workdir, tmp_path, monkeypatch
+):
+    def fail(_):
+        raise AssertionError("the model has been loaded")
+
+    monkeypatch.setattr("experiments.generate.load_model", fail)
+    (tmp_path / "out").write_text("a file")
+    for output_dir in (tmp_path / "out", tmp_path / "out" / "in" / "it"):
+        with pytest.raises(ConfigError, match=r"out is a file"):
+            generate(workdir, output_dir=output_dir)
+
+
+def test_a_label_map_named_overview_keeps_its_picture(workdir, source_dir, tmp_path):
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    for source, name in (("0", "overview"), ("1", "Overview_")):
+        path = source_dir / "val_label" / f"{source}.png"
+        (folder / f"{name}.png").write_bytes(path.read_bytes())
+    paths = generate(workdir, output_dir=tmp_path / "out", labels=folder)
+    assert {path.name for path in paths} == {"overview.png", "Overview_.png"}
+    assert all(read(path).shape == (64, 64, 3) for path in paths)
+    assert read(tmp_path / "out" / "overview__.png").shape[1] > 64
+
+
+class Plain:
+    """A model that sees no instances, has no encoder and knows one style."""
+
+    use_instance = has_encoder = False
+    z_dim = None
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"instances": "x", "labels": "y"}, {"style_image": "x"}, {"seed": 0}, {"num_samples": 2}],
+)
+def test_what_the_model_cannot_use_is_refused(arguments, tmp_path, monkeypatch):
+    monkeypatch.setattr("experiments.generate.load_model", lambda _: Plain())
+    with pytest.raises(ConfigError, match=f"--{next(iter(arguments))}=.*leave it out"):
+        generate("model", output_dir=tmp_path / "out", **arguments)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_label_id_outside_the_classes_is_named(workdir, tmp_path):
