@@ -99,13 +99,17 @@ def read_layouts(
         DataError: if one cannot be read.
     """
     from pipelines.pictures import read_ids, read_instances
+    from pipelines.schema import BadFileError
 
     paths = sorted(Path(labels).glob("*.png"))[:max_labels]
     if not paths:
         raise ConfigError(f"--labels={labels}: no PNG files in it; give a folder of label maps")
     layouts = []
     for path in paths:
-        label = suites.resized(read_ids(path).astype("int32"), setting.size)
+        try:
+            label = suites.resized(read_ids(path).astype("int32"), setting.size)
+        except BadFileError as error:
+            raise BadFileError(path, error.kind, f"{error.found}; give PNGs of ids") from error
         label = np.minimum(label, setting.num_labels - 1)
         instance = np.zeros_like(label)
         if instances is not None:

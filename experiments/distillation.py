@@ -25,7 +25,7 @@ def check_teacher(config: Config, class_names: list[str] | None = None) -> None:
         return
     where = f"--config.teacher={config.teacher}"
     if not Path(config.teacher).is_dir():
-        raise ConfigError(f"{where}: no such folder; give the --workdir of a trained model")
+        raise ConfigError(f"{where}: no such folder; give the workdir of a trained model")
     try:
         content = read_workdir(config.teacher)
         teacher = Config.from_dict(content["config"])

@@ -11,6 +11,7 @@ import numpy as np
 
 from experiments.schema import ConfigError
 from experiments.sizing import sized
+from pipelines.schema import BadFileError
 
 if TYPE_CHECKING:
     from experiments.models import Model
@@ -89,11 +90,14 @@ def read_map(model: Model, path: Path) -> dict[str, np.ndarray]:
     from pipelines.label_files import read_label
 
     if not model.labels.condition_channels:
-        return {"label": read_label(path, model.labels)[0]}
+        try:
+            return {"label": read_label(path, model.labels)[0]}
+        except BadFileError as error:
+            remedy = "give label maps like those that the model's data set was prepared from"
+            raise BadFileError(path, error.kind, f"{error.found}; {remedy}") from error
     import tensorflow as tf
 
     from pipelines.pictures import read_condition
-    from pipelines.schema import BadFileError
 
     encoded, shape, bits = read_condition(path)
     channels = model.labels.condition_channels
@@ -166,8 +170,6 @@ def dataset_layouts(model: Model, data_dir: str | None, count: int) -> Iterator[
 
 
 def _check_same_size(shape, path, wanted, label_path):
-    from pipelines.schema import BadFileError
-
     if shape != wanted:
         raise BadFileError(
             path,
@@ -178,8 +180,6 @@ def _check_same_size(shape, path, wanted, label_path):
 
 
 def _check_not_smaller(model, maps, path):
-    from pipelines.schema import BadFileError
-
     options = model.sizing
     height, width = next(iter(maps.values())).shape[:2]
     if options["preprocess"] != "crop" or np.all(np.array([height, width]) >= options["crop_size"]):

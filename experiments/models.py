@@ -73,7 +73,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         if (candidate / "saved_model.pb").exists():
             return SavedModel(candidate)
     raise ConfigError(
-        f"--model={path}: neither the --workdir of a training (no config.json) nor a SavedModel "
+        f"--model={path}: neither the workdir of a training (no config.json) nor a SavedModel "
         "(no saved_model.pb)"
     )
 

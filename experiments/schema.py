@@ -487,7 +487,7 @@ def read_workdir(workdir: str | os.PathLike[str]) -> dict[str, Any]:
         content = json.loads(path.read_text())
     except FileNotFoundError:
         raise ConfigError(
-            f"{workdir}: no config.json in it; give the --workdir of a training run"
+            f"{workdir}: no config.json in it; give the workdir of a training run"
         ) from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from error

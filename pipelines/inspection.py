@@ -88,12 +88,13 @@ def remap_label(ids: np.ndarray, path: Path, num_classes: int, has_unknown: bool
         allowed = f"0..{num_classes - 1}" + f" and {unknown} for unknown" * has_unknown
         remedy = f"correct the file, or pass --num_classes={outside[-1] + 1} if they are classes"
         if outside == [unknown]:
-            remedy = "correct the file, or pass has_unknown=True if it marks unlabelled pixels"
+            remedy = "correct the file: this data set has no pixels of unknown class"
         raise BadFileError(
             path,
             "id out of range",
             f"label ids {enumerate_few(outside)} in {counts[outside].sum()} pixels are "
-            f"outside the classes ({allowed}); {remedy}",
+            f"outside the classes ({allowed})",
+            remedy,
         )
     if not has_unknown:
         return ids
@@ -197,8 +198,9 @@ def _off_palette(strange: np.ndarray, total: int, path: Path, palette: Palette) 
             path,
             "transparent mask",
             f"{len(strange)} of {total} pixels are transparent and so have no colour of palette "
-            f"{palette.name}; pass --off_palette=unknown to take them for unknown, or save the "
-            "mask without transparency",
+            f"{palette.name}",
+            "pass --off_palette=unknown to take them for unknown, or save the mask without "
+            "transparency",
         )
     remedy = "correct the mask, give the palette that it was drawn with, or pass "
     remedy += "--off_palette=unknown"
@@ -208,7 +210,8 @@ def _off_palette(strange: np.ndarray, total: int, path: Path, palette: Palette) 
         path,
         "off palette",
         f"{len(strange)} of {total} pixels have colours that palette {palette.name} does not "
-        f"hold: {named}; {remedy}",
+        f"hold: {named}",
+        remedy,
     )
 
 

@@ -413,7 +413,7 @@ def _report_alone(
         raise DataError(
             f"{path.parent}: {len(same)} files have no counterpart of the same stem in {where}: "
             f"{enumerate_few([one.name for one in same])}; {remedy}, list the pairs in a file with "
-            "--dataset=manifest, or leave them out with --on_bad_file=skip"
+            "--dataset=manifest, or let prepare leave them out (on_bad_file: skip)"
         )
     for path, where in dict(reversed(alone)).items():
         remedy = files.unread(path, where) or "add it or remove this file"

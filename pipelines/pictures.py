@@ -164,8 +164,8 @@ def read_ids(path: Path, *, palette_indices: bool = False) -> np.ndarray:
         raise BadFileError(
             path,
             "palette mask",
-            f"palette PNG (colours, mode P) where ids are expected; pass {_palette_flag(path)}, "
-            "or --palette=indices if its palette indices are the ids",
+            "palette PNG (colours, mode P) where ids are expected",
+            f"pass {_palette_flag(path)}, or --palette=indices if its palette indices are the ids",
         )
     if mode in ("RGBA", "LA") and (values[..., -1] == 255).all():
         values = values[..., :-1]
@@ -175,8 +175,8 @@ def read_ids(path: Path, *, palette_indices: bool = False) -> np.ndarray:
         raise BadFileError(
             path,
             "colour mask",
-            f"{mode} colour mask where ids are expected; pass {_palette_flag(path)}, or map each "
-            f"colour to its id and {_SAVE_AS_IDS}",
+            f"{mode} colour mask where ids are expected",
+            f"pass {_palette_flag(path)}, or map each colour to its id and {_SAVE_AS_IDS}",
         )
     with np.errstate(invalid="ignore"):
         ids = values.astype(np.uint16)
@@ -246,7 +246,7 @@ def read_colors(path: Path) -> np.ndarray:
             raise BadFileError(
                 path,
                 "bit depth",
-                f"{image.format} in mode {image.mode} where the colours of a palette are expected; "
+                f"{image.format} in mode {image.mode} where the colours of a palette are expected",
                 "leave --palette out if it holds ids, or save it as an RGB or palette PNG",
             )
         try:

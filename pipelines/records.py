@@ -25,7 +25,10 @@ _HEADER = struct.Struct("<QI")
 _FOOTER_BYTES = 4
 _CASTAGNOLI = 0x82F63B78
 
-_DAMAGED = " is damaged or missing; prepare the data set again, or pass --on_corrupt_record=skip"
+_DAMAGED = (
+    " is damaged or missing; prepare the data set again, or train with data.on_corrupt_record set "
+    "to skip"
+)
 
 
 class CorruptRecord(NamedTuple):

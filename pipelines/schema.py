@@ -26,9 +26,18 @@ class BadFileError(DataError):
         path: the file.
         kind: what is wrong with it, in the few words that such files are counted under.
         message: what was found in it, and the way out.
+        preparing: a way out with flags of `prepare`, if there is one; others leave it out.
+
+    Attributes:
+        found: the message without that way out.
     """
 
-    def __init__(self, path: str | os.PathLike[str], kind: str, message: str) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], kind: str, message: str, preparing: str = ""
+    ) -> None:
+        self.found = message
+        if preparing:
+            message += f"; {preparing}"
         super().__init__(path, kind, message)
         self.path = Path(path)
         self.kind = kind

@@ -128,7 +128,7 @@ def _few_pixels_check(name, height, width, limits):
     pixels = tf.cast(height, tf.int64) * tf.cast(width, tf.int64)
     sentence = (
         f"{name}: this export makes pictures of {limits.max_pixels} pixels at most, received "
-        f"{{}}x{{}}; scale the {_WHAT[name][0]} down, or export with a larger --max_pixels"
+        f"{{}}x{{}}; scale the {_WHAT[name][0]} down, or export with a larger max_pixels"
     )
     return require(pixels <= limits.max_pixels, sentence, height, width)
 
@@ -183,7 +183,7 @@ def checked_style(z: tf.Tensor, label: tf.Tensor, limits: Limits) -> tf.Tensor:
         most = limits.max_pixels // tf.maximum(height * width, 1)
         sentence = (
             f"z: this export makes {limits.max_pixels} pixels of one label map at most, which are "
-            "{} styles at this size, received {}; send fewer, or export with a larger --max_pixels"
+            "{} styles at this size, received {}; send fewer, or export with a larger max_pixels"
         )
         few = require(tf.cast(count, tf.int64) <= most, sentence, most, count)
         checks += [some, few]

@@ -293,7 +293,7 @@ def test_remap_label_refuses_ids_outside_the_classes(tmp_path):
 
 def test_remap_label_refuses_unknown_where_there_is_none(tmp_path):
     path = tmp_path / "a.png"
-    with raises(f"{path}: label ids 255 in 2 pixels", "(0..2); ", "has_unknown=True"):
+    with raises(f"{path}: label ids 255 in 2 pixels", "(0..2); ", "no pixels of unknown class"):
         inspection.remap_label(np.array([[255, 255, 0]], np.uint16), path, 3, has_unknown=False)
 
 
