@@ -1,8 +1,13 @@
+import asyncio
+import contextlib
 import json
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
+from spade_tf.serving.dispatch import Dispatch, Target
 from spade_tf.serving.errors import BadRequestError
 from spade_tf.serving.limits import RequestLimits
 from spade_tf.serving.requests import Request, Spec, make_request
@@ -67,6 +72,49 @@ def test_requests_know_what_they_make(styles, pixels):
         specs["s"]["z"] = Spec("float32", (None, None, 4))
         values["z"] = np.zeros([2, styles, 4], np.float32)
     assert make_request("s", values, specs, RequestLimits()).pixels == pixels
+
+
+class Servable(contextlib.nullcontext):
+    """A model of `WORK` that makes what it is asked."""
+
+    number = 1
+    predictor = SimpleNamespace(inputs={}, work=WORK)
+    asked: ClassVar[list[Request]] = []
+
+    def __enter__(self):
+        return self
+
+    @property
+    def batcher(self):
+        async def submit(asked):
+            self.asked.append(asked)
+            return {}
+
+        return SimpleNamespace(submit=submit)
+
+
+def test_no_front_passes_on_what_is_refused():
+    """Every front asks by `Dispatch`: nothing beyond the limits reaches the queue."""
+    servable = Servable()
+    dispatch = Dispatch(
+        SimpleNamespace(find=lambda *_: servable),
+        None,
+        LIMITS,
+        SimpleNamespace(request=lambda front: contextlib.nullcontext()),
+    )
+
+    async def read(specs):
+        return None
+
+    def ask(pixels):
+        target = Target("m")
+        return asyncio.run(dispatch.predict("rest", target, read, lambda _: request(pixels)))
+
+    assert ask(64)[1].version == 1
+    for pixels in (12 * 65536, (1 << 19) + 1):
+        with pytest.raises(BadRequestError):
+            ask(pixels)
+    assert [each.pixels for each in servable.asked] == [64]
 
 
 def test_this_machine_has_memory():
