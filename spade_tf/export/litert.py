@@ -95,8 +95,7 @@ def export_litert(
         allow_below_bound: names of those that may be shipped though they miss a bound; their JSON
             says so.
         one_hot: bool, whether the generator sees labels; False for continuous maps.
-        description: what every JSON is to say of the model: classes, for instance, and as
-            `label_map` how label map files are read; see `plain_label_map`, its default.
+        description: what every JSON is to say of the model: classes; `plain_label_map` by default.
         on_model: called with the name and the report of each model when it is made.
 
     Returns:
@@ -145,9 +144,7 @@ def plain_label_map(num_ids: int) -> dict[str, Any]:
         num_ids: int, class ids, the unknown one included.
 
     Returns:
-        `num_ids`; `id_of_value`, the class id of each value in a file, -1 for none;
-        `unknown_value`, a value beyond that list which stands for unknown, and `unknown`, its
-        class id, both None for none; and `meaning`, the rule in words.
+        `num_ids`, `id_of_value`, `unknown_value` and `unknown`; and `meaning`, the rule in words.
     """
     return {
         "num_ids": num_ids,

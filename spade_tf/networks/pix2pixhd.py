@@ -29,8 +29,8 @@ class Pix2PixHDGenerator(keras.Model):
     A 7x7 convolution of the label map, 3x3 convolutions of stride 2 that double the filters,
     residual blocks of two 3x3 convolutions, 3x3 transposed convolutions of stride 2 that halve
     the filters, each followed by a normalisation and ReLU (in a block, the first only); then a
-    7x7 convolution to three channels, and tanh. All convolutions but the transposed ones are
-    padded by reflection; those of stride 2 by zeros if `down_padding` says so.
+    7x7 convolution to three channels, and tanh. Convolutions are padded by reflection (those of
+    stride 2 by zeros if `down_padding` says so), but the transposed ones.
 
     The systems of the paper's comparison, with 64 filters, or 48 for the compact ones:
 
@@ -55,10 +55,9 @@ class Pix2PixHDGenerator(keras.Model):
         num_blocks: int >= 0, residual blocks. Default 9.
         hidden_filters: int >= 1, width of SPADE's shared convolutions. Default 128.
         kernel_size: odd int, of SPADE's convolutions. Default 3.
-        initial_kernel_size: odd int, of the first convolution. Default 7.
-        block_kernel_size: odd int, of the convolutions in residual blocks. Default 3.
-        down_padding: "reflect", as the paper says, or "zeros", as both of its releases do: how the
-            convolutions of stride 2 are padded. Default "reflect".
+        initial_kernel_size, block_kernel_size: odd ints, of the first convolution and of those in
+            residual blocks. Default 7 and 3.
+        down_padding: of convolutions of stride 2: "reflect" (the paper) or "zeros" (its releases).
         norm: "batch" (synchronised), "local_batch", "instance", "layer", "group", or "none" (the
             convolutions then have a bias). Default "instance".
         spectral_norm: bool, whether all convolutions but the last are spectrally normalised; those
@@ -83,9 +82,8 @@ class Pix2PixHDGenerator(keras.Model):
     Raises:
         ValueError: for a size that cannot be made, or arguments or inputs that do not fit.
 
-    Reference: Wang et al. 2018, section 3.2 and the appendix (the global generator),
-        https://arxiv.org/abs/1711.11585; Park et al. 2019, section 4 and table 3, for the
-        variants.
+    Reference: Wang et al. 2018, section 3.2 and appendix, https://arxiv.org/abs/1711.11585 (the
+        global generator); Park et al. 2019, section 4 and table 3 (the variants).
     """
 
     def __init__(
@@ -344,7 +342,7 @@ def pad(x: tf.Tensor, pixels: int, mode: str = "reflect") -> tf.Tensor:
     Args:
         x: `[B, H, W, C]`, for "reflect" of more than `pixels` rows and columns.
         pixels: int >= 0.
-        mode: "reflect" (the edge itself is not repeated) or "zeros". Default "reflect".
+        mode: "reflect" (the edge itself is not repeated) or "zeros".
 
     Returns:
         `[B, H + 2 * pixels, W + 2 * pixels, C]`.
