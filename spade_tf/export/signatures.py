@@ -38,6 +38,10 @@ from spade_tf.networks.styles import seeded_styles
 _MAX_PIXELS = 1 << 20
 
 
+# What names of signatures begin with that are parts of others.
+STAGE = "stage_"
+
+
 def inference_form(generator: Any) -> Any:
     """The fused form of a generator where it has one, else the generator itself."""
     if not isinstance(generator, SPADEGenerator):
@@ -76,6 +80,11 @@ class ServedModel(tf.Module):
 
     `generate_bytes` makes JPEGs. Signatures with `z`, and `encode_style`, are there where styles
     and an encoder are, and `describe` where assets are; `generate` without them lacks that key.
+
+    Signatures `stage_...` are parts of these: each of those above that makes pictures is one
+    `stage_prepare...` (checks, decoding, styles of seeds), `stage_picture` and, but for `generate`,
+    one `stage_finish...`. A server that runs them one after another prepares the graph of the
+    generator, which takes seconds, once for all.
 
     Args:
         generator: of pictures.
@@ -161,6 +170,7 @@ class ServedModel(tf.Module):
         if self.encoder is not None:
             photographs = {"image_bytes": _spec("image_bytes", tf.string, 1)}
             functions["encode_style"] = (self._encode_style, photographs)
+        functions |= {f"{STAGE}{name}": each for name, each in self._stages(functions).items()}
         with ExitStack() as stack:
             for network in self._networks:
                 self.kernels += stack.enter_context(spectral_norms_baked(network))
@@ -192,50 +202,36 @@ class ServedModel(tf.Module):
             checked["instance"] = checked_instance(maps["instance"], _pixels(checked))
         return checked
 
-    def _picture_of(self, maps, z):
-        maps = self._checked(maps)
-        if z is not None:
-            z = checked_style(z, _pixels(maps), self.limits)
-        return self._picture(maps, z)
-
-    def _generate(self, z=None, **maps):
-        return {"image": self._picture_of(maps, z)}
-
-    def _generate_with_style(self, z, **maps):
-        return {"image": to_uint8(self._picture_of(maps, z))}
-
-    def _serve(self, seed=None, **maps):
-        z = None
-        if seed is not None:
-            z = seeded_styles(checked_rows("seed", seed, _pixels(maps)), self.z_dim)
-        return {"image": to_uint8(self._picture_of(maps, z))}
-
-    def _generate_styles(self, z, **maps):
-        maps = self._checked(maps)
-        z = checked_style(z, _pixels(maps), self.limits)
-        fused = isinstance(self.generator, FusedGenerator)
-
-        def one_layout(inputs):
-            maps, z = inputs
-            # Fused, what depends on labels alone is computed once for all styles.
-            times = 1 if fused else tf.shape(z)[0]
-            maps = {key: tf.repeat(value[None], times, 0) for key, value in maps.items()}
-            return to_uint8(self._picture(maps, z))
-
-        shape = [None, *(self.limits.fixed_size or (None, None)), 3]
-        return {
-            "image": tf.map_fn(
-                one_layout, (maps, z), fn_output_signature=tf.TensorSpec(shape, tf.uint8)
-            )
+    def _stages(self, functions):
+        """Parts of signatures, of inputs as the signatures have them."""
+        inputs = {name: each[1] for name, each in functions.items()}
+        image = {"image": tf.TensorSpec([None, None, None, 3], tf.float32, name="image")}
+        stages: dict[str, tuple[Callable, dict[str, tf.TensorSpec]]] = {
+            "prepare_ids": (self._prepare, inputs["generate"]),
+            "prepare_seeds": (self._prepare_seeds, inputs["serving_default"]),
+            "prepare_uint8": (self._prepare_seeds, inputs["serving_uint8"]),
+            "picture": (self._picture_of, inputs["generate"]),
+            "finish_uint8": (self._finish, image),
         }
+        if "generate_styles" in functions:
+            stages["prepare_styles"] = (self._prepare, inputs["generate_styles"])
+        for name, signature in (("jpeg", "generate_bytes"), ("png", "generate_png_bytes")):
+            stages[f"prepare_{name}"] = (partial(self._prepare_files, name), inputs[signature])
+            stages[f"finish_{name}"] = (partial(self._finish_files, name), image)
+        return stages
 
-    def _generate_jpeg(self, **inputs):
-        return self._generate_files("jpeg", **inputs)
+    def _prepare(self, z=None, **maps):
+        maps = self._checked(maps)
+        return maps if z is None else {**maps, "z": checked_style(z, _pixels(maps), self.limits)}
 
-    def _generate_png(self, **inputs):
-        return self._generate_files("png", **inputs)
+    def _prepare_seeds(self, seed=None, **maps):
+        maps = self._checked(maps)
+        if seed is None:
+            return maps
+        seed = checked_rows("seed", seed, _pixels(maps))
+        return {**maps, "z": seeded_styles(seed, self.z_dim)}
 
-    def _generate_files(self, file_format, instance_bytes=None, seed=None, **encoded):
+    def _prepare_files(self, file_format, instance_bytes=None, seed=None, **encoded):
         ((name, encoded),) = encoded.items()
         channels = self.source_files.condition_channels
         if channels:
@@ -257,8 +253,53 @@ class ServedModel(tf.Module):
             )
             given = tf.where(absent, flat, instance_bytes)
             maps["instance"] = decode_ids("instance_bytes", given)
-        image = self._serve(seed=seed, **maps)["image"]
-        return {"image_bytes": encode_pictures(image, file_format)}
+        return self._prepare_seeds(seed=seed, **maps)
+
+    def _picture_of(self, z=None, **maps):
+        """Pictures of checked maps; of one map in several styles, if there are more of z."""
+        if z is not None and not isinstance(self.generator, FusedGenerator):
+            # Fused, what depends on maps alone is computed once for all styles.
+            times = tf.shape(z)[0] // tf.shape(_pixels(maps))[0]
+            maps = {key: tf.repeat(value, times, 0) for key, value in maps.items()}
+        return {"image": self._picture(maps, z)}
+
+    def _finish(self, image):
+        return {"image": to_uint8(image)}
+
+    def _finish_files(self, file_format, image):
+        return {"image_bytes": encode_pictures(to_uint8(image), file_format)}
+
+    def _generate(self, **inputs):
+        return self._picture_of(**self._prepare(**inputs))
+
+    def _generate_with_style(self, **inputs):
+        return self._finish(**self._generate(**inputs))
+
+    def _serve(self, **inputs):
+        return self._finish(**self._picture_of(**self._prepare_seeds(**inputs)))
+
+    def _generate_styles(self, **inputs):
+        def one_layout(inputs):
+            one = {key: value if key == "z" else value[None] for key, value in inputs.items()}
+            return self._finish(**self._picture_of(**one))["image"]
+
+        shape = [None, *(self.limits.fixed_size or (None, None)), 3]
+        made = tf.map_fn(
+            one_layout,
+            self._prepare(**inputs),
+            fn_output_signature=tf.TensorSpec(shape, tf.uint8),
+        )
+        return {"image": made}
+
+    def _generate_jpeg(self, **inputs):
+        return self._generate_files("jpeg", inputs)
+
+    def _generate_png(self, **inputs):
+        return self._generate_files("png", inputs)
+
+    def _generate_files(self, file_format, inputs):
+        picture = self._picture_of(**self._prepare_files(file_format, **inputs))
+        return self._finish_files(file_format, **picture)
 
     def _encode_style(self, image_bytes):
         assert self.encoder is not None

@@ -71,7 +71,8 @@ def test_warm_up_requests_are_answered(version, signatures):
         outputs = signatures[request.model_spec.signature_name](**inputs)
         assert all(len(value) for value in outputs.values())
         asked.add(request.model_spec.signature_name)
-    assert asked == set(signatures)
+    # Parts of signatures are warm with them.
+    assert asked == {name for name in signatures if not name.startswith("stage_")}
 
 
 def test_a_picture_of_the_trained_size_must_be_allowed(networks, tmp_path):

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from served_networks import layouts
+from served_networks import Z_DIM, layouts
 
 from spade_tf.serving.errors import BadRequestError, ServingError, sentence
 from spade_tf.serving.predictor import Predictor, newest_version
+from spade_tf.training.pictures import encode_png
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +24,36 @@ def test_the_newest_version_is_taken(version, predictor, tmp_path):
 
 def test_it_warms_up_every_signature(predictor):
     assert predictor.warm_up() == len(predictor.inputs)
+
+
+def test_signatures_in_parts_are_the_signatures(predictor, signatures):
+    """Bit by bit, of two layouts: parts are what is run, and signatures are what is promised."""
+    label = layouts()
+    ids = {"label": label, "instance": np.zeros([2, 1, 1], np.int32)}
+    seed = {"seed": np.array([7, -1], np.int64)}
+    z = np.random.default_rng(0).normal(size=[2, 3, Z_DIM]).astype(np.float32)
+    png = [encode_png(each.astype(np.uint8)) for each in label]
+    files = {
+        "label_bytes": np.array(png, object),
+        "instance_bytes": np.array([b"", png[1]], object),
+    }
+    asked = {
+        "serving_default": {**ids, **seed},
+        "serving_uint8": {**ids, **seed, "label": label.astype(np.uint8)},
+        "generate_bytes": {**files, **seed},
+        "generate_png_bytes": {**files, **seed},
+        "generate_with_style": {**ids, "z": z[:, 0]},
+        "generate_styles": {**ids, "z": z},
+        "generate": {**ids, "z": z[:, 0]},
+    }
+    assert {name for name in signatures if name.startswith("stage_prepare")}
+    assert not any(name.startswith("stage_") for name in predictor.inputs)
+    for name, inputs in asked.items():
+        expected = signatures[name](**{key: tf.constant(each) for key, each in inputs.items()})
+        made = predictor.run(name, inputs)
+        assert set(made) == set(expected)
+        for key, value in made.items():
+            np.testing.assert_array_equal(value, expected[key].numpy(), err_msg=name)
 
 
 def test_a_refusal_is_a_sentence(predictor):
