@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import served_networks
@@ -85,3 +88,21 @@ def test_an_export_within_a_strategy_is_refused(networks, two_replicas, tmp_path
     with two_replicas.scope(), pytest.raises(ExportError, match="outside"):
         export_saved_model(networks[0], tmp_path / "m")
     assert not (tmp_path / "m").exists()
+
+
+def test_an_export_is_loaded_in_python_as_the_documentation_has_it(version, signatures):
+    text = (Path(__file__).parents[2] / "docs" / "SERVING.md").read_text(encoding="utf-8")
+    section = text.split("### In Python, without a server")[1].split("\n## ")[0]
+    by_signature, by_layer = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    label = tf.constant(layouts())
+    seed = tf.range(len(label), dtype=tf.int64)
+    names = {
+        "path": str(version),
+        "inputs": {"label": label, "instance": label, "seed": seed},
+    }
+    expected = signatures["serving_default"](**names["inputs"])["image"].numpy()
+    for code in (by_signature, by_layer):
+        exec(code, names)
+        # The same graph and weights, but other threads may sum in another order.
+        difference = names.pop("pictures").numpy().astype(int) - expected
+        assert np.abs(difference).max() <= 1
