@@ -218,9 +218,9 @@ def make_augmentation(config: Config) -> Augment | None:
     policies = tuple(filter(None, config.train.augment.split(",")))
     if not policies:
         return None
-    from spade_tf.training.augmentation import make_augment
+    from spade_tf.training.augmentation import DiffAugment
 
-    return make_augment(policies)
+    return DiffAugment(policies)
 
 
 def make_batches(

@@ -257,8 +257,11 @@ class Config:
         jitter = self.data.color_jitter
         _require(0 <= jitter < 1, "data.color_jitter", jitter, "give at least 0, less than 1")
         _choice(self.train.precision, "train.precision", PRECISIONS)
-        for policy in filter(None, self.train.augment.split(",")):
+        policies = list(filter(None, self.train.augment.split(",")))
+        for policy in policies:
             _choice(policy, "train.augment", AUGMENTATIONS)
+        once = len(set(policies)) == len(policies)
+        _require(once, "train.augment", self.train.augment, "name each once")
         for name in ("eval_every", "histograms_every", "max_rollbacks"):
             value = getattr(self.train, name)
             _require(value >= 0, f"train.{name}", value, "give 0 or more")

@@ -22,11 +22,13 @@ class Part(NamedTuple):
         semantics: the label maps.
         image: `[B, H, W, 3]`, real pictures.
         noise: `[B, z_dim]`, or None.
+        draws: `[B, n]`, random numbers of the augmentation, or None.
     """
 
     semantics: Semantics
     image: tf.Tensor
     noise: tf.Tensor | None
+    draws: tf.Tensor | None = None
 
 
 GradientsOf = Callable[[Part], tuple[Losses, Gradients]]
@@ -56,7 +58,7 @@ def split(whole: Part, count: int) -> Iterator[Part]:
         yield Part(
             whole.semantics.rows(start, size),
             whole.image[start : start + size],
-            None if whole.noise is None else whole.noise[start : start + size],
+            *(None if x is None else x[start : start + size] for x in (whole.noise, whole.draws)),
         )
 
 
@@ -116,7 +118,8 @@ class _Function:
 
     def __call__(self, part: Part) -> tuple[Losses, Gradients]:
         semantics = part.semantics
-        named = {"label": semantics.label, "edges": semantics.edges, "noise": part.noise}
+        named = {"label": semantics.label, "edges": semantics.edges}
+        named |= {"noise": part.noise, "draws": part.draws}
         if semantics.label is None:
             named["dense"] = semantics.dense
         tensors = {name: tensor for name, tensor in named.items() if tensor is not None}
@@ -128,7 +131,7 @@ class _Function:
         maps = {name: tensors.get(name) for name in ("label", "edges", "dense")}
         semantics = Semantics(self._num_labels, **maps, dtype=self._dtype)
         losses, gradients = self._gradients_of(
-            Part(semantics, tensors["image"], tensors.get("noise"))
+            Part(semantics, tensors["image"], tensors.get("noise"), tensors.get("draws"))
         )
         self._present = [gradient is not None for gradient in gradients]
         return losses, [gradient for gradient in gradients if gradient is not None]

@@ -1,8 +1,8 @@
-"""Differentiable augmentation for small data sets: the same operation on real and on fake.
+"""Differentiable augmentation (DiffAugment) for small data sets: alike on real and on fake.
 
 The discriminator never sees a picture that was not augmented, and the gradient reaches the
-generator through the augmentation. Each function draws from its seed alone: call it with one seed
-for the real and for the fake picture of an update, and with another seed for the next update.
+generator through the augmentation. All chance comes in as numbers: whoever calls gives each
+example its own, and gives the fake and the real picture of one example the same ones.
 
 Reference: Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training",
     https://arxiv.org/abs/2006.10738.
@@ -10,90 +10,113 @@ Reference: Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 from spade_tf.layers.semantics import Semantics
 
-POLICIES = ("color", "translation", "cutout")
+# How many random numbers of an example each policy takes.
+_DRAWS = {"color": 3, "translation": 2, "cutout": 2}
+POLICIES = tuple(_DRAWS)
+
+# The label of a pixel that the augmented picture does not show. Its one-hot vector is zero.
+OUTSIDE = -1
+
+_TRANSLATION_RATIO = 0.125
+_CUTOUT_RATIO = 0.5
 
 
-def make_augment(
-    policies: Sequence[str],
-) -> Callable[[Semantics, tf.Tensor, tf.Tensor], tuple[Semantics, tf.Tensor]]:
-    """What `GauGAN` augments the discriminator's input with.
+class DiffAugment:
+    """Augments what the discriminator sees.
 
-    The label map is moved with the picture, so that they still lie over each other; where zeros
-    come into the picture, the map repeats its border. Colour and cutout leave it alone.
+    Translation and cutout change the label map with the picture, so that they still lie over each
+    other. Where they leave the picture zero, the label is `OUTSIDE`: its one-hot vector is zero,
+    as a convolution's padding is, so that the discriminator sees "nothing here" and not a class
+    that is painted grey. A loss per pixel must leave these pixels out. Edges of instances are
+    moved, not made anew: the frame and the hole are no instance's boundary. Colour changes the
+    picture alone.
 
     Args:
         policies: some of `POLICIES`, in the order in which they are applied.
 
+    Attributes:
+        num_draws: int, how many random numbers it takes of each example.
+
+    Call arguments:
+        semantics: the label maps, or continuous maps, of `B` examples.
+        images: float `[B, H, W, C]`, pictures of the same size.
+        draws: float `[B, num_draws]`, uniform in [0, 1).
+
     Returns:
-        Function of semantics, pictures `[B, H, W, C]` of the same size, and an int seed `[2]`,
-        that returns semantics and pictures.
+        `(semantics, images)`. The first depends on `draws` alone, not on the pictures.
 
     Raises:
-        ValueError: if there is no such policy.
+        ValueError: if there is no such policy, or one is named twice.
     """
-    for policy in policies:
-        if policy not in POLICIES:
-            raise ValueError(f"policy must be one of {', '.join(POLICIES)}: received {policy!r}")
 
-    def augment(
-        semantics: Semantics, images: tf.Tensor, seed: tf.Tensor
-    ) -> tuple[Semantics, tf.Tensor]:
+    # The same for all policies: a policy's numbers do not depend on which others are on.
+    num_draws = sum(_DRAWS.values())
+
+    def __init__(self, policies: Sequence[str]):
         for policy in policies:
-            salted = tf.random.fold_in(seed, POLICIES.index(policy))
+            if policy not in POLICIES:
+                raise ValueError(f"policy must be one of {', '.join(POLICIES)}: received {policy!r}")
+        if len(set(policies)) < len(policies):
+            raise ValueError(f"each policy may be named once: received {', '.join(policies)}")
+        self.policies = tuple(policies)
+
+    def __call__(
+        self, semantics: Semantics, images: tf.Tensor, draws: tf.Tensor
+    ) -> tuple[Semantics, tf.Tensor]:
+        own = dict(zip(POLICIES, tf.split(draws, list(_DRAWS.values()), axis=1), strict=True))
+        for policy in self.policies:
             if policy == "color":
-                images = color(images, salted)
+                images = color(images, own[policy])
             elif policy == "cutout":
-                images = cutout(images, salted)
+                cut = functools.partial(_kept, kept=~_hole(images, own[policy], _CUTOUT_RATIO))
+                images, semantics = cut(images), _map(semantics, cut)
             else:
-                rows, columns = _moved_indices(images, salted, _TRANSLATION_RATIO)
-                images = _moved(images, rows, columns, fill_with_zeros=True)
-                semantics = _moved_semantics(semantics, rows, columns)
+                rows, columns = _sources(images, own[policy], _TRANSLATION_RATIO)
+                move = functools.partial(_moved, rows=rows, columns=columns)
+                images, semantics = move(images), _map(semantics, move)
         return semantics, images
 
-    return augment
 
+def color(images: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+    """Shifts brightness, then scales saturation and contrast.
 
-_TRANSLATION_RATIO = 0.125
-
-
-def color(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Shifts brightness, then scales saturation and contrast, by a draw of each image's own.
-
-    Brightness: `x + u`, `u` uniform in ±1/2. Saturation: `m + s (x - m)` with `m` the mean of the
-    pixel's channels, `s` uniform in 0..2. Contrast: the same with `m` the mean of the image and
-    `s` uniform in 1/2..3/2.
+    Brightness: `x + u0 - 1/2`. Saturation: `m + 2 u1 (x - m)` with `m` the mean of the pixel's
+    channels. Contrast: `m + (u2 + 1/2) (x - m)` with `m` the mean of the picture.
 
     Args:
         images: float `[B, H, W, C]`, -1 to 1.
-        seed: int `[2]`.
+        draws: float `[B, 3]` in [0, 1), the `u` of each picture.
 
     Returns:
         Float `[B, H, W, C]`, which may go beyond ±1.
 
     Reference: Zhao et al. 2020, section 3.2.
     """
-    seeds = tf.random.split(seed, 3)
-    x = images + _uniform(images, seeds[0], -0.5, 0.5)
+    u = tf.cast(draws, images.dtype)[:, None, None, :]
+    x = images + u[..., 0:1] - 0.5
     mean = tf.reduce_mean(x, axis=-1, keepdims=True)
-    x = mean + (x - mean) * _uniform(images, seeds[1], 0.0, 2.0)
+    x = mean + (x - mean) * (2.0 * u[..., 1:2])
     mean = tf.reduce_mean(x, axis=[1, 2, 3], keepdims=True)
-    return mean + (x - mean) * _uniform(images, seeds[2], 0.5, 1.5)
+    return mean + (x - mean) * (u[..., 2:3] + 0.5)
 
 
 def translation(
-    images: tf.Tensor, seed: tf.Tensor, *, ratio: float = _TRANSLATION_RATIO
+    images: tf.Tensor, draws: tf.Tensor, *, ratio: float = _TRANSLATION_RATIO
 ) -> tf.Tensor:
-    """Moves each image by whole pixels, up to a share of its height and width; zeros come in.
+    """Moves each picture by whole pixels, up to a share of its height and width; zeros come in.
+
+    Down by `floor(u0 (2 n + 1)) - n` with `n` the share of the height, and right likewise.
 
     Args:
         images: float `[B, H, W, C]`.
-        seed: int `[2]`.
+        draws: float `[B, 2]` in [0, 1), the `u` of each picture.
         ratio: 0 to 1, the largest share, rounded to pixels.
 
     Returns:
@@ -105,18 +128,19 @@ def translation(
     Reference: Zhao et al. 2020, section 3.2: 1/8 of the size.
     """
     _check_ratio(ratio)
-    rows, columns = _moved_indices(images, seed, ratio)
-    return _moved(images, rows, columns, fill_with_zeros=True)
+    return _moved(images, *_sources(images, draws, ratio))
 
 
-def cutout(images: tf.Tensor, seed: tf.Tensor, *, ratio: float = 0.5) -> tf.Tensor:
-    """Sets a rectangle in each image to zero; its centre is uniform over the image.
+def cutout(images: tf.Tensor, draws: tf.Tensor, *, ratio: float = _CUTOUT_RATIO) -> tf.Tensor:
+    """Sets a rectangle in each picture to zero.
+
+    Its first row is `floor(u0 H) - floor(n / 2)` with `n` rows in all, its columns likewise. What
+    of it lies outside the picture is lost.
 
     Args:
         images: float `[B, H, W, C]`.
-        seed: int `[2]`.
-        ratio: 0 to 1, the rectangle's share of height and of width, rounded to pixels. What of it
-            lies outside the image is lost.
+        draws: float `[B, 2]` in [0, 1), the `u` of each picture.
+        ratio: 0 to 1, the rectangle's share of height and of width, rounded to pixels.
 
     Returns:
         Float `[B, H, W, C]`.
@@ -127,83 +151,72 @@ def cutout(images: tf.Tensor, seed: tf.Tensor, *, ratio: float = 0.5) -> tf.Tens
     Reference: Zhao et al. 2020, section 3.2: half of the size.
     """
     _check_ratio(ratio)
-    batch, height, width = tf.unstack(tf.shape(images)[:3])
-    rows = _covered(batch, height, ratio, seed, salt=0)
-    columns = _covered(batch, width, ratio, seed, salt=1)
-    cut = rows[:, :, None] & columns[:, None, :]
-    return images * tf.cast(~cut, images.dtype)[..., None]
+    return _kept(images, ~_hole(images, draws, ratio))
 
 
-def _check_ratio(ratio: float) -> None:
+def _check_ratio(ratio):
     if not 0 <= ratio <= 1:
         raise ValueError(f"ratio must be from 0 to 1: received {ratio}")
 
 
-def _uniform(images: tf.Tensor, seed: tf.Tensor, low: float, high: float) -> tf.Tensor:
-    """One number for each image."""
-    drawn = tf.random.stateless_uniform((tf.shape(images)[0], 1, 1, 1), seed, low, high)
-    return tf.cast(drawn, images.dtype)
-
-
-def _part_of(size: tf.Tensor, ratio: float) -> tf.Tensor:
+def _part_of(size, ratio):
     return tf.cast(tf.round(tf.cast(size, tf.float32) * ratio), tf.int32)
 
 
-def _moved_indices(images: tf.Tensor, seed: tf.Tensor, ratio: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """Which row and which column of the source each one of the moved images shows."""
-    batch, height, width = tf.unstack(tf.shape(images)[:3])
-    rows = tf.range(height)[None, :] - _shifts(batch, height, ratio, seed, salt=0)
-    columns = tf.range(width)[None, :] - _shifts(batch, width, ratio, seed, salt=1)
-    return rows, columns
+def _whole(draws, count):
+    """Of 0 to `count - 1`, int `[B, 1]`."""
+    return tf.cast(tf.floor(draws * tf.cast(count, draws.dtype)), tf.int32)
 
 
-def _moved(
-    x: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, *, fill_with_zeros: bool
-) -> tf.Tensor:
-    height, width = tf.unstack(tf.shape(x)[1:3])
-    moved = tf.gather(x, tf.clip_by_value(rows, 0, height - 1), axis=1, batch_dims=1)
-    moved = tf.gather(moved, tf.clip_by_value(columns, 0, width - 1), axis=2, batch_dims=1)
-    # Gathering loses what is known of the size.
-    moved = tf.ensure_shape(moved, x.shape)
-    if not fill_with_zeros:
-        return moved
-    inside = _inside(rows, height)[:, :, None] & _inside(columns, width)[:, None, :]
-    return moved * tf.cast(inside[..., None], x.dtype)
+def _sources(images, draws, ratio):
+    """Which row and which column of the source each one of the moved pictures shows."""
+    found = []
+    for axis, size in enumerate(tf.unstack(tf.shape(images)[1:3])):
+        limit = _part_of(size, ratio)
+        shift = _whole(draws[:, axis : axis + 1], 2 * limit + 1) - limit
+        found.append(tf.range(size)[None, :] - shift)
+    return found
 
 
-def _moved_semantics(semantics: Semantics, rows: tf.Tensor, columns: tf.Tensor) -> Semantics:
-    def move(x: tf.Tensor | None) -> tf.Tensor | None:
-        return None if x is None else _moved(x, rows, columns, fill_with_zeros=False)
-
-    if semantics.label is None:
-        return Semantics(semantics.num_labels, dense=move(semantics.dense), dtype=semantics.dtype)
-    return Semantics(
-        semantics.num_labels,
-        label=move(semantics.label),
-        edges=move(semantics.edges),
-        dtype=semantics.dtype,
-    )
+def _hole(images, draws, ratio):
+    """Which pixels the rectangle of each picture covers, bool `[B, H, W]`."""
+    covered = []
+    for axis, size in enumerate(tf.unstack(tf.shape(images)[1:3])):
+        length = _part_of(size, ratio)
+        start = _whole(draws[:, axis : axis + 1], size) - length // 2
+        covered.append(_inside(tf.range(size)[None, :] - start, length))
+    return covered[0][:, :, None] & covered[1][:, None, :]
 
 
-def _shifts(
-    batch: tf.Tensor, size: tf.Tensor, ratio: float, seed: tf.Tensor, *, salt: int
-) -> tf.Tensor:
-    """How far each image moves along an axis, int `[B, 1]`."""
-    limit = _part_of(size, ratio)
-    salted = tf.random.fold_in(seed, salt)
-    return tf.random.stateless_uniform((batch, 1), salted, -limit, limit + 1, tf.int32)
-
-
-def _inside(index: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+def _inside(index, size):
     return (index >= 0) & (index < size)
 
 
-def _covered(
-    batch: tf.Tensor, size: tf.Tensor, ratio: float, seed: tf.Tensor, *, salt: int
-) -> tf.Tensor:
-    """Which rows, or columns, the rectangle of each image covers, bool `[B, size]`."""
-    length = _part_of(size, ratio)
-    salted = tf.random.fold_in(seed, salt)
-    center = tf.random.stateless_uniform((batch, 1), salted, 0, size, tf.int32)
-    offset = tf.range(size)[None, :] - (center - length // 2)
-    return _inside(offset, length)
+def _moved(x, rows, columns):
+    height, width = tf.unstack(tf.shape(x)[1:3])
+    moved = tf.gather(x, tf.clip_by_value(rows, 0, height - 1), axis=1, batch_dims=1)
+    moved = tf.gather(moved, tf.clip_by_value(columns, 0, width - 1), axis=2, batch_dims=1)
+    inside = _inside(rows, height)[:, :, None] & _inside(columns, width)[:, None, :]
+    # Gathering loses what is known of the size.
+    return _kept(tf.ensure_shape(moved, x.shape), inside)
+
+
+def _kept(x, kept):
+    """Pixels of pictures, labels or edges where they are kept; zero, `OUTSIDE`, no edge else."""
+    if x.shape.rank == 4:
+        return x * tf.cast(kept, x.dtype)[..., None]
+    return x & kept if x.dtype == tf.bool else tf.where(kept, x, tf.constant(OUTSIDE, x.dtype))
+
+
+def _map(semantics, function):
+    if semantics.label is None:
+        return Semantics(
+            semantics.num_labels, dense=function(semantics.dense), dtype=semantics.dtype
+        )
+    edges = None if semantics.edges is None else function(semantics.edges)
+    return Semantics(
+        semantics.num_labels,
+        label=function(semantics.label),
+        edges=edges,
+        dtype=semantics.dtype,
+    )

@@ -166,6 +166,7 @@ class DistilledGauGAN(GauGAN):
         real_image: tf.Tensor,
         training: bool = True,
         noise: tf.Tensor | None = None,
+        draws: tf.Tensor | None = None,
     ) -> Losses:
         """What the student minimises, by name and weighted."""
         z, _ = self.style(real_image, noise=noise, training=training)
@@ -178,7 +179,9 @@ class DistilledGauGAN(GauGAN):
             fake_image, features = self.generator(
                 inputs=semantics, z=z, training=training, return_features=True
             )
-        losses = self.picture_losses(semantics, real_image, fake_image, training=training)
+        losses = self.picture_losses(
+            semantics, real_image, fake_image, training=training, draws=draws
+        )
         if self.output_weight:
             losses["generator/distillation_output"] = self.output_weight * distillation_output_loss(
                 fake_image, target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import keras
 import tensorflow as tf
@@ -19,7 +20,16 @@ from spade_tf.training.adam import adam
 from spade_tf.training.ema import WeightAverage
 from spade_tf.training.guard import NonFiniteGuard
 
-Augment = Callable[[Semantics, tf.Tensor, tf.Tensor], tuple[Semantics, tf.Tensor]]
+
+class Augment(Protocol):
+    """What the discriminator's input is augmented with, such as `DiffAugment`."""
+
+    num_draws: int
+
+    def __call__(
+        self, semantics: Semantics, images: tf.Tensor, draws: tf.Tensor
+    ) -> tuple[Semantics, tf.Tensor]:
+        """Semantics and pictures, given uniform numbers `[B, num_draws]` in [0, 1)."""
 
 
 class GauGAN(keras.Model):
@@ -49,8 +59,9 @@ class GauGAN(keras.Model):
         accumulation_steps: int >= 1, parts that a replica's batch is gone through in, one after
             the other, to save memory. Default 1. Batch normalisation then takes its statistics
             over a part; power iterations are made once per batch all the same.
-        augment: `(semantics, image, seed) -> (semantics, image)`, differentiable, applied alike
-            to what the discriminator sees of fake and real pictures; None for none.
+        augment: a `DiffAugment`, applied to all that the discriminator sees in training, with
+            the same random numbers for the fake and the real picture of an example; None for
+            none.
         guard: a `NonFiniteGuard`; None to let NaN through.
         seed: int, of the noise that styles are drawn from.
 
@@ -184,8 +195,10 @@ class GauGAN(keras.Model):
     def update_generator(self, semantics: Semantics, real_image: tf.Tensor) -> Losses:
         """One step of generator and encoder: adversarial, feature, perceptual and KL losses."""
         return self._minimize(
-            lambda part, _: self.generator_losses(part.semantics, part.image, noise=part.noise),
-            Part(semantics, real_image, self._noise_for(real_image, draw=0)),
+            lambda part, _: self.generator_losses(
+                part.semantics, part.image, noise=part.noise, draws=part.draws
+            ),
+            self._whole(semantics, real_image, draw=0),
             self.generator_weights,
             self.generator_optimizer,
         )
@@ -201,12 +214,12 @@ class GauGAN(keras.Model):
                     part.semantics, part.image, noise=part.noise, training=True
                 )[0]
             return self.discriminator_losses(
-                part.semantics, part.image, tf.stop_gradient(fake_image)
+                part.semantics, part.image, tf.stop_gradient(fake_image), draws=part.draws
             )
 
         return self._minimize(
             losses,
-            Part(semantics, real_image, self._noise_for(real_image, draw=draw)),
+            self._whole(semantics, real_image, draw=draw),
             self.discriminator.trainable_variables,
             self.discriminator_optimizer,
         )
@@ -217,10 +230,13 @@ class GauGAN(keras.Model):
         real_image: tf.Tensor,
         training: bool = True,
         noise: tf.Tensor | None = None,
+        draws: tf.Tensor | None = None,
     ) -> Losses:
         """What generator and encoder minimise, by name and weighted."""
         fake_image, style = self.generate(semantics, real_image, noise=noise, training=training)
-        losses = self.picture_losses(semantics, real_image, fake_image, training=training)
+        losses = self.picture_losses(
+            semantics, real_image, fake_image, training=training, draws=draws
+        )
         if self.encoder is not None and self.encoder.trainable and style is not None:
             mu, logvar = style
             examples = self.kl_examples / tf.cast(tf.shape(mu)[0], tf.float32)
@@ -233,9 +249,13 @@ class GauGAN(keras.Model):
         real_image: tf.Tensor,
         fake_image: tf.Tensor,
         training: bool = True,
+        draws: tf.Tensor | None = None,
     ) -> Losses:
         """Those of them that look at the picture: adversarial, feature matching, perceptual."""
-        fake, real = self.discriminate(semantics, fake_image, real_image, training=training)
+        fake, real = self.discriminate(
+            *self.augmented(semantics, fake_image, real_image, draws=draws, training=training),
+            training=training,
+        )
         losses = {"generator/adversarial": self.adversarial_loss.generator(_logits(fake))}
         if self.feature_matching_weight:
             losses["generator/feature_matching"] = (
@@ -253,8 +273,12 @@ class GauGAN(keras.Model):
         real_image: tf.Tensor,
         fake_image: tf.Tensor,
         training: bool = True,
+        draws: tf.Tensor | None = None,
     ) -> Losses:
-        """What the discriminator minimises, by name."""
+        """What the discriminator minimises, by name; R1 is taken where the discriminator looks."""
+        semantics, fake_image, real_image = self.augmented(
+            semantics, fake_image, real_image, draws=draws, training=training
+        )
         fake, real = self.discriminate(semantics, fake_image, real_image, training=training)
         losses = {
             "discriminator/fake": self.adversarial_loss.discriminator_fake(_logits(fake)),
@@ -311,6 +335,36 @@ class GauGAN(keras.Model):
         style = self.encoder(real_image, training=training and self.encoder.trainable)
         return self.sampling(*style, noise=z), style
 
+    def augmented(
+        self,
+        semantics: Semantics,
+        fake_image: tf.Tensor,
+        real_image: tf.Tensor,
+        *,
+        draws: tf.Tensor | None = None,
+        training: bool = True,
+    ) -> tuple[Semantics, tf.Tensor, tf.Tensor]:
+        """What the discriminator sees of them in training: fake and real of an example alike.
+
+        Args:
+            semantics: the label maps.
+            fake_image: `[B, H, W, 3]`.
+            real_image: `[B, H, W, 3]`.
+            draws: float `[B, num_draws]` in [0, 1), random numbers of the augmentation; None to
+                draw those of the generator's pass of this step.
+            training: bool; all is left as it is where False, or where there is no augmentation.
+
+        Returns:
+            `(semantics, fake_image, real_image)`; see `DiffAugment` for what the labels are.
+        """
+        if self.augment is None or not training:
+            return semantics, fake_image, real_image
+        if draws is None:
+            draws = self._draws(real_image.shape[0] or tf.shape(real_image)[0], 0)
+        fake_image = self.augment(semantics, fake_image, draws)[1]
+        semantics, real_image = self.augment(semantics, real_image, draws)
+        return semantics, fake_image, real_image
+
     def discriminate(
         self,
         semantics: Semantics,
@@ -322,9 +376,6 @@ class GauGAN(keras.Model):
         """The discriminator's features of fake and of real pictures, in one batch, fake first."""
         fake_image = tf.cast(fake_image, real_image.dtype)
         semantics, image = semantics.repeat(2), tf.concat([fake_image, real_image], 0)
-        if self.augment is not None and training:
-            seed = tf.stack([self.seed, tf.cast(tf.convert_to_tensor(self.step), tf.int32)])
-            semantics, image = self.augment(semantics, image, seed)
         features = self.discriminator(inputs=semantics, image=image, training=training)
         halves = [[tf.split(feature, 2) for feature in scale] for scale in features]
         fake = [[half[0] for half in scale] for scale in halves]
@@ -343,13 +394,12 @@ class GauGAN(keras.Model):
         Returns:
             float32 `[batch_size, z_dim]`.
         """
-        replicas = tf.distribute.get_replica_context()
-        index, count = 0, 1
-        if replicas is not None:
-            index, count = replicas.replica_id_in_sync_group, replicas.num_replicas_in_sync
-        seed = tf.stack([self.seed * 2 + draw, tf.cast(self.step, tf.int32)])
-        noise = tf.random.stateless_normal([batch_size * count, self.generator.z_dim], seed)
-        return noise[index * batch_size :][:batch_size]
+        return _share_of_global_batch(
+            lambda size: tf.random.stateless_normal(
+                [size, self.generator.z_dim], self._seed_of(draw)
+            ),
+            batch_size,
+        )
 
     def test_step(self, batch: Mapping[str, tf.Tensor]) -> Losses:
         """Losses of the averaged generator, or else the generator, on pictures not trained on.
@@ -389,11 +439,25 @@ class GauGAN(keras.Model):
         """Pictures `[B, H, W, 3]` in [-1, 1] of the batch's label maps."""
         return self.generator(inputs=self.semantics(batch), z=z, training=training)
 
-    def _noise_for(self, real_image, draw):
-        if self.generator.z_dim is None:
-            return None
+    def _whole(self, semantics, real_image, draw):
+        """A replica's batch, with all of its chance: whoever goes through it in parts splits it."""
         # A known number of rows where there is one: parts of them are then known, too.
-        return self.noise(real_image.shape[0] or tf.shape(real_image)[0], draw)
+        size = real_image.shape[0] or tf.shape(real_image)[0]
+        noise = None if self.generator.z_dim is None else self.noise(size, draw)
+        draws = None if self.augment is None else self._draws(size, draw)
+        return Part(semantics, real_image, noise, draws)
+
+    def _seed_of(self, draw):
+        return tf.stack([self.seed * 2 + draw, tf.cast(self.step, tf.int32)])
+
+    def _draws(self, batch_size, draw):
+        """Numbers of the augmentation, keyed as `noise` is."""
+        # Folded, so that pictures do not move as their styles are drawn.
+        seed = tf.random.fold_in(self._seed_of(draw), 1)
+        shape = [self.augment.num_draws]
+        return _share_of_global_batch(
+            lambda size: tf.random.stateless_uniform([size, *shape], seed), batch_size
+        )
 
     def _minimize(self, losses_of, whole, weights, optimizer):
         values = [weight.value for weight in weights]
@@ -434,6 +498,15 @@ class GauGAN(keras.Model):
             given = replicas.all_reduce(tf.distribute.ReduceOp.SUM, given)
         clipped = iter(tf.clip_by_global_norm(given, self.clip_norm)[0])
         return [None if gradient is None else next(clipped) / count for gradient in gradients]
+
+
+def _share_of_global_batch(draw, batch_size):
+    """This replica's rows of what `draw` makes of the global batch's size."""
+    replicas = tf.distribute.get_replica_context()
+    index, count = 0, 1
+    if replicas is not None:
+        index, count = replicas.replica_id_in_sync_group, replicas.num_replicas_in_sync
+    return draw(batch_size * count)[index * batch_size :][:batch_size]
 
 
 def _logits(features):
