@@ -51,7 +51,8 @@ class Semantics:
 
     Args:
         num_labels: int >= 1, number of label ids, the unknown one included. Ids outside
-            `[0, num_labels)` would silently become an all-zero vector: check them before.
+            `[0, num_labels)` silently become an all-zero vector: check them before. Augmentation
+            makes use of it, for pixels that it leaves without a picture.
         label: int `[B, H, W]`, label ids; or None where `dense` is given.
         edges: bool `[B, H, W]`, instance edges; None for no edge channel.
         dense: float `[B, H, W, C]`, a continuous or one-hot map, instead of `label` and `edges`.

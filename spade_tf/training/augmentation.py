@@ -62,7 +62,9 @@ class DiffAugment:
     def __init__(self, policies: Sequence[str]):
         for policy in policies:
             if policy not in POLICIES:
-                raise ValueError(f"policy must be one of {', '.join(POLICIES)}: received {policy!r}")
+                raise ValueError(
+                    f"policy must be one of {', '.join(POLICIES)}: received {policy!r}"
+                )
         if len(set(policies)) < len(policies):
             raise ValueError(f"each policy may be named once: received {', '.join(policies)}")
         self.policies = tuple(policies)

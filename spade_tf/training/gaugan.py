@@ -137,21 +137,40 @@ class GauGAN(keras.Model):
 
     def compile(
         self,
-        generator_optimizer: keras.optimizers.Optimizer | None = None,
-        discriminator_optimizer: keras.optimizers.Optimizer | None = None,
+        generator_optimizer: keras.optimizers.Optimizer | str | None = None,
+        discriminator_optimizer: keras.optimizers.Optimizer | str | None = None,
         **kwargs,
     ) -> None:
         """Sets the optimizers: by default Adam with the paper's two time-scale update rule.
 
         Args:
-            generator_optimizer: of generator and encoder. Default Adam of rate 1e-4, betas 0 and
-                0.999.
-            discriminator_optimizer: Default Adam of rate 4e-4, betas 0 and 0.999.
-            **kwargs: to `keras.Model.compile`.
+            generator_optimizer: of generator and encoder; one of Keras's, or its name. Default
+                Adam of rate 1e-4, betas 0 and 0.999.
+            discriminator_optimizer: likewise. Default Adam of rate 4e-4, betas 0 and 0.999.
+            **kwargs: `run_eagerly`, `steps_per_execution` and `jit_compile` of
+                `keras.Model.compile`.
+
+        Raises:
+            ValueError: if another argument is given, which would have no effect, or one optimizer
+                for both.
         """
+        for name in kwargs:
+            if name not in ("run_eagerly", "steps_per_execution", "jit_compile"):
+                raise ValueError(
+                    f"GauGAN.compile: {name}={kwargs[name]!r} received, which would have no "
+                    "effect; give generator_optimizer and discriminator_optimizer here, and "
+                    "losses and their weights to GauGAN"
+                )
+        optimizers = [
+            keras.optimizers.get(generator_optimizer or adam(1e-4)),
+            keras.optimizers.get(discriminator_optimizer or adam(4e-4)),
+        ]
+        if optimizers[0] is optimizers[1]:
+            raise ValueError(
+                "GauGAN.compile: one optimizer received for both networks; give each its own"
+            )
         super().compile(**kwargs)
-        self.generator_optimizer = generator_optimizer or adam(1e-4)
-        self.discriminator_optimizer = discriminator_optimizer or adam(4e-4)
+        self.generator_optimizer, self.discriminator_optimizer = optimizers
         self.generator_optimizer.build(self.generator_weights)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
 
@@ -200,7 +219,7 @@ class GauGAN(keras.Model):
             ),
             self._whole(semantics, real_image, draw=0),
             self.generator_weights,
-            self.generator_optimizer,
+            self._optimizer("generator"),
         )
 
     def update_discriminator(
@@ -221,7 +240,7 @@ class GauGAN(keras.Model):
             losses,
             self._whole(semantics, real_image, draw=draw),
             self.discriminator.trainable_variables,
-            self.discriminator_optimizer,
+            self._optimizer("discriminator"),
         )
 
     def generator_losses(
@@ -458,6 +477,11 @@ class GauGAN(keras.Model):
         return _share_of_global_batch(
             lambda size: tf.random.stateless_uniform([size, *shape], seed), batch_size
         )
+
+    def _optimizer(self, network):
+        if not self.compiled:
+            raise ValueError("GauGAN has no optimizers yet: call compile() before training steps")
+        return getattr(self, f"{network}_optimizer")
 
     def _minimize(self, losses_of, whole, weights, optimizer):
         values = [weight.value for weight in weights]

@@ -45,6 +45,30 @@ def test_equals_keras_s_where_epsilon_does_not_matter():
     assert np.abs(run(Adam(0.1, beta_1=0.5, epsilon=1e-3)) - theirs).max() > 1e-3
 
 
+def reddi(rate, beta_1, beta_2, epsilon, gradients):
+    """PyTorch's form of AMSGrad, in float64."""
+    weight, m, v, largest = np.linspace(-1, 1, gradients.shape[1]), 0.0, 0.0, 0.0
+    for t, gradient in enumerate(gradients, 1):
+        m = beta_1 * m + (1 - beta_1) * gradient
+        v = beta_2 * v + (1 - beta_2) * gradient**2
+        largest = np.maximum(largest, v)
+        root = np.sqrt(largest / (1 - beta_2**t)) + epsilon
+        weight = weight - rate * (m / (1 - beta_1**t)) / root
+    return weight
+
+
+def test_amsgrad_divides_by_the_largest_velocity():
+    # Gradients that shrink: v falls, and its maximum stays.
+    gradients = GRADIENTS * np.logspace(0, -3, len(GRADIENTS))[:, None]
+    options = {"beta_1": 0.5, "beta_2": 0.5, "epsilon": 1e-12}
+    actual = run(Adam(0.1, amsgrad=True, **options), gradients)
+    # Six steps of at most 0.1 in float32.
+    np.testing.assert_allclose(actual, reddi(0.1, **options, gradients=gradients), atol=1e-6)
+    theirs = run(keras.optimizers.Adam(0.1, amsgrad=True, **options), gradients)
+    np.testing.assert_allclose(actual, theirs, rtol=0, atol=1e-6)
+    assert np.abs(actual - run(Adam(0.1, **options), gradients)).max() > 1e-2
+
+
 def test_weight_decay_is_decoupled():
     actual = run(Adam(0.1, beta_1=0.0, beta_2=0.999, epsilon=1e-8, weight_decay=0.02))
     np.testing.assert_allclose(actual, kingma_ba(0.1, 0.0, 0.999, 1e-8, 0.02), rtol=0, atol=5e-5)

@@ -108,9 +108,7 @@ def test_cutout_by_hand(u, rows, columns):
     """8 of 16 rows from floor(16 u) - 4, 12 of 24 columns from floor(24 u) - 6."""
     expected = images(batch=1).numpy()
     expected[:, rows, columns] = 0
-    np.testing.assert_array_equal(
-        augmentation.cutout(images(batch=1), tf.constant([u])), expected
-    )
+    np.testing.assert_array_equal(augmentation.cutout(images(batch=1), tf.constant([u])), expected)
 
 
 def test_color_by_hand():
