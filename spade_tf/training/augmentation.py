@@ -72,6 +72,7 @@ class DiffAugment:
     def __call__(
         self, semantics: Semantics, images: tf.Tensor, draws: tf.Tensor
     ) -> tuple[Semantics, tf.Tensor]:
+        """Augments them."""
         own = dict(zip(POLICIES, tf.split(draws, list(_DRAWS.values()), axis=1), strict=True))
         for policy in self.policies:
             if policy == "color":

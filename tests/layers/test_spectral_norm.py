@@ -4,6 +4,8 @@ import pytest
 import tensorflow as tf
 
 from spade_tf.layers.spectral_norm import SpectralConv2D, SpectralDense
+from spade_tf.layers.spectral_transpose import SpectralConv2DTranspose
+from spade_tf.networks.generator import SPADEGenerator
 
 
 def conv(filters=4, kernel_size=3, channels=5, **kwargs):
@@ -44,6 +46,76 @@ def test_sigma_converges_to_the_largest_singular_value(layer, x):
     np.testing.assert_array_equal(layer.kernel, kernel)
     for vector in (layer.u, layer.v):
         np.testing.assert_allclose(np.linalg.norm(vector), 1.0, rtol=1e-6)
+
+
+def fresh(make, x_shape):
+    keras.utils.set_random_seed(3)
+    layer = make()
+    layer.build(x_shape)
+    return layer
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    ("make", "x_shape"),
+    [
+        (lambda dtype: SpectralConv2D(64, 3, dtype=dtype), (None, 8, 8, 48)),
+        (lambda dtype: SpectralConv2D(128, 4, dtype=dtype), (None, 8, 8, 64)),
+        (lambda dtype: SpectralDense(96, dtype=dtype), (None, 200)),
+        (lambda dtype: SpectralConv2DTranspose(32, 3, dtype=dtype), (None, 8, 8, 64)),
+    ],
+    ids=["conv", "discriminator", "dense", "transpose"],
+)
+def test_a_fresh_layer_knows_its_singular_value(make, x_shape, dtype):
+    layer, again = (fresh(lambda: make(dtype), x_shape) for _ in range(2))
+    w = matrix(layer)
+    sigma = layer.u.numpy().astype("float64") @ w @ layer.v.numpy().astype("float64")
+    largest = np.linalg.svd(w, compute_uv=False)[0]
+    # What 12 iterations leave. Never above it but for rounding.
+    assert 0.94 * largest < sigma < 1.00001 * largest
+    for vector, other in ((layer.u, again.u), (layer.v, again.v)):
+        np.testing.assert_array_equal(vector, other)
+        np.testing.assert_allclose(np.linalg.norm(vector), 1.0, rtol=1e-6)
+    # Inference and the next step of training so agree from the start, to what is left to find.
+    inference = layer.normalized_kernel(training=False)
+    training = layer.normalized_kernel(training=True)
+    ratio = np.linalg.norm(tf.cast(training, "float32")) / np.linalg.norm(
+        tf.cast(inference, "float32")
+    )
+    np.testing.assert_allclose(ratio, 1.0, rtol=0.02)
+
+
+def test_a_fresh_layer_in_a_functional_model_and_in_a_file(tmp_path):
+    inputs = keras.Input((8, 8, 5))
+    model = keras.Model(inputs, SpectralConv2D(4, 3, name="conv")(inputs))
+    layer = model.get_layer("conv")
+    largest = np.linalg.svd(matrix(layer), compute_uv=False)[0]
+    sigma = layer.u.numpy() @ matrix(layer) @ layer.v.numpy()
+    assert 0.94 * largest < sigma
+    settle(layer, image())
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for before, after in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.distributed
+def test_a_fresh_layer_is_the_same_on_all_replicas(two_replicas):
+    with two_replicas.scope():
+        layer = fresh(lambda: SpectralConv2D(4, 3), (None, 6, 7, 5))
+    alone = fresh(lambda: SpectralConv2D(4, 3), (None, 6, 7, 5))
+    for shared, own in ((layer.u, alone.u), (layer.v, alone.v)):
+        for copy in two_replicas.experimental_local_results(shared.value):
+            np.testing.assert_array_equal(copy, own)
+
+
+def test_a_fresh_generator_is_no_more_saturated_in_inference_than_in_training():
+    keras.utils.set_random_seed(0)
+    generator = SPADEGenerator(3, image_size=(64, 64), filters=4, hidden_filters=4)
+    inputs = {"label": tf.constant(np.random.default_rng(0).integers(0, 3, (2, 64, 64)))}
+    pictures = [generator(inputs, training=training).numpy() for training in (False, True)]
+    sizes = [np.abs(picture).mean() for picture in pictures]
+    assert max(sizes) < 0.2, sizes
 
 
 def test_one_iteration_by_hand():
