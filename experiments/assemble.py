@@ -81,6 +81,19 @@ def make_generator(
     )
 
 
+def make_discriminator(config: Config, labels: LabelSet) -> MultiscaleDiscriminator:
+    """The discriminator of an experiment."""
+    return MultiscaleDiscriminator(
+        condition_channels(labels),
+        use_instance_edges=sees_instances(config, labels),
+        num_scales=config.discriminator.num_scales,
+        filters=config.discriminator.filters,
+        num_layers=config.discriminator.num_layers,
+        dtype=config.train.precision,
+        name="discriminator",
+    )
+
+
 def make_encoder(config: Config) -> ConvEncoder | None:
     """The encoder of an experiment, or None if it has none."""
     if not config.encoder.enabled:
@@ -198,8 +211,9 @@ def make_optimizer(
     if settings.decay_steps:
         # The discriminator's optimizer counts its own steps.
         factor = config.train.discriminator_steps if network == "discriminator" else 1
+        steps = config.train.steps
         schedule = ConstantThenLinear(
-            rate, config.train.steps * factor, settings.decay_steps * factor
+            rate, steps * factor, min(settings.decay_steps, steps) * factor
         )
     optimizer = adam(
         schedule,

@@ -147,7 +147,8 @@ class OptimizerConfig:
     # Beside sqrt(v): gradients far below it move a weight in proportion to themselves, not by a
     # whole step in a direction that rounding may have chosen.
     epsilon: float = 1e-8
-    # The rates fall linearly to zero over this many last steps; 0 keeps them constant.
+    # The rates fall linearly to zero over this many last steps; 0 keeps them constant. In a
+    # training of fewer steps they fall over all of them.
     decay_steps: int = 0
     # Decoupled from the gradient; 0 for none.
     generator_weight_decay: float = 0.0
@@ -199,6 +200,9 @@ class Config:
     name: str = "experiment"
     # Workdir of a trained model to learn from, as its student; empty for none.
     teacher: str = ""
+    # Workdir, or checkpoint in it, of a training whose weights this one starts from; empty for
+    # none.
+    init_from: str = ""
     data: DataConfig = field(default_factory=DataConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
@@ -267,9 +271,8 @@ class Config:
             _require(value >= 0, f"train.{name}", value, "give 0 or more")
         decay = self.train.average_decay
         _require(0 <= decay < 1, "train.average_decay", decay, "give at least 0, less than 1")
-        decay_steps, steps = self.optimizer.decay_steps, self.train.steps
-        remedy = f"give 0 to train.steps={steps}"
-        _require(0 <= decay_steps <= steps, "optimizer.decay_steps", decay_steps, remedy)
+        decay_steps = self.optimizer.decay_steps
+        _require(decay_steps >= 0, "optimizer.decay_steps", decay_steps, "give 0 or more")
         clip = self.optimizer.clip_norm
         _require(
             not clip or self.train.precision != "mixed_float16",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import os
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.distillation import check_teacher
+from experiments.initialization import follow_init_from, initialize
 from experiments.program import program
 from experiments.resume import explained_losses, read_course, resume
 from experiments.schema import (
@@ -37,6 +39,7 @@ def train(
     num_virtual_cpus: int = 1,
     profile_steps: tuple[int, int] | None = None,
     connect_seconds: float = 300.0,
+    init_from: str | None = None,
 ) -> int:
     """Trains, from the newest checkpoint of the workdir on if there is one.
 
@@ -50,6 +53,8 @@ def train(
         num_virtual_cpus: int >= 1; several make `MirroredStrategy` run without GPUs.
         profile_steps: first and last step to profile for TensorBoard; None for none.
         connect_seconds: float > 0, how long to wait for the other workers to start.
+        init_from: workdir, or checkpoint in it, of a training whose weights this one starts from;
+            None for what the configuration says.
 
     Returns:
         The number of steps done in all.
@@ -60,7 +65,10 @@ def train(
         CheckpointError: if a checkpoint cannot be written or read.
     """
     config.validate()
+    if init_from is not None:
+        config = dataclasses.replace(config, init_from=init_from)
     check_teacher(config)
+    config = follow_init_from(config, workdir)
     import tensorflow as tf
 
     from spade_tf.training.checkpoints import latest_step
@@ -79,6 +87,7 @@ def train(
         configure_virtual_cpus(num_virtual_cpus)
     devices = make_strategy(strategy, connect_seconds)
     check_batch_size(config.train.batch_size, devices)
+    _check_parts(config, devices.num_replicas_in_sync)
     chief = is_chief(devices)
     workdir = Path(workdir)
     with _locked(workdir) if chief else contextlib.nullcontext(), explained_losses():
@@ -153,11 +162,21 @@ def _run(
     start_step, start_example = resume(
         checkpoints, course, settings.batch_size, rate_factor, devices
     )
+    if config.init_from and not start_step:
+        with devices.scope():
+            for line in initialize(model, config, labels):
+                _say(line)
     _say(
         f"training {config.name} at {config.data.height}x{config.data.width}, batch "
         f"{settings.batch_size} on {devices.num_replicas_in_sync} device(s), to step "
         f"{settings.steps}; samples and losses in {workdir}"
     )
+    if config.optimizer.decay_steps > settings.steps:
+        _say(
+            f"optimizer.decay_steps={config.optimizer.decay_steps} is more than "
+            f"train.steps={settings.steps}: the rates fall to zero over all steps; for constant "
+            "rates give --config.optimizer.decay_steps=0"
+        )
 
     def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
         shares = make_batches(
@@ -302,6 +321,17 @@ def _remove_partial(workdir: Path) -> None:
     """Removes files that a process which was killed left half-written."""
     for path in [*workdir.glob("*.part"), *workdir.glob("samples/*.part")]:
         path.unlink(missing_ok=True)
+
+
+def _check_parts(config: Config, replicas: int) -> None:
+    parts, each = config.train.accumulation_steps, config.train.batch_size // replicas
+    if each % parts:
+        fitting = [number for number in range(1, each + 1) if not each % number]
+        raise ConfigError(
+            f"--config.train.accumulation_steps={parts}: each of {replicas} devices has {each} "
+            f"pictures of train.batch_size={config.train.batch_size}, which must divide into so "
+            f"many parts; give one of {', '.join(map(str, fitting))}"
+        )
 
 
 def _open_or_draw(config, data_dir):

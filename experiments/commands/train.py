@@ -15,6 +15,12 @@ def define(flags: Flags) -> None:
     """Defines the flags."""
     flags.string("data_dir", "data", "Folder of prepared data sets.")
     flags.string("workdir", None, "Folder to write; default runs/NAME.")
+    flags.string(
+        "init_from",
+        None,
+        "Workdir of a training, or a checkpoint in it, to start from the weights of; its classes "
+        "may be others.",
+    )
     flags.enum(
         "strategy",
         "auto",

@@ -10,9 +10,8 @@ import tensorflow as tf
 from spade_tf.layers.initialization import xavier_normal
 from spade_tf.layers.state import singular_vectors_held
 
-
-# At build. The estimate of sigma is then 0 to 6 % too small, 3 % for most kernels. Training goes
-# on from there by one iteration a step.
+# At build. The estimate of sigma is then 3 % too small for most kernels, and less
+# than 10 % for all. Training goes on from there by one iteration a step.
 _INITIAL_ITERATIONS = 12
 
 

@@ -195,7 +195,7 @@ def restore_networks(directory: str | os.PathLike[str], **networks: keras.Model 
     """Loads the weights of some networks, without optimizers, from the newest checkpoint.
 
     Args:
-        directory: of the checkpoints.
+        directory: of the checkpoints; or one of them, as in `checkpoints/step-500`.
         **networks: by the name that they were saved under: generator, encoder, discriminator.
 
     Returns:
@@ -204,10 +204,11 @@ def restore_networks(directory: str | os.PathLike[str], **networks: keras.Model 
     Raises:
         CheckpointError: if there is none, or it does not hold these networks.
     """
-    path = tf.train.latest_checkpoint(str(directory))
+    one = Path(f"{directory}.index").is_file()
+    path = str(directory) if one else tf.train.latest_checkpoint(str(directory))
     if path is None:
         raise CheckpointError(f"{directory}: no checkpoint in it; train a model there first")
-    weights = {name: _by_path(net.variables) for name, net in networks.items() if net is not None}
+    weights = {name: by_path(net.variables) for name, net in networks.items() if net is not None}
     try:
         status = tf.train.Checkpoint(**weights).restore(path)
         status.expect_partial().assert_existing_objects_matched()
@@ -218,23 +219,23 @@ def restore_networks(directory: str | os.PathLike[str], **networks: keras.Model 
 
 def _variables(model: GauGAN) -> dict[str, Any]:
     groups = {
-        "generator": _by_path(model.generator.variables),
-        "discriminator": _by_path(model.discriminator.variables),
+        "generator": by_path(model.generator.variables),
+        "discriminator": by_path(model.discriminator.variables),
         "generator_optimizer": _state(model.generator_optimizer),
         "discriminator_optimizer": _state(model.discriminator_optimizer),
-        "training": _by_path([model.step]),
+        "training": by_path([model.step]),
     }
     if model.average_generator is not None:
-        groups["average_generator"] = _by_path(model.average_generator.variables)
+        groups["average_generator"] = by_path(model.average_generator.variables)
     for optimizer in (model.generator_optimizer, model.discriminator_optimizer):
         # The loss scale is a layer around the optimizer that it scales for.
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             name = "generator" if optimizer is model.generator_optimizer else "discriminator"
             groups[f"{name}_inner_optimizer"] = _state(optimizer.inner_optimizer)
     if model.encoder is not None:
-        groups["encoder"] = _by_path(model.encoder.variables)
+        groups["encoder"] = by_path(model.encoder.variables)
     if isinstance(model, DistilledGauGAN) and model.projections is not None:
-        groups["projections"] = _by_path(model.projections.variables)
+        groups["projections"] = by_path(model.projections.variables)
     return groups
 
 
@@ -243,7 +244,8 @@ def _host_copy(variable: tf.Variable) -> tf.Variable:
         return tf.Variable(tf.zeros(variable.shape, variable.dtype), trainable=False)
 
 
-def _by_path(variables: list[keras.Variable]) -> dict[str, tf.Variable]:
+def by_path(variables: list[keras.Variable]) -> dict[str, tf.Variable]:
+    """The variables of a network by their paths within it, as checkpoints name them."""
     # What all paths begin with is the network's own name, which Keras may number: leave it out.
     first = {variable.path.split("/", 1)[0] for variable in variables}
     shared = len(first) == 1 and all("/" in variable.path for variable in variables)

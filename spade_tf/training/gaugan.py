@@ -379,7 +379,8 @@ class GauGAN(keras.Model):
         if self.augment is None or not training:
             return semantics, fake_image, real_image
         if draws is None:
-            draws = self._draws(real_image.shape[0] or tf.shape(real_image)[0], 0)
+            size = real_image.shape[0] or tf.shape(real_image)[0]
+            draws = self._draws(self.augment, size, 0)
         fake_image = self.augment(semantics, fake_image, draws)[1]
         semantics, real_image = self.augment(semantics, real_image, draws)
         return semantics, fake_image, real_image
@@ -463,19 +464,18 @@ class GauGAN(keras.Model):
         # A known number of rows where there is one: parts of them are then known, too.
         size = real_image.shape[0] or tf.shape(real_image)[0]
         noise = None if self.generator.z_dim is None else self.noise(size, draw)
-        draws = None if self.augment is None else self._draws(size, draw)
+        draws = None if self.augment is None else self._draws(self.augment, size, draw)
         return Part(semantics, real_image, noise, draws)
 
     def _seed_of(self, draw):
         return tf.stack([self.seed * 2 + draw, tf.cast(self.step, tf.int32)])
 
-    def _draws(self, batch_size, draw):
+    def _draws(self, augment, batch_size, draw):
         """Numbers of the augmentation, keyed as `noise` is."""
         # Folded, so that pictures do not move as their styles are drawn.
         seed = tf.random.fold_in(self._seed_of(draw), 1)
-        shape = [self.augment.num_draws]
         return _share_of_global_batch(
-            lambda size: tf.random.stateless_uniform([size, *shape], seed), batch_size
+            lambda size: tf.random.stateless_uniform([size, augment.num_draws], seed), batch_size
         )
 
     def _optimizer(self, network):

@@ -67,7 +67,7 @@ class TensorBoard(keras.callbacks.Callback):
             if picture is not None and picture is not self.shown:
                 tf.summary.image("label | generated | real", picture[None])
                 self.shown = picture
-            if self.histograms_every and batch % self.histograms_every == 0:
+            if self.histograms_every and (batch % self.histograms_every == 0 or last):
                 for network in ("generator", "discriminator", "encoder"):
                     if getattr(self.model, network) is not None:
                         for weight in getattr(self.model, network).trainable_variables:

@@ -60,11 +60,11 @@ def small(monkeypatch):
     def generator(config, labels, name="generator"):
         return SmallGenerator(num_labels=labels.num_ids, name=name)
 
-    def discriminator(num_labels, **kwargs):
-        return SmallDiscriminator(num_labels, name="discriminator")
+    def discriminator(config, labels):
+        return SmallDiscriminator(labels.num_ids, name="discriminator")
 
     monkeypatch.setattr(assemble, "make_generator", generator)
-    monkeypatch.setattr(assemble, "MultiscaleDiscriminator", discriminator)
+    monkeypatch.setattr(assemble, "make_discriminator", discriminator)
     monkeypatch.setattr(assemble, "make_encoder", lambda config: SmallEncoder(name="encoder"))
     config = get_config()
     config.data.use_instance = False
