@@ -164,8 +164,9 @@ def _run(
     )
     if config.init_from and not start_step:
         with devices.scope():
-            for line in initialize(model, config, labels):
-                _say(line)
+            lines = initialize(model, config, labels)
+        if chief:
+            _say("\n".join(lines))
     _say(
         f"training {config.name} at {config.data.height}x{config.data.width}, batch "
         f"{settings.batch_size} on {devices.num_replicas_in_sync} device(s), to step "

@@ -18,7 +18,7 @@ from tiny_experiment import get_config
 
 from experiments import assemble
 from experiments.schema import ConfigError
-from experiments.train import train
+from experiments.train import _check_parts, train
 from pipelines.prepare import open_dataset, prepare
 
 ROOT = Path(__file__).parents[2]
@@ -89,6 +89,30 @@ def test_resumed_equals_uninterrupted(small, data_dir, tmp_path, capsys):
     for name in straight:
         # Multi-threaded sums on the CPU may be added up in another order, hence not exact here.
         np.testing.assert_allclose(resumed[name], straight[name], rtol=1e-3, atol=1e-5)
+
+
+def test_a_decay_longer_than_the_training_is_shortened(small, data_dir, tmp_path, capsys):
+    small.train.steps = 2
+    small.optimizer.decay_steps = 500
+    small.validate()
+    optimizer = assemble.make_optimizer(small, "generator")
+    # Over all steps: whole at first, half in the second.
+    rates = [float(optimizer.learning_rate)]
+    optimizer.iterations.assign(1)
+    rates.append(float(optimizer.learning_rate))
+    np.testing.assert_allclose(rates, [1e-4, 5e-5], rtol=1e-6)
+    assert train(small, data_dir=data_dir, workdir=tmp_path, strategy="one") == 2
+    said = capsys.readouterr().err
+    assert "optimizer.decay_steps=500 is more than train.steps=2: the rates fall to zero" in said
+    assert "--config.optimizer.decay_steps=0" in said
+
+
+def test_parts_that_do_not_divide_a_device_s_share(small):
+    small.train.batch_size, small.train.accumulation_steps = 8, 8
+    small.validate()
+    with pytest.raises(ConfigError, match=r"each of 2 devices has 4 pictures .* one of 1, 2, 4"):
+        _check_parts(small, 2)
+    _check_parts(small, 1)
 
 
 def test_nan_goes_back_at_half_the_rate_then_gives_up(

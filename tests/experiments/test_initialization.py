@@ -1,0 +1,105 @@
+"""Fine-tuning: `train --init_from`, shown on one class more."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny_experiment import get_config
+
+from experiments.assemble import load_workdir, make_gaugan
+from experiments.initialization import _classes, follow_init_from, initialize
+from experiments.schema import ConfigError
+from experiments.train import train
+from pipelines.prepare import prepare
+from pipelines.schema import LabelSet, default_palette
+
+
+def labels(names, has_unknown=True):
+    return LabelSet(tuple(names), default_palette(len(names), has_unknown), has_unknown, True)
+
+
+def fresh(config, label_set):
+    config.train.average_decay = 0.9
+    config.data.use_instance = True
+    return make_gaugan(config, label_set)
+
+
+@pytest.fixture
+def config(workdir):
+    config = get_config()
+    config.init_from = str(workdir)
+    return config
+
+
+def test_a_class_more_starts_with_the_old_pictures(config, workdir):
+    old = load_workdir(workdir)
+    new = labels([f"class {index}" for index in range(5)])
+    model = fresh(config, new)
+    lines = initialize(model, config, new)
+    assert lines[0] == f"starting from step 4 of {workdir}"
+    assert "classes matched by id: 4 of 5; new: class 4" in lines
+    random = np.random.default_rng(0)
+    before = random.integers(0, 5, (2, 8, 8)).repeat(8, 1).repeat(8, 2)
+    # Unknown was 4, and is 5.
+    after = np.where(before == 4, 5, before)
+    instance = tf.constant(before // 2)
+    z = tf.constant(random.normal(size=(2, 8)), tf.float32)
+    expected = old.generator({"label": tf.constant(before), "instance": instance}, z=z)
+    assert np.ptp(expected) > 1e-4
+    for generator in (model.generator, model.average_generator):
+        actual = generator({"label": tf.constant(after), "instance": instance}, z=z)
+        # Sums over one channel more, which is zero, in another order.
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-6)
+    for ours, theirs in zip(model.encoder.variables, old.encoder.variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert int(model.step) == int(model.generator_optimizer.iterations) == 0
+
+
+def test_classes_are_matched_by_name_where_both_have_names():
+    channels, lines = _classes(labels(["tree", "sky", "river"]), labels(["sky", "sea", "tree"]))
+    assert channels == [2, 0, None]
+    assert lines == ["classes matched by name: 2 of 3; new: river; left out: sea"]
+    channels, lines = _classes(labels(["tree", "sky"]), labels(["class 0", "class 1", "class 2"]))
+    assert channels == [0, 1]
+    assert lines == ["classes matched by id: 2 of 2; left out: class 2"]
+
+
+def test_another_make_is_refused_by_the_tensor_s_name(config, workdir):
+    new = labels([f"class {index}" for index in range(5)])
+    config.generator.filters = 4
+    with pytest.raises(ConfigError, match=r"--init_from=.*generator/\S+ is \[.*\] in the source"):
+        initialize(fresh(config, new), config, new)
+    config = get_config()
+    config.init_from = str(workdir)
+    config.generator.conditioning = "clade"
+    with pytest.raises(ConfigError, match="has conditioning=spade, and this one clade; give --con"):
+        initialize(fresh(config, new), config, new)
+
+
+def test_a_place_without_a_training_is_refused(config, tmp_path):
+    config.init_from = str(tmp_path)
+    with pytest.raises(ConfigError, match=f"--init_from={tmp_path}: neither the --workdir"):
+        follow_init_from(config, tmp_path / "new")
+
+
+def test_a_fine_tuned_run_goes_on_without_its_source(config, workdir, source_dir, tmp_path, capsys):
+    prepare("paired_folder", source_dir=source_dir, data_dir=tmp_path / "data", num_classes=5)
+    source, new = tmp_path / "old", tmp_path / "new"
+    shutil.copytree(workdir, source)
+    config = get_config()
+    config.train.steps = 2
+    common = {"data_dir": tmp_path / "data", "workdir": new, "strategy": "one"}
+    checkpoint = source / "checkpoints" / "step-4"
+    assert train(config, init_from=str(checkpoint), **common) == 2
+    assert f"starting from step 4 of {checkpoint}" in capsys.readouterr().err
+    recorded = json.loads((new / "config.json").read_text())["config"]["init_from"]
+    assert recorded == str(checkpoint)
+    shutil.rmtree(source)
+    config.train.steps = 3
+    with pytest.raises(ConfigError, match=r"was begun from .*step-4; leave the flag out"):
+        train(config, init_from=str(workdir), **common)
+    assert train(config, **common) == 3
+    assert "starting from" not in capsys.readouterr().err
+    assert json.loads((new / "config.json").read_text())["config"]["init_from"] == recorded
