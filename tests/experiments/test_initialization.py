@@ -10,10 +10,11 @@ from tiny_experiment import get_config
 
 from experiments.assemble import load_workdir, make_gaugan
 from experiments.initialization import _classes, follow_init_from, initialize
-from experiments.schema import ConfigError
+from experiments.schema import ConfigError, write_workdir
 from experiments.train import train
 from pipelines.prepare import prepare
 from pipelines.schema import LabelSet, default_palette
+from spade_tf.training.checkpoints import Checkpoints
 
 
 def labels(names, has_unknown=True):
@@ -24,6 +25,17 @@ def fresh(config, label_set):
     config.train.average_decay = 0.9
     config.data.use_instance = True
     return make_gaugan(config, label_set)
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    """As of a training of four steps on four classes."""
+    workdir = tmp_path_factory.mktemp("runs") / "old"
+    config, old = get_config(), labels([f"class {index}" for index in range(4)])
+    model = fresh(config, old)
+    Checkpoints(model, workdir / "checkpoints").save(4)
+    write_workdir(config, workdir, old.to_metadata(), "data")
+    return workdir
 
 
 @pytest.fixture
