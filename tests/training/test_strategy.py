@@ -1,17 +1,12 @@
 import json
-import os
 import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from worker_process import train_together
 
 from spade_tf.training import strategy
 from spade_tf.training.strategy import from_chief, is_chief, lost_worker, make_strategy
-
-WORKER = Path(__file__).parents[1] / "worker_process.py"
 
 
 def tf_config(monkeypatch, cluster, kind="worker", index=0):
@@ -110,22 +105,7 @@ def test_numbers_of_the_chief_are_its_own_where_it_is_alone():
 
 @pytest.mark.distributed
 def test_a_chief_and_a_worker_train_together():
-    jobs = {"chief": [f"localhost:{free_port()}"], "worker": [f"localhost:{free_port()}"]}
-    processes = []
-    for kind in ("chief", "worker"):
-        config = {"cluster": jobs, "task": {"type": kind, "index": "0"}}
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, str(WORKER)],
-                env={**os.environ, "TF_CONFIG": json.dumps(config)},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
-    said = [process.communicate() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
-    chief, worker = (json.loads(out) for out, _ in said)
+    chief, worker = train_together("--stop_at=43")
     assert (chief["chief"], worker["chief"]) == (True, False)
     for found in (chief, worker):
         # The chief asks to stop by step 43: both do after step 50.
@@ -134,4 +114,4 @@ def test_a_chief_and_a_worker_train_together():
         assert found["losses"] == [50.0 + step for step in range(50)]
         assert found["from chief"] == [7.0, 0.5]
         # One thread per collective would be a few hundred.
-        assert found["threads"][1] - found["threads"][0] < 40, found
+        assert found["threads"]["50"] - found["threads"]["10"] < 40, found
