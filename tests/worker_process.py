@@ -123,7 +123,7 @@ def main() -> None:
         "steps": steps,
         "losses": recorder.losses,
         "threads": recorder.threads,
-        "longest step": round(recorder.longest, 1),
+        "longest step": recorder.longest,
     }
     print(json.dumps(found))
 
