@@ -31,6 +31,7 @@ class ShardReport(NamedTuple):
         num_off_palette: pixels whose colour was not in the palette.
         skipped: `split`, `file`, `kind` and `reason` of each file that was left out.
         fingerprint: of what the shard was made from.
+        sources: path and `pipelines.provenance.Stamp` of each file that it was made from.
     """
 
     split: str
@@ -38,6 +39,7 @@ class ShardReport(NamedTuple):
     num_off_palette: int
     skipped: list[dict[str, str]]
     fingerprint: str
+    sources: list[list[Any]]
 
 
 class Journal(NamedTuple):

@@ -128,9 +128,9 @@ class SourceFiles:
             used: the files that are, or that were reported.
             hidden: folders whose files are not counted.
         """
-        taken = {os.fspath(path) for path in used}
-        away = tuple(os.fspath(path) + os.sep for path in hidden)
-        root = os.fspath(self.root)
+        taken = {os.path.abspath(path) for path in used}
+        away = tuple(os.path.abspath(path) + os.sep for path in hidden)
+        root = os.path.abspath(self.root)
         left = [
             name
             for name in self.names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from absl import logging
 
 from pipelines import journal as journals
+from pipelines import provenance
 from pipelines.catalogue import DATASETS, make_builder
 from pipelines.journal import Journal
 from pipelines.palettes import palette_options
@@ -42,6 +44,7 @@ OnProgress = Callable[[str, int, int | None], None]
 SKIPPED_FILE = "skipped.jsonl"
 
 _SECONDS_BETWEEN_LOOKS = 0.5
+_REMEDY = "pass --overwrite to prepare it anew, or give another --data_dir"
 
 
 def prepare(
@@ -66,6 +69,7 @@ def prepare(
     num_val: int | None = None,
     seed: int = 0,
     on_bad_file: str = "stop",
+    overwrite: bool = False,
     shard_bytes: int = 64 * 2**20,
     beam_runner: str | None = None,
     beam_options: Sequence[str] = (),
@@ -73,7 +77,8 @@ def prepare(
 ) -> dict[str, Any]:
     """Writes a data set as TFRecord shards, all of it or nothing.
 
-    What has been prepared already is left as it is, provided that it holds what is asked for.
+    What has been prepared already is left as it is, provided that it holds what is asked for and
+    was made from the files as they are now (`pipelines.provenance` says how that is told).
     Killed in the middle, or interrupted, the same call goes on after the last finished shard, if
     its files are still the same. No network is used.
 
@@ -102,6 +107,8 @@ def prepare(
         seed: int, what is drawn is a function of it.
         on_bad_file: `"stop"` at the first bad file, or `"skip"` and list them all in
             `skipped.jsonl` beside the shards.
+        overwrite: whether a data set that is there already is prepared anew. Until that is done,
+            the old one is kept.
         shard_bytes: about how large the shards are.
         beam_runner: name of the Apache Beam runner that writes the shards, such as
             `"DirectRunner"`; None to write them one after the other.
@@ -112,13 +119,14 @@ def prepare(
 
     Returns:
         A dictionary: `dataset`, `path`, `num_examples` and `num_shards` by split, `num_bytes`,
-        `seconds`, `already_prepared`, `skipped` (number of files by kind), `skipped_file`
-        (path or None), `left_out` (the files under `source_dir` that are no part of the data set,
-        relative to it) and `num_off_palette` (pixels).
+        `seconds`, `already_prepared`, `sources_known` (False for a data set of an earlier version,
+        for which changes of files cannot be told), `skipped` (number of files by kind),
+        `skipped_file` (path or None), `left_out` (the files under `source_dir` that are no part of
+        the data set, relative to it) and `num_off_palette` (pixels).
 
     Raises:
         DataError: if an argument or a source file is bad, if `data_dir` cannot be written, or if
-            another source has been prepared in the same place.
+            another source, or other files, have been prepared in the same place.
     """
     start = time.monotonic()
     for name, value, choices in (
@@ -134,7 +142,8 @@ def prepare(
     # TFDS reads what is there on construction, and says little about what is wrong with it.
     for directory in _prepared_directories(data_dir / dataset):
         open_directory(directory)
-    builder = make_builder(
+    make = functools.partial(
+        make_builder,
         dataset,
         data_dir=data_dir,
         source_dir=source_dir,
@@ -159,14 +168,25 @@ def prepare(
         },
     )
 
+    builder = make()
     final = Path(builder.data_dir)
-    already_prepared = final.exists()
+    provenance.move_back(final)
+    files = _source_files(builder)
+    root = Path(source_dir or "").expanduser().absolute()
+    root = root if root.is_dir() else root.parent
+    already_prepared = final.exists() and not overwrite
+    sources_known = True
     if already_prepared:
-        _check_unchanged(builder)
+        _check_same_options(builder)
+        sources_known = provenance.check_sources(final, root, files, _REMEDY) or not files
         logging.info("%s: already prepared in %s", dataset, final)
     else:
-        writing = _Written(builder, data_dir, on_bad_file == "skip", shard_bytes)
-        writing.write(on_progress, beam_runner, pipeline_options)
+        with provenance.moved_away(final) if final.exists() else contextlib.nullcontext():
+            # TFDS takes over what it finds on construction.
+            writing = _Written(make(), data_dir, on_bad_file == "skip", shard_bytes)
+            writing.write(on_progress, beam_runner, pipeline_options)
+            if writing.sources:
+                provenance.write_sources(final, root, writing.sources)
     splits = open_directory(final).info.splits
     skipped = read_skipped(final)
     return {
@@ -177,6 +197,7 @@ def prepare(
         "num_bytes": sum(split.num_bytes for split in splits.values()),
         "seconds": time.monotonic() - start,
         "already_prepared": already_prepared,
+        "sources_known": sources_known,
         "skipped": dict(Counter(entry["kind"] for entry in skipped)),
         "skipped_file": str(final / SKIPPED_FILE) if skipped else None,
         "left_out": builder.left_out(data_dir),
@@ -214,6 +235,7 @@ class _Written:
         self._skip_bad_files = skip_bad_files
         self._shard_bytes = shard_bytes
         self.num_off_palette = 0
+        self.sources: dict[str, provenance.Stamp] = {}
 
     def write(
         self, on_progress: OnProgress | None, beam_runner: str | None, beam_options: Any
@@ -280,6 +302,9 @@ class _Written:
             raise
         reports = journal.reports()
         self.num_off_palette = sum(report.num_off_palette for report in reports)
+        self.sources = {
+            path: provenance.Stamp(*kept) for report in reports for path, *kept in report.sources
+        }
         skipped = [
             skipped_entry(split, bad, stage="listing")
             for split, bad in getattr(builder, "skipped", ())
@@ -379,14 +404,24 @@ def _progress_bars() -> Iterator[OnProgress]:
             bar.close()
 
 
-def _check_unchanged(builder: Any) -> None:
+def _source_files(builder: ShardedBuilder) -> list[Path]:
+    """Returns the files that a data set is made from."""
+    return [
+        path
+        for items in builder.items().values()
+        for item in items
+        for path in getattr(item, "paths", ())
+    ]
+
+
+def _check_same_options(builder: Any) -> None:
     prepared = open_directory(Path(builder.data_dir))
     found = {name: split.num_examples for name, split in prepared.info.splits.items()}
     for entry in read_skipped(Path(builder.data_dir)):
         # What was left out on reading, the builder still counts.
         if entry["stage"] == "reading":
             found[entry["split"]] = found.get(entry["split"], 0) + 1
-    remedy = f"give another --data_dir, or remove {builder.data_dir} to prepare it again"
+    remedy = _REMEDY
     if found != dict(builder.num_examples):
         raise DataError(
             f"{builder.data_dir}: prepared with {_counts(found)} examples, but the source now has "

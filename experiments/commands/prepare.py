@@ -13,6 +13,9 @@ def define(flags: Flags) -> None:
     define_source(flags)
     flags.string("data_dir", "data", "Folder of prepared data sets.")
     flags.enum("on_bad_file", "stop", ["stop", "skip"], "skip leaves it out and lists it.")
+    flags.boolean(
+        "overwrite", False, "Prepare anew what is prepared, such as after a change of files."
+    )
     flags.string(
         "segmenter", None, "The network that labels.", only_with="dataset=flickr_landscapes"
     )
@@ -50,6 +53,12 @@ def run(flags: Flags) -> None:
         f"{summary['num_bytes'] / 2**20:.1f} MiB, {summary['seconds']:.1f} s: {summary['path']}",
         file=sys.stderr,
     )
+    if not summary["sources_known"]:
+        print(
+            "prepared before files were kept track of: changes of files are not noticed; "
+            "--overwrite prepares it anew",
+            file=sys.stderr,
+        )
     if summary["skipped"]:
         kinds = ", ".join(f"{count} {kind}" for kind, count in summary["skipped"].items())
         print(f"skipped: {kinds}; listed in {summary['skipped_file']}", file=sys.stderr)

@@ -13,6 +13,7 @@ import tensorflow_datasets as tfds
 
 from pipelines import journal as journals
 from pipelines.journal import Journal, ShardReport
+from pipelines.provenance import stamps_of
 from pipelines.schema import BadFileError, DataError, LabelSet
 
 # Of the encoded data. Shards are what is written at a time, and what is kept after a kill.
@@ -238,6 +239,7 @@ def _examples(
         return
     count = num_off_palette = 0
     skipped: list[dict[str, str]] = []
+    sources: list[list[Any]] = []
     for item in items:
         try:
             example = reader(item)
@@ -247,7 +249,10 @@ def _examples(
                     how.journal.write_error(bad)
                 raise
             skipped.append(skipped_entry(split, bad, stage="reading"))
+            sources += stamps_of([item])
         else:
+            # Its files have just been read, so that they need not come from the disk again.
+            sources += stamps_of([item])
             yield example.key, example.features
             count += 1
             num_off_palette += example.num_off_palette
@@ -255,7 +260,9 @@ def _examples(
             how.on_progress(split, 1)
     if how.journal is not None:
         digest = journals.fingerprint(reader, items)
-        how.journal.write_report(name, ShardReport(split, count, num_off_palette, skipped, digest))
+        how.journal.write_report(
+            name, ShardReport(split, count, num_off_palette, skipped, digest, sources)
+        )
 
 
 def skipped_entry(split: str, bad: BadFileError, *, stage: str) -> dict[str, str]:

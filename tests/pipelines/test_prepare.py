@@ -143,7 +143,7 @@ def test_already_prepared_is_left_alone(source, data_dir):
 def test_already_prepared_from_another_source(source, data_dir, make_source):
     prepare_source(source, data_dir)
     path = data_dir / "paired_folder" / "1.0.0"
-    remedy = f"give another --data_dir, or remove {path} to prepare it again"
+    remedy = "pass --overwrite to prepare it anew, or give another --data_dir"
     with raises(f"{path}: prepared with 7 classes, not 9; {remedy}"):
         prepare_source(source, data_dir, num_classes=9)
     with raises(f"{path}: prepared with other class_names; {remedy}"):
