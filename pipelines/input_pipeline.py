@@ -44,11 +44,11 @@ def make_dataset(
 ) -> tf.data.Dataset:
     """Returns batches for training or evaluation.
 
-    Training goes on for ever: each epoch shuffles the records with a seed made of `seed` and the
-    number of the epoch, and an example is augmented (scaled, cropped at random, mirrored) with a
-    seed made of `seed` and its position in the stream, counted over all epochs. So the stream from
-    `start_step` on is exactly what an uninterrupted one goes on with; records skipped for that are
-    read but not decoded. Batches run across the ends of epochs.
+    Training goes on for ever: each epoch shuffles the shards, and then the records, with a seed
+    made of `seed` and the number of the epoch, and an example is augmented (scaled, cropped at
+    random, mirrored) with a seed made of `seed` and its position in the stream, counted over all
+    epochs. So the stream from `start_step` on is exactly what an uninterrupted one goes on with;
+    records skipped for that are read but not decoded. Batches run across the ends of epochs.
 
     Evaluation is one pass in the order of storage, neither cropped at random nor mirrored; the
     last batch may be smaller.
@@ -72,9 +72,10 @@ def make_dataset(
         start_step: int, at least 0, the number of batches to leave out.
         start_example: int, at least 0, the number of examples to leave out before those, which
             may have been in batches of another size.
-        shuffle_buffer: int, at least 1, how many encoded records are shuffled among one another.
-            For training only.
-        cache: whether the encoded records are kept in memory; `"auto"` does up to 256 MiB.
+        shuffle_buffer: int, at least 1, how many encoded records are shuffled among one another;
+            records that are kept in memory all are. For training only.
+        cache: whether the encoded records are kept in memory; `"auto"` does up to 256 MiB. Records
+            that are kept come in another order.
         with_instance: whether batches hold `instance`.
         preprocess: how an image gets its size, one of `PREPROCESS`; see `pipelines.sizing`.
         multiple: int, what networks take multiples of, in pixels; see `pipelines.sizing`.
@@ -142,12 +143,13 @@ def make_dataset(
         )
     operations.append(transforms.normalize())
 
-    records, num_examples = _records(builder, split, cache, with_instance, on_corrupt_record)
+    read, num_examples, cached = _records(builder, split, cache, with_instance, on_corrupt_record)
     start = start_example + start_step * batch_size
     if training:
-        records = _shuffled_epochs(records, num_examples, start, seed, shuffle_buffer)
+        window = num_examples if cached else shuffle_buffer
+        records = _shuffled_epochs(read, num_examples, start, seed, window)
     else:
-        records = records.skip(start).enumerate(start)
+        records = read(None).skip(start).enumerate(start)
     share = batch_size // num_input_pipelines
     if num_input_pipelines > 1:
         first = input_pipeline_id * share
@@ -182,8 +184,8 @@ def _records(
     cache: bool | str,
     with_instance: bool,
     on_corrupt_record: str,
-) -> tuple[tf.data.Dataset, int]:
-    """Returns the records of a split, their images still encoded, and how many they are."""
+) -> tuple[Callable[[tf.Tensor | None], tf.data.Dataset], int, bool]:
+    """Returns a reader of records whose images are still encoded, their number, whether cached."""
     import tensorflow_datasets as tfds
 
     features = builder.info.features
@@ -195,18 +197,25 @@ def _records(
         record = features.deserialize_example(serialized, decoders=decoders)
         return {key: record[key] for key in keys}
 
-    serialized, num_records = shards.read_records(
-        builder, split, on_corrupt_record=on_corrupt_record
-    )
-    records = serialized.map(tf.autograph.experimental.do_not_convert(parse))
+    read, num_records = shards.read_records(builder, split, on_corrupt_record=on_corrupt_record)
+
+    def parsed(shard_seed: tf.Tensor | None) -> tf.data.Dataset:
+        return read(shard_seed).map(tf.autograph.experimental.do_not_convert(parse))
+
     num_bytes = builder.info.splits[split].num_bytes
     if cache is True or (cache == "auto" and num_bytes <= _AUTO_CACHE_BYTES):
-        records = records.cache()
-    return records, num_records
+        # One for all epochs.
+        kept = parsed(None).cache()
+        return lambda _: kept, num_records, True
+    return parsed, num_records, False
 
 
 def _shuffled_epochs(
-    records: tf.data.Dataset, num_examples: int, start: int, seed: int, shuffle_buffer: int
+    read: Callable[[tf.Tensor | None], tf.data.Dataset],
+    num_examples: int,
+    start: int,
+    seed: int,
+    shuffle_buffer: int,
 ) -> tf.data.Dataset:
     """Returns pairs of absolute position and record, from position `start` on, for ever."""
     first_epoch, offset = divmod(start, num_examples)
@@ -221,6 +230,7 @@ def _shuffled_epochs(
             maxval=None,
             dtype=tf.int64,
         )
+        records = read(epoch_seed)
         shuffled = records.shuffle(shuffle_buffer, seed=epoch_seed, reshuffle_each_iteration=False)
         return shuffled.skip(tf.where(epoch == first_epoch, tf.constant(offset, tf.int64), 0))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import struct
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -57,8 +59,10 @@ class _Part(NamedTuple):
 
 def read_records(
     builder: tfds.core.DatasetBuilder, split: str, *, on_corrupt_record: str = "stop"
-) -> tuple[tf.data.Dataset, int]:
-    """Returns the records of a split, still serialised, in the order of storage.
+) -> tuple[Callable[[tf.Tensor | None], tf.data.Dataset], int]:
+    """Returns a reader of the records of a split, still serialised.
+
+    Shards are read sixteen at a time, by turns of sixteen records.
 
     Args:
         builder: of a prepared data set.
@@ -68,7 +72,8 @@ def read_records(
             in advance, logs a warning for every damaged record, and leaves it out.
 
     Returns:
-        Dataset of scalar strings, and how many they are.
+        A function of a seed (a scalar int64) that gives a dataset of scalar strings, and how many
+        they are. The seed says in which order the shards are read; None is the order of storage.
 
     Raises:
         DataError: if there is no such split, it is empty, or nothing in it can be read.
@@ -90,20 +95,22 @@ def read_records(
                     corrupt.num_lost,
                 )
     whole = [part for part in parts if part.shard not in damaged]
-    dataset = _read_whole(whole) if whole else None
-    num_records = sum(part.take for part in whole)
-    for shard, extents in damaged.items():
-        good = [extent for extent in extents if extent[1]]
-        if good:
-            rest = _read_extents(shard, good)
-            dataset = rest if dataset is None else dataset.concatenate(rest)
-            num_records += len(good)
-    if dataset is None:
+    good = {
+        shard: [extent for extent in extents if extent[1]] for shard, extents in damaged.items()
+    }
+    num_records = sum(part.take for part in whole) + sum(map(len, good.values()))
+    if not num_records:
         raise DataError(
             f"split: {split!r} of {builder.info.full_name} has no record that can be read; prepare "
             "the data set again"
         )
-    return dataset, num_records
+
+    def read(seed: tf.Tensor | None) -> tf.data.Dataset:
+        datasets = [_read_whole(whole, seed)] if whole else []
+        datasets += [_read_extents(shard, extents) for shard, extents in good.items() if extents]
+        return functools.reduce(tf.data.Dataset.concatenate, datasets)
+
+    return read, num_records
 
 
 def corrupt_record_error(error: tf.errors.OpError) -> DataError | None:
@@ -153,7 +160,7 @@ def _parts(builder: tfds.core.DatasetBuilder, split: str) -> list[_Part]:
     ]
 
 
-def _read_whole(parts: list[_Part]) -> tf.data.Dataset:
+def _read_whole(parts: list[_Part], seed: tf.Tensor | None) -> tf.data.Dataset:
     shards, skips, takes, _ = zip(*parts, strict=True)
     end = tf.data.Dataset.from_tensors(b"")
 
@@ -174,6 +181,8 @@ def _read_whole(parts: list[_Part]) -> tf.data.Dataset:
     dataset = tf.data.Dataset.from_tensor_slices(
         (list(shards), tf.constant(skips, tf.int64), tf.constant(takes, tf.int64))
     )
+    if seed is not None:
+        dataset = dataset.shuffle(len(parts), seed=seed, reshuffle_each_iteration=False)
     return dataset.interleave(
         tf.autograph.experimental.do_not_convert(read),
         cycle_length=min(_CYCLE_LENGTH, len(parts)),

@@ -63,7 +63,7 @@ def names(stream):
 @pytest.mark.parametrize("start_step", [1, 4, 7, 9, 26])
 @pytest.mark.parametrize("cache", [False, True])
 def test_resumed_equals_uninterrupted(builder, start_step, cache):
-    uninterrupted = batches(builder, start_step + 6)
+    uninterrupted = batches(builder, start_step + 6, cache=cache)
     resumed = batches(builder, 6, start_step=start_step, cache=cache)
     assert_same(resumed, uninterrupted[start_step:])
 
@@ -71,6 +71,45 @@ def test_resumed_equals_uninterrupted(builder, start_step, cache):
 def test_resumed_equals_uninterrupted_with_a_small_shuffle_buffer(builder):
     uninterrupted = batches(builder, 12, shuffle_buffer=4)
     assert_same(batches(builder, 5, start_step=7, shuffle_buffer=4), uninterrupted[7:])
+
+
+@pytest.fixture(scope="module")
+def sharded(tmp_path_factory, make_source):
+    """Twenty-four records in as many shards, more than are read at a time."""
+    root = tmp_path_factory.mktemp("sharded")
+    source = make_source(root / "source", size=SIZE, num_train=24, num_val=1)
+    options = {"num_classes": 7, "shard_bytes": 1}
+    prepare("paired_folder", source_dir=source, data_dir=root / "data", **options)
+    return open_dataset("paired_folder", root / "data")
+
+
+def test_shards_come_in_another_order_in_each_epoch(sharded):
+    # Without a window, what is seen is the order of the shards.
+    options = {"cache": False, "shuffle_buffer": 1, "batch_size": 4}
+    uninterrupted = batches(sharded, 18, **options)
+    stream = names(uninterrupted)
+    epochs = [stream[i : i + 24] for i in range(0, len(stream), 24)]
+    assert all(sorted(epoch) == sorted(epochs[0]) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
+    # The last shards are not always the last to be read.
+    assert len({frozenset(epoch[16:]) for epoch in epochs}) == 3
+    for start in (1, 7, 13):
+        assert_same(batches(sharded, 5, start_step=start, **options), uninterrupted[start:][:5])
+    assert names(batches(sharded, 6, **options, seed=2)) != epochs[0]
+    shares = [
+        batches(sharded, 18, **options, num_input_pipelines=2, input_pipeline_id=i) for i in (0, 1)
+    ]
+    for whole, first, second in zip(uninterrupted, *shares, strict=True):
+        np.testing.assert_array_equal(
+            whole["image"], np.concatenate([first["image"], second["image"]])
+        )
+
+
+def test_records_in_memory_are_all_shuffled_among_one_another(sharded):
+    options = {"cache": True, "shuffle_buffer": 1, "batch_size": 4}
+    assert_same(
+        batches(sharded, 6, **options), batches(sharded, 6, **{**options, "shuffle_buffer": 24})
+    )
 
 
 def test_the_stream_depends_on_its_seed_alone(builder):

@@ -48,8 +48,8 @@ def spoil(path, at):
 
 
 def read(builder, split="train", **kwargs):
-    dataset, count = records.read_records(builder, split, **kwargs)
-    found = list(dataset.as_numpy_iterator())
+    reader, count = records.read_records(builder, split, **kwargs)
+    found = list(reader(None).as_numpy_iterator())
     assert len(found) == count
     return found
 
