@@ -82,7 +82,13 @@ class Predictor:
         shown = {name: each for name, each in named.items() if name not in self._stages}
         self.inputs = {name: _in_order(_specs(each.inputs)) for name, each in shown.items()}
         self.outputs = {name: _specs(each.outputs) for name, each in shown.items()}
-        self._calls = {name: _callable(self._session, each) for name, each in named.items()}
+        self._small = _without_weights(meta_graph.graph_def, named)
+        self._calls = {
+            name: _callable(
+                self._small if _outputs_in(self._small.graph, each) else self._session, each
+            )
+            for name, each in named.items()
+        }
 
     def run(self, signature: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
         """Outputs of a signature; safe to be called from several threads.
@@ -155,6 +161,7 @@ class Predictor:
     def close(self) -> None:
         """Gives its memory back."""
         self._session.close()
+        self._small.close()
 
 
 def _callable(session: Any, definition: Any) -> Callable[[Mapping[str, np.ndarray]], Arrays]:
@@ -175,6 +182,55 @@ def _callable(session: Any, definition: Any) -> Callable[[Mapping[str, np.ndarra
         return dict(zip(outputs, made, strict=True))
 
     return run
+
+
+def _without_weights(graph_def: Any, definitions: Mapping[str, Any]) -> tf.compat.v1.Session:
+    """A session of the signatures that have no weights: checks, decoding, encoding.
+
+    For every signature that a session runs first, it goes through all functions of its graph, for
+    seconds where a generator's are among them. These have few.
+    """
+    ops = {node.name: node.op for node in graph_def.node}
+    wanted = []
+    for definition in definitions.values():
+        names = [info.name.partition(":")[0] for info in definition.outputs.values()]
+        part = tf.compat.v1.graph_util.extract_sub_graph(graph_def, names)
+        if not any(ops[node.name] == "VarHandleOp" for node in part.node):
+            wanted += names
+    small = tf.compat.v1.GraphDef()
+    if wanted:
+        small = tf.compat.v1.graph_util.extract_sub_graph(graph_def, wanted)
+    functions = {each.signature.name: each for each in graph_def.library.function}
+    nodes = list(small.node)
+    kept: dict[str, Any] = {}
+    while nodes:
+        called = _called(nodes.pop()) & functions.keys() - kept.keys()
+        for name in called:
+            kept[name] = functions[name]
+            nodes += functions[name].node_def
+    del small.library.function[:], small.library.gradient[:]
+    small.library.function.extend(kept.values())
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.import_graph_def(small, name="")
+    return tf.compat.v1.Session(graph=graph, config=_config())
+
+
+def _called(node: Any) -> set[str]:
+    """Names of functions that a node may call."""
+    names = {node.op}
+    for value in node.attr.values():
+        names.update(each.name for each in (value.func, *value.list.func) if each.name)
+    return names
+
+
+def _outputs_in(graph: tf.Graph, definition: Any) -> bool:
+    try:
+        for info in definition.outputs.values():
+            graph.get_tensor_by_name(info.name)
+    except (KeyError, ValueError):
+        return False
+    return True
 
 
 def _config() -> tf.compat.v1.ConfigProto:
