@@ -33,6 +33,7 @@ REACH = {
     "experiments/distillation.py": "train",
     "experiments/export.py": "export",
     "experiments/generate.py": "generate",
+    "experiments/initialization.py": "train",
     "experiments/launcher.py": "train",
     "experiments/layouts.py": "generate",
     "experiments/models.py": "generate",
@@ -64,6 +65,8 @@ REACH = {
     "spade_tf/serving/server.py": "serve",
     "spade_tf/serving/versions.py": "serve",
     "spade_tf/training/checkpoints.py": "train",
+    "spade_tf/training/cluster.py": "train",
+    "spade_tf/training/course.py": "train",
 }
 
 
