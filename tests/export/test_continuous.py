@@ -56,6 +56,16 @@ def maps():
     return tuple(value.repeat(8, 1).repeat(8, 2) for value in (levels, instance))
 
 
+def assert_same_levels(actual, expected):
+    """The same pictures, but for single values that lie between two levels.
+
+    Another graph may sum in another order, so that such a value goes to the other one.
+    """
+    difference = np.abs(np.asarray(actual, int) - np.asarray(expected, int))
+    assert difference.max() <= 1
+    assert np.count_nonzero(difference) <= 1e-3 * difference.size
+
+
 def test_all_kinds_of_inputs_make_the_picture_of_keras(network, signatures, maps):
     levels, instance = maps
     condition = (levels / 255).astype(np.float32)
@@ -76,14 +86,14 @@ def test_all_kinds_of_inputs_make_the_picture_of_keras(network, signatures, maps
     # A level is 1 wide: half of it for rounding, the rest for the order of sums.
     assert np.abs(served - expected).max() <= 0.51
     small = signatures["serving_uint8"](condition=tf.constant(levels), **given)["image"]
-    np.testing.assert_array_equal(small, served)
+    assert_same_levels(small, served)
     files = {
         "condition_bytes": tf.constant([encode_png(each) for each in levels]),
         "instance_bytes": tf.constant([encode_png(each.astype(np.uint8)) for each in instance]),
     }
     made = signatures["generate_png_bytes"](**files, seed=tf.constant(SEEDS))["image_bytes"]
     pictures = [np.asarray(Image.open(io.BytesIO(item))) for item in made.numpy()]
-    np.testing.assert_array_equal(pictures, served)
+    assert_same_levels(pictures, served)
     styles = signatures["generate_styles"](
         condition=tf.constant(condition), instance=tf.constant(instance), z=z[:, None]
     )["image"]
