@@ -89,6 +89,8 @@ def make_discriminator(config: Config, labels: LabelSet) -> MultiscaleDiscrimina
         num_scales=config.discriminator.num_scales,
         filters=config.discriminator.filters,
         num_layers=config.discriminator.num_layers,
+        norm=config.discriminator.norm,
+        spectral_norm=config.discriminator.spectral_norm,
         dtype=config.train.precision,
         name="discriminator",
     )
@@ -148,17 +150,7 @@ def make_gaugan(config: Config, labels: LabelSet, rate_factor: float = 1.0) -> G
     keras.utils.set_random_seed(config.train.seed)
     networks = [
         make_generator(config, labels),
-        MultiscaleDiscriminator(
-            condition_channels(labels),
-            use_instance_edges=sees_instances(config, labels),
-            num_scales=config.discriminator.num_scales,
-            filters=config.discriminator.filters,
-            num_layers=config.discriminator.num_layers,
-            norm=config.discriminator.norm,
-            spectral_norm=config.discriminator.spectral_norm,
-            dtype=config.train.precision,
-            name="discriminator",
-        ),
+        make_discriminator(config, labels),
         make_encoder(config),
     ]
     options: dict[str, Any] = {

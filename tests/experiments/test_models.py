@@ -5,9 +5,12 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_experiment import get_config
 
+from experiments.assemble import make_discriminator, make_gaugan
 from experiments.models import RemoteModel
 from experiments.schema import ConfigError
+from pipelines.schema import LabelSet
 
 
 class Client:
@@ -51,3 +54,15 @@ def test_a_server_is_sent_photographs_of_the_size_of_its_encoder(size):
     assert np.abs(row - np.linspace(row[0], row[-1], 48)).max() < 2 / 127.5
     assert row[0] < -0.95
     assert row[-1] > 0.95
+
+
+def test_the_discriminator_of_a_training_is_what_is_made_from_its_configuration():
+    """As pix2pixHD's has it, so that `--init_from` finds the same weights."""
+    config = get_config()
+    config.discriminator.norm = "batch"
+    config.discriminator.spectral_norm = False
+    labels = LabelSet(("sky", "sea"), ((0, 0, 255), (0, 255, 0)), False, False)
+    alone = make_discriminator(config, labels)
+    assert alone.norm == "batch"
+    assert alone.spectral_norm is False
+    assert make_gaugan(config, labels).discriminator.get_config() == alone.get_config()
