@@ -27,10 +27,10 @@ def distillation_feature_loss(
 ) -> tf.Tensor:
     """Mean relative squared error of feature maps.
 
-    `(1 / K) sum_k mean_b(|s_kb - t_kb|² / |t_kb|²)`, where `|.|²` is the sum over pixels and
-    channels of example b in map k. Dividing by the teacher's makes maps of any scale and size
-    count alike, and leaves 1 for a student that says nothing. Per example, so that the loss does
-    not depend on how replicas share a batch.
+    `(1 / K) sum_k mean_b(|s_kb - t_kb|² / (|t_kb|² + 1e-8))`, where `|.|²` is the mean square over
+    pixels and channels of example b in map k. Dividing by the teacher's makes maps of any scale
+    and size count alike, and leaves 1 for a student that says nothing. Per example, so that the
+    loss does not depend on how replicas share a batch.
 
     Args:
         student_features: K maps `[B, H_k, W_k, C_k]`, projected to the teacher's channels.

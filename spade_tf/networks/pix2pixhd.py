@@ -55,8 +55,8 @@ class Pix2PixHDGenerator(keras.Model):
         num_blocks: int >= 0, residual blocks. Default 9.
         hidden_filters: int >= 1, width of SPADE's shared convolutions. Default 128.
         kernel_size: odd int, of SPADE's convolutions. Default 3.
-        initial_kernel_size, block_kernel_size: odd ints, of the first convolution and of those in
-            residual blocks. Default 7 and 3.
+        initial_kernel_size: odd int, kernel size of the first convolution. Default 7.
+        block_kernel_size: odd int, kernel size of convolutions in residual blocks. Default 3.
         down_padding: of convolutions of stride 2: "reflect" (the paper) or "zeros" (its releases).
         norm: "batch" (synchronised), "local_batch", "instance", "layer", "group", or "none" (the
             convolutions then have a bias). Default "instance".
