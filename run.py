@@ -9,6 +9,6 @@ from pathlib import Path
 if __name__ == "__main__":
     # First, so that no other `experiments` or `pipelines` on the path is taken for this one's.
     sys.path.insert(0, str(Path(__file__).resolve().parent))
-    from experiments.commands.command_line import cli
+    from experiments.command_line.main import cli
 
     cli()

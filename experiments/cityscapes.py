@@ -6,7 +6,7 @@ Expected: mIoU 62.3, pixel accuracy 81.9, FID 71.8 (Park et al. 2019, table 1).
 Reference: Park et al. 2019, section 4 and appendix A.
 """
 
-from experiments.schema import Config
+from experiments.setup.config import Config
 
 
 def get_config() -> Config:

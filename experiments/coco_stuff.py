@@ -6,7 +6,7 @@ Expected: mIoU 37.4, pixel accuracy 67.9, FID 22.6 (Park et al. 2019, table 1).
 Reference: Park et al. 2019, section 4 and appendix A.
 """
 
-from experiments.schema import Config
+from experiments.setup.config import Config
 
 
 def get_config() -> Config:

@@ -6,7 +6,7 @@ Expected: windows, doors and balconies in place; no figure is published for this
 Reference: Park et al. 2019, section 4 and appendix A.
 """
 
-from experiments.schema import Config
+from experiments.setup.config import Config
 
 
 def get_config() -> Config:

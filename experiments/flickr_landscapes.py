@@ -6,7 +6,7 @@ Expected: pictures in the style of a photograph (Park et al. 2019, figures 8 and
 Reference: Park et al. 2019, section 4 and appendix A.
 """
 
-from experiments.schema import Config
+from experiments.setup.config import Config
 
 
 def get_config() -> Config:

@@ -7,7 +7,7 @@ style that is drawn.
 Reference: Park et al. 2019, with the image encoder of section 3.3; networks a quarter as wide.
 """
 
-from experiments.schema import Config
+from experiments.setup.config import Config
 
 
 def get_config() -> Config:

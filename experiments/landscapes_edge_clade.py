@@ -11,7 +11,7 @@ Reference: Tan et al. 2021, https://arxiv.org/abs/2012.04644, with a quarter of 
 """
 
 from experiments import landscapes_edge_spade
-from experiments.schema import Config
+from experiments.setup.config import Config
 
 
 def get_config() -> Config:

@@ -11,7 +11,7 @@ Reference: Park et al. 2019, with a quarter of the filters (or half of them) and
 """
 
 from experiments import landscapes
-from experiments.schema import Config
+from experiments.setup.config import Config
 
 
 def get_config() -> Config:

@@ -4,12 +4,12 @@ Command: python run.py train --config=landscapes_student
     --config.teacher=runs/landscapes
 Cost: the teacher's, and then about a second of processor time per step; without --config.teacher
     it is trained alone.
-Expected: to be compared with the same generator trained alone by tests/distillation_proof.py.
+Expected: to be compared with the same generator trained alone by tests/proofs/distillation.py.
 Reference: Park et al. 2019, and Li et al. 2020, https://arxiv.org/abs/2003.08936, for distillation.
 """
 
 from experiments import landscapes
-from experiments.schema import Config
+from experiments.setup.config import Config
 
 
 def get_config() -> Config:

@@ -6,7 +6,7 @@ Cost: as COCO-Stuff; 97 million parameters, made for GPUs.
 Reference: Park et al. 2019, appendix A.
 """
 
-from experiments.schema import Config
+from experiments.setup.config import Config
 
 
 def get_config() -> Config:

@@ -1,1 +1,1 @@
-"""The command line: one module per command, with its flags and what it calls."""
+"""What the commands do, one module or folder per command."""

@@ -1,50 +1,95 @@
-"""The `serve` command."""
+"""Serves an export."""
 
 from __future__ import annotations
 
-from experiments.commands.command import Command, Flags
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments.setup.config import ConfigError
+from experiments.setup.program import program
+from spade_tf.export.serving_config import is_model_name
 
 
-def define(flags: Flags) -> None:
-    """Defines the flags."""
-    flags.string("model", None, "An export, or the folder of its versions.", required=True)
-    flags.integer("port", 8080, "REST port.", lower_bound=1, upper_bound=65535)
-    flags.integer("grpc_port", 8081, "gRPC port; 0 for none.", lower_bound=0, upper_bound=65535)
-    flags.string("model_name", None, "Name of the model in requests; default its folder's name.")
-    flags.integer(
-        "micro_batch",
-        1,
-        "How many pictures of concurrent requests are made together.",
-        lower_bound=1,
+def serve(
+    model: str | os.PathLike[str],
+    *,
+    port: int,
+    grpc_port: int,
+    model_name: str | None,
+    micro_batch: int,
+    num_threads: int,
+    max_body_bytes: int,
+    max_batch: int,
+    max_pixels: int,
+    max_gmac: float,
+    max_memory: int | None,
+    max_queue: int,
+    receive_seconds: float,
+    poll_seconds: float,
+    version_labels: Sequence[str],
+) -> None:
+    """Serves an export by REST and gRPC until it is interrupted.
+
+    Args:
+        model: an export, or its versions.
+        port: of REST.
+        grpc_port: of gRPC; 0 for none.
+        model_name: that requests name; None for the name of the folder of versions.
+        micro_batch: int >= 1, pictures that concurrent requests are made in at once.
+        num_threads: int >= 1, batches that are made at once.
+        max_body_bytes: of a request.
+        max_batch: label maps of a request.
+        max_pixels: of all its pictures.
+        max_gmac: billions of multiply-adds of a request.
+        max_memory: bytes that pictures may take; None for all that there are.
+        max_queue: requests that wait at once.
+        receive_seconds: that a body may take to arrive.
+        poll_seconds: between looks for a new version; 0 to never look.
+        version_labels: texts that stand for the version that is served.
+
+    Raises:
+        ConfigError: if `model` is a workdir, the ports are the same, or the name cannot be part of
+            addresses.
+        ServingError: if it cannot be served.
+    """
+    if (Path(model) / "config.json").exists():
+        raise ConfigError(
+            f"--model={model}: a workdir, and exports are served; {program()} export "
+            f"--model={model} --output_dir=DIR makes one"
+        )
+    if port == grpc_port:
+        raise ConfigError(f"--grpc_port={grpc_port}: --port is the same; give two ports")
+    if model_name is not None and not is_model_name(model_name):
+        raise ConfigError(
+            f"--model_name={model_name}: it is part of addresses; give letters, digits, '.', '_' "
+            "and '-' alone"
+        )
+    from spade_tf.serving.limits import RequestLimits
+    from spade_tf.serving.requirements import require
+
+    require("tritonclient.grpc", "serve")
+    from spade_tf.serving import server
+    from spade_tf.serving.model.work import available_memory
+
+    server.serve(
+        model,
+        port=port,
+        grpc_port=grpc_port,
+        model_name=model_name,
+        micro_batch=micro_batch,
+        num_threads=num_threads,
+        poll_seconds=poll_seconds,
+        version_labels=version_labels,
+        limits=RequestLimits(
+            max_body_bytes=max_body_bytes,
+            receive_seconds=receive_seconds,
+            max_pixels=max_pixels,
+            max_gmac=max_gmac,
+            max_memory=available_memory() if max_memory is None else max_memory,
+            num_threads=num_threads,
+            micro_batch=micro_batch,
+            max_batch=max_batch,
+            max_queue=max_queue,
+        ),
     )
-    flags.integer("num_threads", 1, "How many batches are made at once.", lower_bound=1)
-    flags.integer("max_body_mib", 16, "Largest body of a request, in MiB.", lower_bound=1)
-    flags.integer("max_batch", 16, "Most label maps in a request.", lower_bound=1)
-    flags.integer("max_pixels", 1 << 22, "Most pixels of a request's pictures.", lower_bound=1)
-    flags.float(
-        "max_gmac", 2000.0, "Most work of a request, in billions of multiply-adds.", lower_bound=0.0
-    )
-    flags.integer(
-        "max_memory_mib",
-        None,
-        "Memory that pictures may take, in MiB; default all that this machine or container has.",
-        lower_bound=1,
-    )
-    flags.integer("max_queue", 256, "Most requests that wait at once.", lower_bound=1)
-    flags.float("receive_seconds", 20.0, "How long a body may take to arrive.")
-    flags.float("poll_seconds", 1.0, "Look for a new version so often; 0 for never.", lower_bound=0)
-    flags.list("version_labels", [], "Labels that stand for the version that is served.")
-
-
-def run(flags: Flags) -> None:
-    """Serves an export."""
-    from experiments.serve import serve
-
-    serve(
-        max_body_bytes=flags.max_body_mib << 20,
-        max_memory=None if flags.max_memory_mib is None else flags.max_memory_mib << 20,
-        **flags.arguments(without=["max_body_mib", "max_memory_mib"]),
-    )
-
-
-COMMAND = Command("a SavedModel → REST and gRPC", define, run)

@@ -1,80 +1,382 @@
-"""The `train` command."""
+"""Trains an experiment."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import fcntl
 import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from experiments.commands.command import Command, Flags
-from experiments.schema import ConfigError
-
-STRATEGIES = ("auto", "one", "mirrored", "multi_worker_mirrored", "tpu")
-
-
-def define(flags: Flags) -> None:
-    """Defines the flags."""
-    flags.string("data_dir", "data", "Folder of prepared data sets.")
-    flags.string("workdir", None, "Folder to write; default runs/NAME.")
-    flags.string(
-        "init_from",
-        None,
-        "Workdir of a training, or a checkpoint in it, to start from the weights of; its classes "
-        "may be others.",
-    )
-    flags.enum(
-        "strategy",
-        "auto",
-        STRATEGIES,
-        "What to train on; auto: the workers of TF_CONFIG, or all devices of this machine.",
-    )
-    flags.integer(
-        "num_virtual_cpus",
-        1,
-        "Devices to split the processor into: MirroredStrategy without GPUs.",
-        not_with="strategy=one",
-    )
-    flags.integer(
-        "local_workers", 0, "Worker processes to start on this machine, to try.", lower_bound=0
-    )
-    flags.float("connect_seconds", 300.0, "How long to wait for the other workers.")
-    flags.list("profile_steps", None, "First and last step to profile for TensorBoard.")
-
-
-def run(flags: Flags) -> int:
-    """Trains an experiment."""
-    if flags.local_workers > 1:
-        from experiments.launcher import train_local_workers
-
-        own = ("--local_workers", "--nolocal_workers")
-        of_one = [item for item in sys.argv[2:] if not item.startswith(own)]
-        return train_local_workers(flags.local_workers, of_one)
-    if flags.given("connect_seconds") and "TF_CONFIG" not in os.environ:
-        raise ConfigError(
-            f"--connect_seconds={flags.connect_seconds}: no effect without TF_CONFIG or "
-            "--local_workers; leave it out"
-        )
-    from experiments.train import train
-
-    train(
-        flags.config,
-        workdir=flags.workdir or f"runs/{flags.config.name}",
-        profile_steps=_steps(flags.profile_steps),
-        **flags.arguments(without=["workdir", "profile_steps", "local_workers"]),
-    )
-    return 0
-
-
-def _steps(given: list[str] | None) -> tuple[int, int] | None:
-    if given is None:
-        return None
-    if len(given) != 2 or not all(item.isdecimal() for item in given):
-        raise ValueError(f"--profile_steps={','.join(given)}: give two steps, such as 100,110")
-    return int(given[0]), int(given[1])
-
-
-COMMAND = Command(
-    "trains an experiment, and goes on where it was interrupted",
-    define,
-    run,
-    experiment="landscapes",
+from experiments.setup.config import (
+    Config,
+    ConfigError,
+    check_same,
+    check_same_labels,
+    follow_instances,
+    write_workdir,
 )
+from experiments.setup.initialization import follow_init_from, initialize
+from experiments.setup.program import program
+from experiments.setup.resume import explained_losses, read_course, resume
+from experiments.setup.teacher import check_teacher
+
+if TYPE_CHECKING:
+    import keras
+
+    from spade_tf.training.course import Course
+
+
+def train(
+    config: Config,
+    *,
+    data_dir: str | os.PathLike[str],
+    workdir: str | os.PathLike[str],
+    strategy: str = "auto",
+    num_virtual_cpus: int = 1,
+    profile_steps: tuple[int, int] | None = None,
+    connect_seconds: float = 300.0,
+    init_from: str | None = None,
+) -> int:
+    """Trains, from the newest checkpoint of the workdir on if there is one.
+
+    The built-in landscapes are drawn first where they have not been prepared.
+
+    Args:
+        config: the experiment.
+        data_dir: where its data set was prepared.
+        workdir: where checkpoints, samples and losses go.
+        strategy: see `spade_tf.training.strategy.make_strategy`.
+        num_virtual_cpus: int >= 1; several make `MirroredStrategy` run without GPUs.
+        profile_steps: first and last step to profile for TensorBoard; None for none.
+        connect_seconds: float > 0, how long to wait for the other workers to start.
+        init_from: workdir, or checkpoint in it, of a training whose weights this one starts from;
+            None for what the configuration says.
+
+    Returns:
+        The number of steps done in all.
+
+    Raises:
+        ConfigError: if the configuration cannot be used, or the workdir is another's.
+        DataError: if the data set is not there or does not fit.
+        CheckpointError: if a checkpoint cannot be written or read.
+    """
+    config.validate()
+    if init_from is not None:
+        config = dataclasses.replace(config, init_from=init_from)
+    check_teacher(config)
+    config = follow_init_from(config, workdir)
+    import tensorflow as tf
+
+    from spade_tf.training.checkpoints import latest_step
+    from spade_tf.training.guard import NonFiniteError
+    from spade_tf.training.strategy import (
+        check_batch_size,
+        configure_virtual_cpus,
+        from_chief,
+        is_chief,
+        make_strategy,
+    )
+
+    if config.train.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    if num_virtual_cpus != 1:
+        configure_virtual_cpus(num_virtual_cpus)
+    devices = make_strategy(strategy, connect_seconds)
+    check_batch_size(config.train.batch_size, devices)
+    _check_parts(config, devices.num_replicas_in_sync)
+    chief = is_chief(devices)
+    workdir = Path(workdir)
+    with _locked(workdir) if chief else contextlib.nullcontext(), explained_losses():
+        check_same(config, workdir)
+        if chief:
+            _remove_partial(workdir)
+        else:
+            # The chief may have to draw the data first.
+            from_chief(devices, 0)
+        builder, labels = _open_or_draw(config, data_dir)
+        if chief:
+            from_chief(devices, 0)
+        config = follow_instances(config, labels.has_instance)
+        check_same(config, workdir)
+        check_same_labels(labels.to_metadata(), workdir)
+        check_teacher(config, list(labels.class_names))
+        course = read_course(config, workdir)
+        if chief:
+            write_workdir(config, workdir, labels.to_metadata(), str(data_dir))
+        newest = latest_step(workdir / "checkpoints")
+        (rate_factor,) = from_chief(devices, course.at(newest).rate_factor)
+        failures: list[NonFiniteError] = []
+        while True:
+            try:
+                done = _run(
+                    config, builder, labels, workdir, devices, course, rate_factor, profile_steps
+                )
+                break
+            except NonFiniteError as error:
+                failures.append(error)
+                if len(failures) > config.train.max_rollbacks:
+                    raise ConfigError(_non_finite(failures)) from error
+                _say(f"{error}; going back to the last checkpoint, at half the learning rate")
+                rate_factor /= 2
+                if chief:
+                    # At once, so that a restart before the next checkpoint knows it, too.
+                    newest = latest_step(workdir / "checkpoints")
+                    course.go_on(newest, config.train.batch_size, rate_factor)
+        # A worker that ended while the chief still writes would be taken for a lost one.
+        from_chief(devices, 0)
+    if chief:
+        _say(_next_commands(config, workdir, done))
+    return done
+
+
+def _run(
+    config: Config,
+    builder: Any,
+    labels: Any,
+    workdir: Path,
+    devices: Any,
+    course: Course,
+    rate_factor: float,
+    profile_steps: tuple[int, int] | None,
+) -> int:
+    import tensorflow as tf
+
+    from experiments.setup.assemble import make_batches, make_gaugan
+    from pipelines.reading.records import corrupt_record_error
+    from spade_tf.training import loop
+    from spade_tf.training.checkpoints import Checkpoints
+    from spade_tf.training.strategy import is_chief, is_multi_worker
+
+    settings, chief = config.train, is_chief(devices)
+    with devices.scope():
+        model = make_gaugan(config, labels, rate_factor)
+    checkpoints = Checkpoints(
+        model, workdir / "checkpoints", settings.max_to_keep, asynchronous=chief
+    )
+    if chief:
+        checkpoints.remove_orphans()
+    start_step, start_example = resume(
+        checkpoints, course, settings.batch_size, rate_factor, devices
+    )
+    if config.init_from and not start_step:
+        with devices.scope():
+            lines = initialize(model, config, labels)
+        if chief:
+            _say("\n".join(lines))
+    _say(
+        f"training {config.name} at {config.data.height}x{config.data.width}, batch "
+        f"{settings.batch_size} on {devices.num_replicas_in_sync} device(s), to step "
+        f"{settings.steps}; samples and losses in {workdir}"
+    )
+    if config.optimizer.decay_steps > settings.steps:
+        _say(
+            f"optimizer.decay_steps={config.optimizer.decay_steps} is more than "
+            f"train.steps={settings.steps}: the rates fall to zero over all steps; for constant "
+            "rates give --config.optimizer.decay_steps=0"
+        )
+
+    def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        shares = make_batches(
+            config,
+            builder,
+            config.data.train_split,
+            training=True,
+            batch_size=settings.batch_size,
+            start_example=start_example,
+            num_input_pipelines=context.num_input_pipelines,
+            input_pipeline_id=context.input_pipeline_id,
+        )
+        # One element per replica, in the order of the rows.
+        each = settings.batch_size // context.num_replicas_in_sync
+        return shares.unbatch().batch(each, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+    whole: Any = batches
+    if not is_multi_worker(devices):
+        whole = make_batches(
+            config,
+            builder,
+            config.data.train_split,
+            training=True,
+            batch_size=settings.batch_size,
+            start_example=start_example,
+        )
+    try:
+        return loop.train(
+            model,
+            whole,
+            strategy=devices,
+            steps=settings.steps,
+            start_step=start_step,
+            jit_compile=settings.jit_compile,
+            callbacks=_callbacks(
+                config, builder, labels, workdir, checkpoints, chief, profile_steps
+            ),
+        )
+    except tf.errors.OpError as error:
+        corrupt = corrupt_record_error(error)
+        if corrupt is not None:
+            raise corrupt from error
+        raise
+    finally:
+        # What is being written must be whole before a training that goes back reads it.
+        checkpoints.close()
+
+
+def _callbacks(
+    config: Config,
+    builder: Any,
+    labels: Any,
+    workdir: Path,
+    checkpoints: Any,
+    chief: bool,
+    profile_steps: tuple[int, int] | None,
+) -> list[keras.callbacks.Callback]:
+    from experiments.setup.assemble import make_batches
+    from spade_tf.training import callbacks
+    from spade_tf.training.checkpoints import Checkpoints
+    from spade_tf.training.evaluation import Evaluate, ReestimateStatistics
+    from spade_tf.training.report import Report
+    from spade_tf.training.tensorboard import TensorBoard
+
+    settings, every = config.train, config.train.log_every
+    stop = callbacks.StopOnNonFinite(
+        [every, settings.sample_every, settings.checkpoint_every, settings.eval_every or every]
+    )
+    if not chief:
+        return [stop]
+    train_split = config.data.train_split
+    split = config.data.val_split
+    if split not in builder.info.splits:
+        split = train_split
+
+    def some_batches(name, count, size, training=False):
+        dataset = make_batches(config, builder, name, training=training, batch_size=size)
+        return dataset.take(count)
+
+    samples = callbacks.SampleGrid(
+        workdir / "samples",
+        next(iter(some_batches(split, 1, settings.num_samples))),
+        labels.palette,
+        settings.sample_every,
+    )
+    result = [stop]
+    if settings.average_decay and config.generator.norm in ("batch", "local_batch"):
+        intervals = [settings.sample_every, settings.checkpoint_every]
+        result.append(
+            ReestimateStatistics(
+                some_batches(
+                    train_split, settings.statistics_batches, settings.batch_size, training=True
+                ),
+                intervals + [settings.eval_every] * bool(settings.eval_every),
+            )
+        )
+    result.append(samples)
+    if settings.eval_every:
+        best = Checkpoints(checkpoints.model, workdir / "best", max_to_keep=1)
+        result.append(
+            Evaluate(
+                some_batches(split, -1, settings.batch_size),
+                workdir / "evaluation.jsonl",
+                settings.eval_every,
+                best,
+            )
+        )
+    result += [
+        callbacks.JsonLines(workdir / "losses.jsonl", every),
+        TensorBoard(
+            workdir / "tensorboard", every, samples, settings.histograms_every, profile_steps
+        ),
+        callbacks.SaveCheckpoints(checkpoints, settings.checkpoint_every),
+        Report(workdir, settings.sample_every),
+        callbacks.ProgressBar(settings.batch_size, every),
+    ]
+    return result
+
+
+@contextlib.contextmanager
+def _locked(workdir: Path) -> Iterator[None]:
+    """Holds a workdir for this process alone; the lock ends with the process, however it ends."""
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        file = (workdir / ".lock").open("w")
+    except OSError as error:
+        raise ConfigError(
+            f"--workdir={workdir}: cannot be written ({error.strerror}); choose another one"
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigError(
+                f"--workdir={workdir}: another process is training there; wait for it to end, or "
+                "choose another one"
+            ) from error
+        yield
+
+
+def _remove_partial(workdir: Path) -> None:
+    """Removes files that a process which was killed left half-written."""
+    for path in [*workdir.glob("*.part"), *workdir.glob("samples/*.part")]:
+        path.unlink(missing_ok=True)
+
+
+def _check_parts(config: Config, replicas: int) -> None:
+    parts, each = config.train.accumulation_steps, config.train.batch_size // replicas
+    if each % parts:
+        fitting = [number for number in range(1, each + 1) if not each % number]
+        raise ConfigError(
+            f"--config.train.accumulation_steps={parts}: each of {replicas} devices has {each} "
+            f"pictures of train.batch_size={config.train.batch_size}, which must divide into so "
+            f"many parts; give one of {', '.join(map(str, fitting))}"
+        )
+
+
+def _open_or_draw(config, data_dir):
+    from pipelines.prepare.prepare import label_set, open_dataset, prepare
+    from pipelines.schema import DataError
+
+    try:
+        builder = open_dataset(config.data.dataset, data_dir)
+    except DataError:
+        if not config.data.dataset.startswith("landscapes"):
+            raise
+        # The built-in data set needs no source: draw it at the size that is loaded.
+        prepare(
+            "landscapes",
+            data_dir=data_dir,
+            height=config.data.load_height,
+            width=config.data.load_width,
+            num_train=1500,
+            num_val=64,
+        )
+        builder = open_dataset(config.data.dataset, data_dir)
+    return builder, label_set(builder)
+
+
+def _non_finite(failures: list) -> str:
+    story = "; ".join(str(error) for error in failures)
+    return (
+        f"training gave NaN or infinity {len(failures)} times, with the learning rate halved each "
+        f"time ({story}); look for wrong pictures around those steps, lower "
+        "--config.optimizer.generator_learning_rate, or give --config.optimizer.clip_norm=1"
+    )
+
+
+def _next_commands(config: Config, workdir: Path, done: int) -> str:
+    state = "finished" if done >= config.train.steps else "stopped, to go on run the same command"
+    return "\n".join(
+        [
+            f"step {done}: {state}. Curves and samples: {workdir / 'report.html'}. Next:",
+            f"  {program()} generate --model={workdir} --output_dir=out/{config.name}",
+            f"  {program()} export --model={workdir} "
+            f"--format=saved_model --output_dir=saved_models/{config.name}",
+        ]
+    )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

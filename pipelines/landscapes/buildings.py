@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipelines.landscapes import noise
-from pipelines.landscapes.layout import FIELD, Scene
+from pipelines.landscapes.composition import FIELD, Scene
 from pipelines.landscapes.lighting import Light, linear
 from pipelines.landscapes.noise import Floats, mix
 from pipelines.landscapes.terrain import ground

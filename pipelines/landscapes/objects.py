@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pipelines.landscapes import noise, outlines
 from pipelines.landscapes.buildings import Building
 from pipelines.landscapes.classes import ROCK, TREE
-from pipelines.landscapes.layout import FIELD, Scene
+from pipelines.landscapes.composition import FIELD, Scene
 from pipelines.landscapes.lighting import Light, linear
 from pipelines.landscapes.noise import Floats, mix, saturate, smoothstep
 from pipelines.landscapes.terrain import ground

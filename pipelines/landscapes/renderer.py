@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.landscapes import buildings, layout, lighting, noise, objects, sky, surface, water
+from pipelines.landscapes import buildings, lighting, noise, objects, sky, surface, water
+from pipelines.landscapes import composition as layout
 from pipelines.landscapes import terrain as land
 from pipelines.landscapes.classes import BUILDING, WATER
 from pipelines.landscapes.lighting import TIMES_OF_DAY

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from pipelines.landscapes import noise
 from pipelines.landscapes.classes import CLOUD, SKY, SUN
-from pipelines.landscapes.layout import Cloud, Scene
+from pipelines.landscapes.composition import Cloud, Scene
 from pipelines.landscapes.lighting import Light
 from pipelines.landscapes.noise import Floats, mix, saturate, smoothstep
 

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from pipelines.landscapes import noise, sky
 from pipelines.landscapes.classes import GRASS, MOUNTAIN, ROAD, ROCK, SAND, SNOW, WATER
-from pipelines.landscapes.layout import Scene
+from pipelines.landscapes.composition import Scene
 from pipelines.landscapes.lighting import Light, linear
 from pipelines.landscapes.noise import Floats, detail, exp, mix, saturate, smoothstep
 from pipelines.landscapes.terrain import Surface

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.landscapes import noise
-from pipelines.landscapes.layout import FIELD, NOWHERE, Scene
+from pipelines.landscapes.composition import FIELD, NOWHERE, Scene
 from pipelines.landscapes.noise import Floats, mix, saturate, smoothstep
 
 FARTHEST = 420.0

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.landscapes import noise, sky
-from pipelines.landscapes.layout import FIELD, FrontShore, Scene, SideShore
+from pipelines.landscapes.composition import FIELD, FrontShore, Scene, SideShore
 from pipelines.landscapes.lighting import Light, linear
 from pipelines.landscapes.noise import Floats, detail, exp, mix, saturate, smoothstep
 

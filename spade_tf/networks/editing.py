@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from spade_tf.layers.semantics import crop
-from spade_tf.networks.fused import FusedGenerator
+from spade_tf.networks.fused.fused import FusedGenerator
 from spade_tf.networks.generator import upsample
 
 # How far the two 3x3 convolutions of a residual block see.

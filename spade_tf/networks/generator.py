@@ -16,7 +16,7 @@ from spade_tf.layers.shared_predictor import SharedPredictor
 from spade_tf.layers.spade_resnet_block import SPADEResnetBlock
 
 if TYPE_CHECKING:
-    from spade_tf.networks.fused import FusedGenerator
+    from spade_tf.networks.fused.fused import FusedGenerator
 
 # How many times the picture is larger than the first feature map, as a power of two.
 UPSAMPLINGS = {"normal": 5, "more": 6, "most": 7}
@@ -286,7 +286,7 @@ class SPADEGenerator(keras.Model):
         Raises:
             NotFusibleError: if the conditioning or the normalisation cannot be fused.
         """
-        from spade_tf.networks.fused import FusedGenerator
+        from spade_tf.networks.fused.fused import FusedGenerator
 
         return FusedGenerator(self, dtype, jit_compile, winograd)
 

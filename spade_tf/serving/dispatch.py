@@ -10,9 +10,9 @@ import numpy as np
 from spade_tf.serving.bodies import BodyReader
 from spade_tf.serving.limits import RequestLimits
 from spade_tf.serving.metrics import Metrics
+from spade_tf.serving.model.versions import ModelVersions
+from spade_tf.serving.model.work import check_work
 from spade_tf.serving.requests import Request, Specs
-from spade_tf.serving.versions import ModelVersions
-from spade_tf.serving.work import check_work
 
 Asked = TypeVar("Asked")
 

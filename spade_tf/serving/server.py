@@ -19,15 +19,15 @@ from pathlib import Path
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from spade_tf.serving.batching import MicroBatcher
 from spade_tf.serving.bodies import BodyReader
 from spade_tf.serving.dispatch import Dispatch
 from spade_tf.serving.errors import ServingError
+from spade_tf.serving.fronts.rest_server import make_app
 from spade_tf.serving.limits import RequestLimits
 from spade_tf.serving.metrics import Metrics
-from spade_tf.serving.predictor import newest_version
-from spade_tf.serving.rest_server import make_app
-from spade_tf.serving.versions import ModelVersions, version_number
+from spade_tf.serving.model.batching import MicroBatcher
+from spade_tf.serving.model.predictor import newest_version
+from spade_tf.serving.model.versions import ModelVersions, version_number
 
 _MOST_HEADER_BYTES = 1 << 16
 _MOST_SMALL_PARTS = 4096
@@ -156,7 +156,7 @@ class _Running:
         with _listener(self._port) as listener:
             try:
                 if self._grpc_port:
-                    from spade_tf.serving.grpc_server import GrpcServer
+                    from spade_tf.serving.fronts.grpc_server import GrpcServer
 
                     grpc_server = GrpcServer(self._dispatch, self._grpc_port)
                     await grpc_server.start()

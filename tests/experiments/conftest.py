@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 from tiny_experiment import get_config
 
-from experiments.train import train
-from pipelines.prepare import prepare
+from experiments.commands.train import train
+from pipelines.prepare.prepare import prepare
 
 NUM_CLASSES = 4
 

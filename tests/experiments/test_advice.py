@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from experiments.commands.command import Flags
-from experiments.commands.command_line import COMMANDS, find_command
-from experiments.layouts import read_map
-from pipelines.label_files import describe_files, read_label
-from pipelines.palettes import load_palette
+from experiments.command_line.command import Flags
+from experiments.command_line.main import COMMANDS, find_command
+from experiments.setup.layouts import read_map
 from pipelines.schema import BadFileError, LabelFiles, LabelSet
+from pipelines.sources.label_files import describe_files, read_label
+from pipelines.sources.palettes import load_palette
 
 ROOT = Path(__file__).parents[2]
 FLAG = re.compile(r"--([a-z]\w*)")
@@ -24,46 +24,46 @@ OF_OTHER_PROGRAMS = re.compile(
 
 # Which commands come to the errors of a module, or of a function of it.
 REACH = {
-    "experiments/assemble.py": "train",
-    "experiments/assemble.py:load_workdir": "generate export convert",
-    "experiments/benchmark.py": "benchmark",
-    "experiments/convert.py": "convert",
+    "experiments/setup/assemble.py": "train",
+    "experiments/setup/assemble.py:load_workdir": "generate export convert",
+    "experiments/commands/benchmark/benchmark.py": "benchmark",
+    "experiments/commands/convert/convert.py": "convert",
     # The next command is `train`.
-    "experiments/convert.py:_say_what_next": "train",
-    "experiments/distillation.py": "train",
-    "experiments/export.py": "export",
-    "experiments/generate.py": "generate",
-    "experiments/initialization.py": "train",
-    "experiments/launcher.py": "train",
-    "experiments/layouts.py": "generate",
-    "experiments/models.py": "generate",
-    "experiments/schema.py": "train",
-    "experiments/serve.py": "serve",
-    "experiments/train.py": "train",
-    "pipelines/builders": "prepare doctor",
-    "pipelines/catalogue.py": "prepare doctor",
-    "pipelines/builders/flickr_landscapes.py": "prepare",
-    "pipelines/doctor.py": "doctor",
+    "experiments/commands/convert/convert.py:_say_what_next": "train",
+    "experiments/setup/teacher.py": "train",
+    "experiments/commands/export/export.py": "export",
+    "experiments/commands/generate.py": "generate",
+    "experiments/setup/initialization.py": "train",
+    "experiments/commands/launcher.py": "train",
+    "experiments/setup/layouts.py": "generate",
+    "experiments/setup/predictors.py": "generate",
+    "experiments/setup/config.py": "train",
+    "experiments/commands/serve.py": "serve",
+    "experiments/commands/train.py": "train",
+    "pipelines/sources/builders": "prepare doctor",
+    "pipelines/sources/catalogue.py": "prepare doctor",
+    "pipelines/sources/builders/flickr_landscapes.py": "prepare",
+    "pipelines/doctor/doctor.py": "doctor",
     # What follows the finding is for those two; see the test of `generate` below.
-    "pipelines/inspection.py:remap_label": "prepare doctor",
-    "pipelines/inspection.py:_off_palette": "prepare doctor",
-    "pipelines/pictures.py:_palette_flag": "prepare doctor",
-    "pipelines/inspection.py": "prepare doctor generate benchmark",
-    "pipelines/journal.py": "prepare",
-    "pipelines/listing.py": "prepare doctor generate",
-    "pipelines/layouts.py": "prepare doctor",
-    "pipelines/pictures.py": "prepare doctor generate benchmark",
-    "pipelines/prepare.py": "prepare",
-    "pipelines/listing.py:_report_alone": "prepare doctor",
-    "spade_tf/export/litert.py": "export",
-    "spade_tf/export/litert_model.py": "export",
+    "pipelines/sources/inspection.py:remap_label": "prepare doctor",
+    "pipelines/sources/inspection.py:_off_palette": "prepare doctor",
+    "pipelines/sources/pictures.py:_palette_flag": "prepare doctor",
+    "pipelines/sources/inspection.py": "prepare doctor generate benchmark",
+    "pipelines/sources/builders/journal.py": "prepare",
+    "pipelines/sources/listing.py": "prepare doctor generate",
+    "pipelines/sources/folders.py": "prepare doctor",
+    "pipelines/sources/pictures.py": "prepare doctor generate benchmark",
+    "pipelines/prepare/prepare.py": "prepare",
+    "pipelines/sources/listing.py:_report_alone": "prepare doctor",
+    "spade_tf/export/litert/litert.py": "export",
+    "spade_tf/export/litert/model.py": "export",
     "spade_tf/export/saved_model.py": "export",
     "spade_tf/export/serving_config.py": "export",
-    "spade_tf/serving/client.py": "generate",
-    "spade_tf/serving/predictor.py": "serve",
-    "spade_tf/serving/grpc_server.py": "serve",
+    "spade_tf/serving/client/client.py": "generate",
+    "spade_tf/serving/model/predictor.py": "serve",
+    "spade_tf/serving/fronts/grpc_server.py": "serve",
     "spade_tf/serving/server.py": "serve",
-    "spade_tf/serving/versions.py": "serve",
+    "spade_tf/serving/model/versions.py": "serve",
     "spade_tf/training/checkpoints.py": "train",
     "spade_tf/training/cluster.py": "train",
     "spade_tf/training/course.py": "train",
@@ -109,7 +109,7 @@ def advice():
     for package in ("experiments", "pipelines", "spade_tf"):
         for path in sorted((ROOT / package).rglob("*.py")):
             name = path.relative_to(ROOT).as_posix()
-            if name.startswith("experiments/commands/"):
+            if name.startswith("experiments/command_line/"):
                 continue
             for function, text in texts(ast.parse(path.read_text())):
                 said = re.sub(r"the command \w+( --\w+=\S*)*", "", text)

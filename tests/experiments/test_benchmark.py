@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import benchmark_cases
-from experiments.benchmark import benchmark, read_layouts
-from experiments.benchmark_cases import Setting, gmac
-from experiments.benchmark_suites import noise
-from experiments.benchmark_timing import Run, distinct_share, interleave, ratio
-from experiments.schema import Config, ConfigError
+from experiments.commands.benchmark import cases as benchmark_cases
+from experiments.commands.benchmark import suites
+from experiments.commands.benchmark.benchmark import benchmark, read_layouts
+from experiments.commands.benchmark.cases import Setting, gmac
+from experiments.commands.benchmark.suites import noise
+from experiments.commands.benchmark.timing import Run, distinct_share, interleave, ratio
+from experiments.setup.config import Config, ConfigError
 
 KEYS = {
     "suite",
@@ -89,8 +90,8 @@ def test_ratio():
 
 def test_lines(labels, capsys, monkeypatch):
     # A process of its own takes as long to start as all the rest.
-    monkeypatch.setattr("experiments.benchmark_suites.peak_rss", lambda *_: 1000)
-    monkeypatch.setattr("experiments.benchmark_suites._REACHES", (1,))
+    monkeypatch.setattr(suites, "peak_rss", lambda *_: 1000)
+    monkeypatch.setattr("experiments.commands.benchmark.suites._REACHES", (1,))
     summary = benchmark("edit", small(), labels=labels, num_labels=7, repeats=1)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert lines[-1] == {"suite": "edit", "summary": summary}
@@ -100,7 +101,7 @@ def test_lines(labels, capsys, monkeypatch):
 
 
 def test_quick(labels, capsys, monkeypatch):
-    monkeypatch.setattr("experiments.benchmark_suites.peak_rss", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr(suites, "peak_rss", lambda *_: pytest.fail("measured"))
     summary = benchmark("generator", small(128), labels=labels, num_labels=7, quick=True)
     assert {
         "float32_dense_over_deduplicated_without_xla",

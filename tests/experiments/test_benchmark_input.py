@@ -4,8 +4,8 @@ import json
 import numpy as np
 from PIL import Image
 
-from experiments.benchmark_input import benchmark_input
-from pipelines.prepare import prepare
+from experiments.commands.benchmark.input import benchmark_input
+from pipelines.prepare.prepare import prepare
 
 
 def test_a_line_for_each_kind(tmp_path):

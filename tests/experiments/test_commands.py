@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from absl import flags as absl_flags
 
-from experiments.commands.command import Flags
-from experiments.commands.command_line import COMMANDS, find_command, main
-from experiments.commands.errors import is_for_the_user
-from experiments.commands.experiment import define_config, names
-from experiments.schema import ConfigError
+from experiments.command_line.command import Flags
+from experiments.command_line.errors import is_for_the_user
+from experiments.command_line.experiment import define_config, names
+from experiments.command_line.main import COMMANDS, find_command, main
+from experiments.setup.config import ConfigError
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,7 +95,7 @@ def test_start_up_is_silent_and_quick_to_help(tmp_path):
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     listing = (
-        "import sys; from experiments.commands.command_line import main; "
+        "import sys; from experiments.command_line.main import main; "
         "main(['train', '--help']); assert 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", listing], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
@@ -209,7 +209,7 @@ def test_what_a_config_file_raises_is_said_with_its_line(text, said, capsys, tmp
 def test_a_key_that_is_not_there_is_said_to_be_none(capsys):
     error = fails(capsys, "train", "--config.train.stepz=3")
     assert "--config.train.stepz=3" in error
-    assert "the keys are those of experiments/schema.py" in error
+    assert "the keys are those of experiments/setup/config.py" in error
 
 
 def raised(function):
@@ -223,7 +223,7 @@ def raised(function):
 def test_only_what_is_raised_on_purpose_is_for_the_user(tmp_path):
     import tensorflow as tf
 
-    from experiments.launcher import train_local_workers
+    from experiments.commands.launcher import train_local_workers
 
     assert is_for_the_user(raised(lambda: train_local_workers(0, [])))
     assert is_for_the_user(raised(lambda: (tmp_path / "gone").read_text()))
@@ -233,7 +233,7 @@ def test_only_what_is_raised_on_purpose_is_for_the_user(tmp_path):
     assert not is_for_the_user(raised(lambda: tf.keras.layers.Dense(-1)))
     assert not is_for_the_user(raised(lambda: {}["a"]))
     # As if a module of the project had called what is written in C.
-    name = {"__name__": "experiments.train"}
+    name = {"__name__": "experiments.commands.train"}
     assert not is_for_the_user(raised(lambda: exec("int('x')", dict(name))))
     assert is_for_the_user(raised(lambda: exec("raise ValueError('a b')", dict(name))))
 
@@ -243,7 +243,7 @@ def test_a_fault_of_our_own_has_a_traceback(error, monkeypatch):
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("experiments.train.train", fail)
+    monkeypatch.setattr("experiments.commands.train.train", fail)
     with pytest.raises(type(error)):
         main(["train"])
 

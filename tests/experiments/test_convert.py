@@ -8,15 +8,15 @@ import tensorflow as tf
 from PIL import Image
 from tiny_experiment import get_config
 
-from experiments.assemble import load_workdir, make_gaugan
-from experiments.convert import convert, label_files_of
-from experiments.export import export
-from experiments.generate import generate
-from experiments.schema import Config, ConfigError, read_workdir, write_workdir
-from experiments.train import train
-from pipelines.label_sets import ADE20K
-from pipelines.prepare import prepare
+from experiments.commands.convert.convert import convert, label_files_of
+from experiments.commands.export.export import export
+from experiments.commands.generate import generate
+from experiments.commands.train import train
+from experiments.setup.assemble import load_workdir, make_gaugan
+from experiments.setup.config import Config, ConfigError, read_workdir, write_workdir
+from pipelines.prepare.prepare import prepare
 from pipelines.schema import LabelFiles, LabelSet
+from pipelines.sources.label_sets import ADE20K
 from spade_tf.convert.nvlabs import ConversionError
 from spade_tf.convert.torch_file import read_state_dict
 from spade_tf.training.checkpoints import Checkpoints

@@ -8,11 +8,11 @@ import tensorflow as tf
 from tiny_experiment import get_config
 
 from experiments import landscapes, landscapes_student
-from experiments.assemble import load_workdir
-from experiments.distillation import check_teacher
-from experiments.export import export
-from experiments.schema import Config, ConfigError, write_workdir
-from experiments.train import train
+from experiments.commands.export.export import export
+from experiments.commands.train import train
+from experiments.setup.assemble import load_workdir
+from experiments.setup.config import Config, ConfigError, write_workdir
+from experiments.setup.teacher import check_teacher
 
 LABELS = {"class_names": ["sky", "sea"], "palette": [[0] * 3] * 2, "has_unknown": False}
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.export_litert import describe_labels
-from pipelines.label_files import read_label
+from experiments.commands.export.litert import describe_labels
 from pipelines.schema import LabelFiles, LabelSet, default_palette
+from pipelines.sources.label_files import read_label
 from spade_tf.layers.semantics import Semantics
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -4,12 +4,14 @@ import os
 import numpy as np
 import pytest
 
-from experiments.assemble import load_workdir
-from experiments.commands.command_line import main
-from experiments.export import export
-from experiments.export_litert import read_layouts
+from experiments.command_line.main import main
+from experiments.commands.export.export import export
+from experiments.commands.export.litert import read_layouts
+from experiments.setup.assemble import load_workdir
 from spade_tf.export.errors import ExportError
-from spade_tf.export.litert_model import LiteRTModel
+from spade_tf.export.litert.model import LiteRTModel
+
+EXPORT = "experiments.commands.export"
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +98,8 @@ def test_all_formats_are_published_or_none(workdir, tmp_path, monkeypatch, at):
         "write_litert": lambda _, staging, *__, **___: version(staging, "litert/1"),
         "_write_saved_model": lambda _, staging, *__: version(staging, "1"),
     }
-    monkeypatch.setattr("experiments.export_litert.write_litert", makers["write_litert"])
-    monkeypatch.setattr("experiments.export._write_saved_model", makers["_write_saved_model"])
+    monkeypatch.setattr(f"{EXPORT}.litert.write_litert", makers["write_litert"])
+    monkeypatch.setattr(f"{EXPORT}.export._write_saved_model", makers["_write_saved_model"])
     formats, given = ["saved_model", "litert"], {"variants": ["float32"]}
     first = export(workdir, formats=formats, output_dir=tmp_path / "m", **given)
     there = sorted(str(path) for path in (tmp_path / "m").rglob("*"))
@@ -115,7 +117,7 @@ def test_all_formats_are_published_or_none(workdir, tmp_path, monkeypatch, at):
     if at == "os.replace":
         monkeypatch.setattr(os, "replace", replace)
     else:
-        module = "experiments.export" if at.startswith("_") else "experiments.export_litert"
+        module = f"{EXPORT}.export" if at.startswith("_") else f"{EXPORT}.litert"
         monkeypatch.setattr(f"{module}.{at}", fail)
     for output_dir in (tmp_path / "m", tmp_path / "other"):
         if at != "os.replace" or output_dir.name == "m":

@@ -9,11 +9,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from experiments.assemble import load_workdir
-from experiments.export import export
-from experiments.generate import generate
-from experiments.models import load_model
-from experiments.schema import ConfigError
+from experiments.commands.export.export import export
+from experiments.commands.generate import generate
+from experiments.setup.assemble import load_workdir
+from experiments.setup.config import ConfigError
+from experiments.setup.predictors import load_model
 from pipelines.schema import DataError
 
 
@@ -26,7 +26,7 @@ def exported(workdir, tmp_path_factory):
 def _loads_once():
     """Each model once, however many tests ask for it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("experiments.generate.load_model", cache(load_model))
+        patch.setattr("experiments.commands.generate.load_model", cache(load_model))
         yield
 
 
@@ -171,7 +171,7 @@ def test_a_file_in_place_of_the_folder_is_refused_before_there_are_pictures(
     def fail(_):
         raise AssertionError("the model has been loaded")
 
-    monkeypatch.setattr("experiments.generate.load_model", fail)
+    monkeypatch.setattr("experiments.commands.generate.load_model", fail)
     (tmp_path / "out").write_text("a file")
     for output_dir in (tmp_path / "out", tmp_path / "out" / "in" / "it"):
         with pytest.raises(ConfigError, match=r"out is a file"):
@@ -202,7 +202,7 @@ class Plain:
     [{"instances": "x", "labels": "y"}, {"style_image": "x"}, {"seed": 0}, {"num_samples": 2}],
 )
 def test_what_the_model_cannot_use_is_refused(arguments, tmp_path, monkeypatch):
-    monkeypatch.setattr("experiments.generate.load_model", lambda _: Plain())
+    monkeypatch.setattr("experiments.commands.generate.load_model", lambda _: Plain())
     with pytest.raises(ConfigError, match=f"--{next(iter(arguments))}=.*leave it out"):
         generate("model", output_dir=tmp_path / "out", **arguments)
     assert not (tmp_path / "out").exists()

@@ -8,11 +8,11 @@ import pytest
 import tensorflow as tf
 from tiny_experiment import get_config
 
-from experiments.assemble import load_workdir, make_gaugan
-from experiments.initialization import _classes, follow_init_from, initialize
-from experiments.schema import ConfigError, write_workdir
-from experiments.train import train
-from pipelines.prepare import prepare
+from experiments.commands.train import train
+from experiments.setup.assemble import load_workdir, make_gaugan
+from experiments.setup.config import ConfigError, write_workdir
+from experiments.setup.initialization import _classes, follow_init_from, initialize
+from pipelines.prepare.prepare import prepare
 from pipelines.schema import LabelSet, default_palette
 from spade_tf.training.checkpoints import Checkpoints
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.layouts import dataset_layouts, folder_layouts, read_photograph
-from experiments.schema import Config, ConfigError
-from experiments.sizing import sizing_options
-from pipelines.builders.ade20k import ADE20K
-from pipelines.builders.cityscapes import Cityscapes
-from pipelines.builders.facades import Facades
-from pipelines.label_files import describe_files
-from pipelines.palettes import load_palette
+from experiments.setup.config import Config, ConfigError
+from experiments.setup.layouts import dataset_layouts, folder_layouts, read_photograph
+from experiments.setup.sizing import sizing_options
 from pipelines.schema import BadFileError, LabelSet
+from pipelines.sources.builders.ade20k import ADE20K
+from pipelines.sources.builders.cityscapes import Cityscapes
+from pipelines.sources.builders.facades import Facades
+from pipelines.sources.label_files import describe_files
+from pipelines.sources.palettes import load_palette
 
 
 def make_model(labels, preprocess="fixed", size=(64, 64), use_instance=False, **generator):

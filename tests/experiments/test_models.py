@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 from tiny_experiment import get_config
 
-from experiments.assemble import make_discriminator, make_gaugan
-from experiments.models import RemoteModel
-from experiments.schema import ConfigError
+from experiments.setup.assemble import make_discriminator, make_gaugan
+from experiments.setup.config import ConfigError
+from experiments.setup.predictors import RemoteModel
 from pipelines.schema import LabelSet
 
 
@@ -29,7 +29,7 @@ class Client:
 
 @pytest.mark.parametrize("text", ["", "not JSON", "[]", "{}", '{"config": {}, "labels": {}}'])
 def test_a_served_model_that_is_no_export(text, monkeypatch):
-    monkeypatch.setattr("spade_tf.serving.client.connect", lambda *_: Client(text))
+    monkeypatch.setattr("spade_tf.serving.client.client.connect", lambda *_: Client(text))
     with pytest.raises(ConfigError, match="http://a:1: other is no export of this project"):
         RemoteModel("http://a:1", "other")
 

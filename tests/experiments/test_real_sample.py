@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from tiny_experiment import get_config
 
-from experiments.assemble import load_workdir, make_batches
-from experiments.export import export
-from experiments.train import train
-from pipelines.prepare import label_set, open_dataset, prepare
+from experiments.commands.export.export import export
+from experiments.commands.train import train
+from experiments.setup.assemble import load_workdir, make_batches
+from pipelines.prepare.prepare import label_set, open_dataset, prepare
 
 SAMPLE = Path(__file__).parents[2].parent / "shared" / "data" / "coco_stuff_sample"
 

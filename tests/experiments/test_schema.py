@@ -6,7 +6,7 @@ import pkgutil
 import pytest
 
 import experiments
-from experiments.schema import Config, ConfigError, check_same, read_workdir, write_workdir
+from experiments.setup.config import Config, ConfigError, check_same, read_workdir, write_workdir
 
 LABELS = {"class_names": ["a"], "palette": [[0, 0, 0]], "has_unknown": False, "has_instance": False}
 

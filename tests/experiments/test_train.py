@@ -16,10 +16,10 @@ from PIL import Image
 from small_networks import SmallDiscriminator, SmallEncoder, SmallGenerator
 from tiny_experiment import get_config
 
-from experiments import assemble
-from experiments.schema import ConfigError
-from experiments.train import _check_parts, train
-from pipelines.prepare import open_dataset, prepare
+from experiments.commands.train import _check_parts, train
+from experiments.setup import assemble
+from experiments.setup.config import ConfigError
+from pipelines.prepare.prepare import open_dataset, prepare
 
 ROOT = Path(__file__).parents[2]
 
@@ -294,7 +294,7 @@ def test_a_batch_that_devices_cannot_share_is_refused(data_dir, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_goes_on_and_an_interrupted_one_saves(number, data_dir, tmp_path):
     command = [sys.executable, str(ROOT / "run.py"), "train", f"--data_dir={data_dir}"]
-    command += [f"--workdir={tmp_path}", f"--config={ROOT / 'tests/tiny_experiment.py'}"]
+    command += [f"--workdir={tmp_path}", f"--config={ROOT / 'tests/helpers/tiny_experiment.py'}"]
     with subprocess.Popen(
         [*command, "--config.train.steps=100000"], stderr=subprocess.PIPE, text=True, cwd=tmp_path
     ) as process:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from edge_networks import make_generator, make_layouts
 
-from spade_tf.export.edge_form import edge_form
-from spade_tf.export.litert import edge_functions, plain_label_map
-from spade_tf.export.litert_model import LiteRTModel
+from spade_tf.export.litert.edge_form import edge_form
+from spade_tf.export.litert.litert import edge_functions, plain_label_map
+from spade_tf.export.litert.model import LiteRTModel
 
 # Shown by docs/EDGE.md, as tests/experiments/test_edge_samples.py checks.
 SAMPLES = Path(__file__).parents[2] / "docs" / "edge"

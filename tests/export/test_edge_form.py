@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from edge_networks import ALL, make_generator, make_layouts
 
-from spade_tf.export.edge_form import edge_form, float32_copy, with_constants
+from spade_tf.export.litert.edge_form import edge_form, float32_copy, with_constants
 from spade_tf.layers.normalization import BatchNorm
 
 

@@ -10,11 +10,11 @@ from edge_networks import (
     make_photographs,
 )
 
-from spade_tf.export import litert
-from spade_tf.export.edge_form import edge_form
 from spade_tf.export.errors import ExportError
-from spade_tf.export.litert import edge_functions, edge_inputs, export_litert
-from spade_tf.export.litert_model import GPU_SAFE_OPS, LiteRTModel
+from spade_tf.export.litert import litert
+from spade_tf.export.litert.edge_form import edge_form
+from spade_tf.export.litert.litert import edge_functions, edge_inputs, export_litert
+from spade_tf.export.litert.model import GPU_SAFE_OPS, LiteRTModel
 
 FLOATS = ("float32", "float16")
 
@@ -134,7 +134,7 @@ def refused(generator, path, text, variants=("float32",), **more):
 
 def test_an_operation_that_gpus_do_not_take_stops_the_export(tmp_path, monkeypatch):
     generator = make_generator("concat")
-    monkeypatch.setattr("spade_tf.export.litert_report.GPU_SAFE_OPS", GPU_SAFE_OPS - {"LEAKY_RELU"})
+    monkeypatch.setattr("spade_tf.export.litert.report.GPU_SAFE_OPS", GPU_SAFE_OPS - {"LEAKY_RELU"})
     refused(generator, tmp_path, r"float32: not for GPUs \(LEAKY_RELU\).*nothing written")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from spade_tf.networks.fused import FusedGenerator
+from spade_tf.networks.fused.fused import FusedGenerator
 from spade_tf.networks.generator import SPADEGenerator
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from spade_tf.networks.winograd import convolve, transform_kernel
+from spade_tf.networks.fused.winograd import convolve, transform_kernel
 
 
 @pytest.mark.parametrize("shape", [(1, 2, 2, 3), (2, 6, 10, 5), (3, 16, 4, 1)])

@@ -10,10 +10,10 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from pipelines import label_sets
-from pipelines.builders.outdoor_scenes import is_outdoor
-from pipelines.prepare import label_set, open_dataset, prepare, read_skipped
+from pipelines.prepare.prepare import label_set, open_dataset, prepare, read_skipped
 from pipelines.schema import DataError
+from pipelines.sources import label_sets
+from pipelines.sources.builders.outdoor_scenes import is_outdoor
 
 SIZE = (8, 12)
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.doctor import ERROR, WARNING, blended_share, diagnose, print_diagnosis
-from pipelines.prepare import open_dataset, prepare, read_skipped
+from pipelines.doctor.doctor import ERROR, WARNING, blended_share, diagnose, print_diagnosis
+from pipelines.prepare.prepare import open_dataset, prepare, read_skipped
 from pipelines.schema import DataError
 
 SIZE = (12, 16)

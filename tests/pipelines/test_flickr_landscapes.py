@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from pipelines.prepare import label_set, open_dataset, prepare
+from pipelines.prepare.prepare import label_set, open_dataset, prepare
 from pipelines.schema import DataError
 
 

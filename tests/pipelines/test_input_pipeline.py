@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from pipelines import transforms
-from pipelines.input_pipeline import make_dataset
-from pipelines.prepare import open_dataset, prepare
+from pipelines.prepare.prepare import open_dataset, prepare
+from pipelines.reading import transforms
+from pipelines.reading.input_pipeline import make_dataset
 from pipelines.schema import DataError
 
 # 13 examples in batches of 3: the first epoch ends inside the 5th batch, the second in the 9th.

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import inspection, listing, pictures
-from pipelines.pictures import EncodedImage
 from pipelines.schema import DataError
+from pipelines.sources import inspection, listing, pictures
+from pipelines.sources.pictures import EncodedImage
 
 
 def raises(*parts):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import label_sets
-from pipelines.label_files import describe_files, read_label
-from pipelines.palettes import load_palette
 from pipelines.schema import BadFileError, LabelFiles, LabelSet, default_palette
+from pipelines.sources import label_sets
+from pipelines.sources.label_files import describe_files, read_label
+from pipelines.sources.palettes import load_palette
 
 PLAIN = LabelSet(("a", "b", "c"), default_palette(3, True), True, False)
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pipelines import landscapes
-from pipelines.landscapes import buildings, classes, layout, noise, objects, renderer, terrain
+from pipelines.landscapes import buildings, classes, noise, objects, renderer, terrain
+from pipelines.landscapes import composition as layout
 
 SEED = 3
 

@@ -7,12 +7,12 @@ from pipelines import landscapes
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
-from pipelines.builders.landscapes import (  # noqa: E402
+from pipelines.schema import DataError, LabelSet  # noqa: E402
+from pipelines.sources.builders.landscapes import (  # noqa: E402
     FIRST_VAL_INDEX,
     Landscapes,
     LandscapesConfig,
 )
-from pipelines.schema import DataError, LabelSet  # noqa: E402
 
 
 def test_records_equal_rendered_pictures(tmp_path):

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from pipelines import listing
 from pipelines.schema import DataError
+from pipelines.sources import listing
 
 LAYOUT = "the_layout/"
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.builders.paired_folder import PairedFolder
 from pipelines.schema import DataError
+from pipelines.sources.builders.paired_folder import PairedFolder
 
 
 def raises(*parts):

@@ -5,11 +5,11 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from pipelines import label_sets, palettes
-from pipelines.doctor import diagnose
-from pipelines.palettes import load_palette
-from pipelines.prepare import label_set, open_dataset, prepare
+from pipelines.doctor.doctor import diagnose
+from pipelines.prepare.prepare import label_set, open_dataset, prepare
 from pipelines.schema import DataError
+from pipelines.sources import label_sets, palettes
+from pipelines.sources.palettes import load_palette
 
 FILE = """\
 # id red green blue name

@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 from PIL import ExifTags, Image
 
-from pipelines import inspection, pictures
-from pipelines.doctor import diagnose
-from pipelines.prepare import open_dataset, prepare
+from pipelines.doctor.doctor import diagnose
+from pipelines.prepare.prepare import open_dataset, prepare
 from pipelines.schema import DataError
+from pipelines.sources import inspection, pictures
 
 # How the stored pixels become what is seen, from the definition of each value (EXIF 2.32,
 # tag 0x0112: where row 0 and column 0 of the file are in the visual picture).

@@ -9,8 +9,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from pipelines import prepare as prepare_lib
-from pipelines.prepare import label_set, open_dataset, prepare
+from pipelines.prepare import prepare as prepare_lib
+from pipelines.prepare.prepare import label_set, open_dataset, prepare
 from pipelines.schema import DataError
 
 
@@ -100,7 +100,7 @@ def test_label_set_survives(source, data_dir):
 
 def test_opening_needs_no_builder_module(source, data_dir, monkeypatch):
     prepare_source(source, data_dir)
-    monkeypatch.setitem(sys.modules, "pipelines.builders.paired_folder", None)
+    monkeypatch.setitem(sys.modules, "pipelines.sources.builders.paired_folder", None)
     assert open_dataset("paired_folder", data_dir).info.splits["train"].num_examples == 5
 
 

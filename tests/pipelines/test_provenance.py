@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import provenance
-from pipelines.prepare import open_dataset, prepare
+from pipelines.prepare.prepare import open_dataset, prepare
 from pipelines.schema import DataError
+from pipelines.sources import provenance
 
 
 @pytest.fixture

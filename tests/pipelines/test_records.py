@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines import records
-from pipelines.input_pipeline import make_dataset
-from pipelines.prepare import open_dataset, prepare
+from pipelines.prepare.prepare import open_dataset, prepare
+from pipelines.reading import records
+from pipelines.reading.input_pipeline import make_dataset
 from pipelines.schema import DataError
 
 NUM_TRAIN = 24

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import journal, pictures
-from pipelines.prepare import open_dataset, prepare, read_skipped
+from pipelines.prepare.prepare import open_dataset, prepare, read_skipped
 from pipelines.schema import DataError
+from pipelines.sources import pictures
+from pipelines.sources.builders import journal
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_other_classes_start_anew(source, tmp_path, reads):
 
 KILLED = """
 import sys, time
-from pipelines import prepare as lib
+from pipelines.prepare import prepare as lib
 
 def on_progress(split, done, total):
     print(done, file=sys.__stdout__, flush=True)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipelines.reading.sizing import PREPROCESS, evaluation_sizing
 from pipelines.schema import DataError
-from pipelines.sizing import PREPROCESS, evaluation_sizing
 
 
 def sized(example, *arguments, **options):

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from pipelines import transforms
+from pipelines.reading import transforms
 from pipelines.schema import DataError
 
 HEIGHT, WIDTH = 9, 13

@@ -4,8 +4,8 @@ import threading
 import numpy as np
 import pytest
 
-from spade_tf.serving.batching import MicroBatcher
 from spade_tf.serving.errors import BadRequestError, OverloadedError
+from spade_tf.serving.model.batching import MicroBatcher
 from spade_tf.serving.requests import Request
 
 

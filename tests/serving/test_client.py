@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from serving_doubles import ServingDouble
 
-from spade_tf.serving.client import Client, TransportError, connect
+from spade_tf.serving.client.client import Client, TransportError, connect
 from spade_tf.serving.errors import ServingError
 
 ROW = {"x": np.zeros([1], np.int32)}

@@ -15,7 +15,7 @@ import tensorflow as tf
 from served_networks import layouts
 from serving_doubles import ServingDouble
 
-from spade_tf.serving.client import connect
+from spade_tf.serving.client.client import connect
 from spade_tf.training.pictures import encode_png
 
 SEED = 11

@@ -4,7 +4,7 @@ import tensorflow as tf
 from served_networks import Z_DIM, layouts
 
 from spade_tf.serving.errors import BadRequestError, ServingError, sentence
-from spade_tf.serving.predictor import Predictor, newest_version
+from spade_tf.serving.model.predictor import Predictor, newest_version
 from spade_tf.training.pictures import encode_png
 
 

@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 from served_networks import layouts
 
-from spade_tf.serving.client import connect
+from spade_tf.serving.client.client import connect
 from spade_tf.serving.errors import ServingError
 from spade_tf.training.pictures import encode_png
 

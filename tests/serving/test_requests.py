@@ -6,10 +6,10 @@ import pytest
 import tensorflow as tf
 
 from spade_tf.serving.errors import BadRequestError
-from spade_tf.serving.json_answers import flat, rest_answer
+from spade_tf.serving.fronts.json_answers import flat, rest_answer
+from spade_tf.serving.fronts.rest_requests import from_rest
 from spade_tf.serving.limits import RequestLimits
 from spade_tf.serving.requests import Spec, from_base64, make_request, photograph_size
-from spade_tf.serving.rest_requests import from_rest
 from spade_tf.training.pictures import encode_png
 
 

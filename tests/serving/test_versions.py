@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from served_networks import layouts
 
-from spade_tf.serving.batching import MicroBatcher
 from spade_tf.serving.errors import MissingError, ServingError, UnavailableError
+from spade_tf.serving.model.batching import MicroBatcher
+from spade_tf.serving.model.versions import ModelVersions
 from spade_tf.serving.requests import make_request
-from spade_tf.serving.versions import ModelVersions
 
 
 def batcher(predictor):
@@ -37,7 +37,7 @@ class FakePredictor:
 
 @pytest.fixture
 def fake(monkeypatch, tmp_path):
-    monkeypatch.setattr("spade_tf.serving.versions.Predictor", FakePredictor)
+    monkeypatch.setattr("spade_tf.serving.model.versions.Predictor", FakePredictor)
     FakePredictor.closed.clear()
     add(tmp_path, 3)
     return ModelVersions(tmp_path, "m", batcher, ("stable",))

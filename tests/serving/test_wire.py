@@ -6,8 +6,8 @@ from spade_tf.serving.errors import BadRequestError
 
 predict_pb2 = pytest.importorskip("tensorflow_serving.apis.predict_pb2")
 
-from spade_tf.serving.tensor_messages import from_tensor, to_tensors  # noqa: E402
-from spade_tf.serving.wire import parse_message  # noqa: E402
+from spade_tf.serving.fronts.tensor_messages import from_tensor, to_tensors  # noqa: E402
+from spade_tf.serving.fronts.wire import parse_message  # noqa: E402
 
 KIND = predict_pb2.PredictRequest
 

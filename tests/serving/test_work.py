@@ -10,8 +10,8 @@ import pytest
 from spade_tf.serving.dispatch import Dispatch, Target
 from spade_tf.serving.errors import BadRequestError
 from spade_tf.serving.limits import RequestLimits
+from spade_tf.serving.model.work import Work, available_memory, check_work, read_work
 from spade_tf.serving.requests import Request, Spec, make_request
-from spade_tf.serving.work import Work, available_memory, check_work, read_work
 
 # 9 GMAC for a picture of 256x256, and 1 GiB and 2 KiB a pixel.
 WORK = Work(9 / 65536, 1.0, {"serving_default": (1 << 30, 2048.0), "generate_styles": (0, 1.0)})

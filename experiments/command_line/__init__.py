@@ -1,0 +1,1 @@
+"""The command line: one module per command, with its flags and what it calls."""

@@ -1,0 +1,129 @@
+"""What a command is: a line of help, its flags, and the function that they are passed to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from absl import flags
+
+from experiments.setup.config import ConfigError
+
+
+class Flags:
+    """The flags of one command.
+
+    `string`, `integer`, `float`, `boolean`, `enum` and `list` define a flag; their arguments are
+    those of absl's `DEFINE_string` and so on, and two more: `only_with` and `not_with` name the
+    settings that a flag has an effect with, or none, as "NAME" of a flag that is given or as
+    "NAME=VALUE". They are part of the help, and `check` refuses a flag that would do nothing.
+    The value of a flag is an attribute, once parsed.
+    """
+
+    def __init__(self) -> None:
+        self.absl = flags.FlagValues()
+        self._names: list[str] = []
+        self._only_with: dict[str, str] = {}
+        self._not_with: dict[str, str] = {}
+
+    def string(self, name: str, default: str | None, help: str, **more: Any) -> None:
+        """Defines a flag that takes text."""
+        self._define(flags.DEFINE_string, name, default, help, **more)
+
+    def integer(self, name: str, default: int | None, help: str, **more: Any) -> None:
+        """Defines a flag that takes a whole number, of 64 bits unless there are other bounds."""
+        more = {"lower_bound": -(2**63), "upper_bound": 2**63 - 1, **more}
+        self._define(flags.DEFINE_integer, name, default, help, **more)
+
+    def float(self, name: str, default: float | None, help: str, **more: Any) -> None:
+        """Defines a flag that takes a number."""
+        self._define(flags.DEFINE_float, name, default, help, **more)
+
+    def boolean(self, name: str, default: bool | None, help: str, **more: Any) -> None:
+        """Defines a flag that is on or off: `--name` or `--noname`."""
+        self._define(flags.DEFINE_boolean, name, default, help, **more)
+
+    def list(self, name: str, default: Sequence[str] | None, help: str, **more: Any) -> None:
+        """Defines a flag that takes texts with commas between them."""
+        self._define(flags.DEFINE_list, name, default, help, **more)
+
+    def enum(
+        self, name: str, default: str | None, values: Sequence[str], help: str, **more: Any
+    ) -> None:
+        """Defines a flag that takes one of `values`."""
+        self._define(flags.DEFINE_enum, name, default, values, help, **more)
+
+    def _define(
+        self,
+        define: Callable[..., Any],
+        name: str,
+        *given: Any,
+        only_with: str | None = None,
+        not_with: str | None = None,
+        **more: Any,
+    ) -> None:
+        *rest, help = given
+        if only_with is not None:
+            self._only_with[name] = only_with
+            help = f"With --{only_with}: {help}"
+        if not_with is not None:
+            self._not_with[name] = not_with
+            help = f"{help} Not with --{not_with}."
+        define(name, *rest, help, flag_values=self.absl, **more)
+        self._names.append(name)
+
+    def __getattr__(self, name: str) -> Any:
+        """The value of a flag."""
+        if name == "absl" or name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.absl, name)
+
+    def given(self, name: str) -> bool:
+        """Whether a flag is on the command line."""
+        return bool(self.absl[name].present)
+
+    def check(self) -> None:
+        """Raises a ConfigError for a flag that is given and would have no effect."""
+        for name in filter(self.given, self.absl):
+            wanted, unwanted = self._only_with.get(name), self._not_with.get(name)
+            if wanted is not None and not self._holds(wanted):
+                raise ConfigError(
+                    f"--{name}={self.absl[name].value}: no effect without --{wanted}; leave it out"
+                )
+            if unwanted is not None and self._holds(unwanted):
+                raise ConfigError(
+                    f"--{name}={self.absl[name].value}: no effect with --{unwanted}; leave it out"
+                )
+
+    def _holds(self, setting: str) -> bool:
+        name, equals, wanted = setting.partition("=")
+        value = self.absl[name].value
+        if not equals:
+            return value not in (None, False, [])
+        return wanted in value if isinstance(value, list) else value == wanted
+
+    def arguments(self, *, without: Sequence[str] = ()) -> dict[str, Any]:
+        """The values by name, as keyword arguments of the function that does the work.
+
+        Args:
+            without: names of flags that the function does not take.
+        """
+        return {name: self.absl[name].value for name in self._names if name not in without}
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """One command of the command line.
+
+    Args:
+        help: what it does, in a line of the usage.
+        define: defines its flags.
+        run: does it; what it returns, if anything, is the exit code.
+        experiment: the experiment that it takes by default, for commands that take --config.
+    """
+
+    help: str
+    define: Callable[[Flags], None]
+    run: Callable[[Flags], int | None]
+    experiment: str | None = None

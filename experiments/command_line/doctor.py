@@ -1,0 +1,29 @@
+"""The `doctor` command."""
+
+from __future__ import annotations
+
+from experiments.command_line.command import Command, Flags
+from experiments.command_line.source import define_source
+
+
+def define(flags: Flags) -> None:
+    """Defines the flags."""
+    define_source(flags)
+    flags.string("output_dir", None, "Folder for the histogram and the contact sheet.")
+    flags.integer("max_files", None, "How many examples to read; default all.")
+
+
+def run(flags: Flags) -> int:
+    """Examines a data set."""
+    from pipelines.doctor.doctor import diagnose, print_diagnosis
+
+    diagnosis = diagnose(
+        config=flags.config_name,
+        off_palette=flags.off_palette or "stop",
+        **flags.arguments(without=["config_name", "off_palette"]),
+    )
+    print_diagnosis(diagnosis)
+    return diagnosis.exit_status
+
+
+COMMAND = Command("what is wrong with a data set, and how to put it right", define, run)

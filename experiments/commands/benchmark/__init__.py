@@ -1,0 +1,1 @@
+"""The benchmark command: suites, cases and how they are timed."""

@@ -1,0 +1,34 @@
+"""What is left of a generator without its SPADE layers, as a limit to what they may cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from spade_tf.networks.fused.fused import FusedBlock, FusedGenerator, activate
+
+
+class _Activation(tf.Module):
+    def __init__(self, slope: float):
+        super().__init__()
+        self.slope = slope
+
+    def __call__(self, x, semantics, upsamples=False):
+        return activate(x, self.slope)
+
+
+class _Block(FusedBlock):
+    def make_spade(self, spade: Any, dtype: tf.DType, slope: float) -> Any:
+        return _Activation(slope)
+
+
+class MainConvolutions(FusedGenerator):
+    """The first layer, the blocks' convolutions, leaky ReLU, upsampling and the last convolution.
+
+    The same kernels at the same sizes as in the fused generator, and no normalisation at all.
+    """
+
+    def make_block(self, block: Any, dtype: tf.DType, small: bool, winograd: bool) -> Any:
+        """The block without its SPADE layers."""
+        return _Block(block, dtype, small=small, winograd=winograd)

@@ -1,0 +1,1 @@
+"""The convert command: checkpoints of the official releases, read and written."""

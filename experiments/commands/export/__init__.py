@@ -1,0 +1,1 @@
+"""The export command: SavedModels and LiteRT files."""

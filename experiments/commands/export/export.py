@@ -1,0 +1,182 @@
+"""Exports a trained model: a SavedModel, LiteRT models, or both."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experiments.setup.config import ConfigError
+
+if TYPE_CHECKING:
+    from experiments.setup.assemble import TrainedModel
+
+FORMATS = ("saved_model", "litert")
+
+
+def export(
+    model: str | os.PathLike[str],
+    *,
+    output_dir: str | os.PathLike[str],
+    formats: Sequence[str] = ("saved_model",),
+    serving_image: str | None = None,
+    max_pixels: int | None = None,
+    measure_memory: bool = False,
+    variants: Sequence[str] | None = None,
+    allow_below_bound: Sequence[str] = (),
+    data_dir: str | None = None,
+) -> Path:
+    """Writes a trained model in some formats, all of them or none.
+
+    "saved_model" is a SavedModel `output_dir/N` with everything that `generate` and servers need to
+    know; beside the versions, `output_dir/serving` holds the configuration of TF Serving. "litert"
+    is `output_dir/litert/N`, with a JSON beside each model that says what it takes and how close it
+    is. What can be checked is checked before anything is made.
+
+    Args:
+        model: the workdir of a training run.
+        output_dir: of the model's numbered versions.
+        formats: some of `FORMATS`.
+        serving_image: saved_model: of TF Serving, by digest or tag; None for the default.
+        max_pixels: saved_model: that are made of one label map at most; None for the default.
+        measure_memory: saved_model: whether the memory that pictures take is measured, for the
+            manifests and the embedded server.
+        variants: litert: of `spade_tf.export.litert.litert.VARIANTS`; None for all.
+        allow_below_bound: litert: those that may be shipped though they miss a bound.
+        data_dir: litert: where the data set of the run was prepared; None for where it was then.
+
+    Returns:
+        The directory of the new version, of the first of the formats.
+
+    Raises:
+        ConfigError: if `model` is not a workdir.
+        CheckpointError: if it holds no checkpoint that fits.
+        DataError: if the data set is not there, which LiteRT models are compared on.
+        ExportError: if an argument cannot be used, a model cannot be made or written, or must not
+            be shipped.
+    """
+    if not formats or set(formats) - set(FORMATS):
+        raise ConfigError(f"--format={','.join(formats)}: give some of {', '.join(FORMATS)}")
+    from experiments.commands.export.litert import read_examples, write_litert
+    from experiments.setup.assemble import load_workdir
+    from spade_tf.export.litert.litert import check_variants
+    from spade_tf.export.litert.model import import_interpreter
+    from spade_tf.export.saved_model import check_max_pixels
+    from spade_tf.export.serving_config import (
+        DEFAULT_IMAGE,
+        check_names,
+        measured_mib,
+        write_serving_config,
+    )
+
+    output_dir = Path(output_dir)
+    model_name, image = output_dir.resolve().name, serving_image or DEFAULT_IMAGE
+    if "saved_model" in formats:
+        check_names(model_name, image)
+    if "litert" in formats:
+        check_variants(variants, allow_below_bound)
+        import_interpreter()
+    loaded = load_workdir(model)
+    if "saved_model" in formats:
+        check_max_pixels(loaded.generator, max_pixels)
+    examples = read_examples(loaded, data_dir) if "litert" in formats else None
+    with _staging(output_dir) as staging:
+        staged: dict[str, Path] = {}
+        # First what may be refused for its quality.
+        if examples is not None:
+            staged["litert"] = write_litert(
+                loaded,
+                staging,
+                examples,
+                variants=variants,
+                allow_below_bound=allow_below_bound,
+            )
+        if "saved_model" in formats:
+            staged["saved_model"] = _write_saved_model(
+                loaded, staging, output_dir, model_name, max_pixels, measure_memory
+            )
+            write_serving_config(
+                output_dir, model_name=model_name, image=image, memory_mib=measured_mib(staging)
+            )
+        published = _publish(staged, output_dir)
+    for path in published.values():
+        print(f"exported step {loaded.step} of {model} to {path}", file=sys.stderr)
+    if "saved_model" in formats:
+        print(f"TF Serving's files: {output_dir / 'serving'}", file=sys.stderr)
+    return published[formats[0]]
+
+
+def _write_saved_model(
+    loaded: TrainedModel,
+    staging: Path,
+    output_dir: Path,
+    model_name: str,
+    max_pixels: int | None,
+    measure_memory: bool,
+) -> Path:
+    from experiments.commands.export.model_card import export_assets, source_files, unknown_id
+    from spade_tf.export.saved_model import export_saved_model
+
+    return export_saved_model(
+        loaded.generator,
+        staging,
+        encoder=loaded.encoder,
+        unknown_id=unknown_id(loaded),
+        files=source_files(loaded),
+        assets=export_assets(loaded, output_dir),
+        model_name=model_name,
+        max_pixels=max_pixels,
+        measure=measure_memory,
+    )
+
+
+@contextlib.contextmanager
+def _staging(output_dir: Path) -> Iterator[Path]:
+    """A folder in the output directory, on the same disk; none of it stays."""
+    from spade_tf.export.errors import ExportError
+
+    made = not output_dir.exists()
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(dir=output_dir, prefix=".staged-")
+    except OSError as error:
+        raise ExportError(
+            f"--output_dir={output_dir}: cannot be written ({error.strerror}); choose another one"
+        ) from error
+    try:
+        with scratch as name:
+            yield Path(name)
+    except BaseException:
+        if made:
+            # Only what another process has put there meanwhile may keep it.
+            shutil.rmtree(output_dir / "serving", ignore_errors=True)
+            with contextlib.suppress(OSError):
+                output_dir.rmdir()
+        raise
+
+
+def _publish(staged: dict[str, Path], output_dir: Path) -> dict[str, Path]:
+    """Moves each new version to its place; takes them back if one cannot be moved."""
+    from spade_tf.export.errors import ExportError
+
+    published: dict[str, Path] = {}
+    try:
+        for name, source in staged.items():
+            root = output_dir / "litert" if name == "litert" else output_dir
+            root.mkdir(exist_ok=True)
+            versions = [int(path.name) for path in root.iterdir() if path.name.isdecimal()]
+            target = root / str(max(versions, default=0) + 1)
+            os.replace(source, target)
+            published[name] = target
+    except OSError as error:
+        for name, target in published.items():
+            os.replace(target, staged[name])
+        raise ExportError(
+            f"--output_dir={output_dir}: cannot be written ({error.strerror}); choose another one"
+        ) from error
+    return published

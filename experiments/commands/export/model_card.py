@@ -1,0 +1,120 @@
+"""What an export says of itself: the files beside its graph."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from experiments.setup.data_dirs import data_dir_entries
+from experiments.setup.sizing import photograph_shape
+from pipelines.sources.inspection import source_unknown_id
+from spade_tf.export.source_files import SourceFiles
+
+if TYPE_CHECKING:
+    from experiments.setup.assemble import TrainedModel
+
+
+def unknown_id(model: TrainedModel) -> int | None:
+    """The id that stands for unknown in label map files; None where no id does."""
+    labels = model.labels
+    return source_unknown_id(labels.num_classes) if labels.has_unknown else None
+
+
+def source_files(model: TrainedModel) -> SourceFiles:
+    """What files hold that maps and photographs of a model come in."""
+    labels = model.labels
+    return SourceFiles(
+        id_table=labels.files.id_table,
+        palette_indices=labels.files.palette_indices,
+        colors=labels.files.colors,
+        color_ids=labels.files.color_ids,
+        off_palette_id=labels.num_classes if labels.files.off_palette_unknown else None,
+        condition_channels=labels.condition_channels,
+        photographs=photograph_shape(model.config),
+    )
+
+
+def export_assets(
+    model: TrainedModel, output_dir: str | os.PathLike[str] | None = None
+) -> dict[str, str]:
+    """Texts by file name, for the assets of an export.
+
+    Args:
+        model: what a workdir holds.
+        output_dir: of the versions of the export; None where it is not known.
+
+    Returns:
+        `config.json` (what `generate` needs to know), `class_names.txt` (one a line, id 0 first),
+        `palette.json` (name and RGB colour of each id) and `model_card.md`.
+    """
+    labels = model.labels
+    names = [*labels.class_names, *(["unknown"] if labels.has_unknown else [])]
+    palette = [
+        {"id": index, "name": name, "color": list(color)}
+        for index, (name, color) in enumerate(zip(names, labels.palette, strict=True))
+    ]
+    content = {
+        "config": model.config.to_dict(),
+        "labels": labels.to_metadata(),
+        **data_dir_entries(model.data_dir, output_dir),
+        "step": model.step,
+    }
+    return {
+        "config.json": json.dumps(content, indent=1) + "\n",
+        "class_names.txt": "\n".join(names) + "\n",
+        "palette.json": json.dumps(palette, indent=1) + "\n",
+        "model_card.md": model_card(model),
+    }
+
+
+def model_card(model: TrainedModel) -> str:
+    """A model card, in Markdown.
+
+    Args:
+        model: what a workdir holds.
+
+    Reference: Mitchell et al. 2019, "Model Cards for Model Reporting", in short.
+    """
+    config, labels, generator = model.config, model.labels, model.generator
+    names = ", ".join(f"{index} {name}" for index, name in enumerate(labels.class_names))
+    special = unknown_id(model)
+    millions = sum(variable.shape.num_elements() for variable in generator.weights) / 1e6
+    style = (
+        f"a vector of {generator.z_dim} numbers, drawn by `seed`"
+        + (", or taken from a photograph" if model.encoder is not None else "")
+        if generator.z_dim
+        else "one only"
+    )
+    averaged = (
+        f"the moving average of the weights (decay {config.train.average_decay})"
+        if config.train.average_decay
+        else "the weights as trained"
+    )
+    height, width = config.data.height, config.data.width
+    unknown = "" if special is None else f", and {special} (or {labels.num_classes}) for unknown"
+    kind = f"{config.generator.architecture}, conditioning `{config.generator.conditioning}`"
+    edges = "are seen" if generator.use_instance_edges else "are not seen"
+    return f"""# {config.name}
+
+Semantic image synthesis: a label map goes in, a picture that follows it comes out.
+
+| | |
+|---|---|
+| architecture | {kind}, {config.generator.filters} filters |
+| weights | {millions:.2f} million, float32; {averaged} |
+| trained | {model.step} steps of batches of {config.train.batch_size} at {height}x{width} pixels |
+| data set | `{config.data.dataset}` |
+| styles | {style} |
+| instance edges | {edges} |
+| label ids | 0 to {labels.num_classes - 1}{unknown} |
+
+Classes: {names}.
+
+## Use
+
+Pictures are made up: they show what photographs of the data set with such a label map look like to
+the model, not what is there. They carry over what the data set shows often, and are poor where it
+has little. Label maps unlike those it was trained on (noise, other proportions of classes, another
+scale) give poor pictures. They must not be passed off as photographs.
+"""

@@ -1,0 +1,122 @@
+"""Several workers on one machine, to try distributed training without a cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from experiments.setup.program import ROOT
+
+
+def train_local_workers(
+    num_workers: int, arguments: Sequence[str], grace_seconds: float = 90.0
+) -> int:
+    """Runs the `train` command in several processes, which train together over the loopback device.
+
+    The first one shows its progress; of the others only errors are shown. Ctrl-C and SIGTERM are
+    passed on, so that all end after the step and the first one saves. Once a process has failed,
+    the others notice by themselves; those that have not after a while are killed.
+
+    Args:
+        num_workers: int >= 1, how many.
+        arguments: flags of each `train`.
+        grace_seconds: float >= 0, how long the others may take to end.
+
+    Returns:
+        The exit code: that of the process which failed first, or 0.
+
+    Raises:
+        ValueError: if there would be no worker.
+    """
+    if num_workers < 1:
+        raise ValueError(f"--local_workers={num_workers}: give 1 or more")
+    addresses = [f"localhost:{port}" for port in _free_ports(num_workers)]
+    received: list[int] = []
+    previous = {
+        number: signal.signal(number, lambda number, _: received.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    workers: list[subprocess.Popen] = []
+    try:
+        workers += [_start(index, addresses, arguments) for index in range(num_workers)]
+        return _supervise(workers, addresses, received, grace_seconds)
+    finally:
+        for worker in workers:
+            if worker.poll() is None:
+                worker.kill()
+                worker.wait()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _start(index: int, addresses: list[str], arguments: Sequence[str]) -> subprocess.Popen:
+    config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+    # This very package, whatever else of that name lies in the working directory (hence -P).
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    # In a session of its own, so that Ctrl-C reaches it once, and by way of this process.
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "experiments.command_line", "train", *arguments],
+        env={**os.environ, "TF_CONFIG": json.dumps(config), "PYTHONPATH": path},
+        stderr=None if index == 0 else subprocess.PIPE,
+        stdout=None if index == 0 else subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _supervise(
+    workers: list[subprocess.Popen],
+    addresses: list[str],
+    received: list[int],
+    grace_seconds: float,
+) -> int:
+    for worker in workers[1:]:
+        assert worker.stderr is not None
+        os.set_blocking(worker.stderr.fileno(), False)
+    tails = [b""] * len(workers)
+    passed_on, failed, deadline = 0, 0, None
+    ended: set[int] = set()
+    while len(ended) < len(workers):
+        for number in received[passed_on:]:
+            passed_on += 1
+            for worker in workers:
+                if worker.poll() is None:
+                    worker.send_signal(number)
+        for index, worker in enumerate(workers):
+            if worker.stderr is not None:
+                # A pipe that nobody reads fills up, and stops the one that writes into it.
+                tails[index] = (tails[index] + (worker.stderr.read() or b""))[-4096:]
+            code = worker.poll()
+            if code is None or index in ended:
+                continue
+            ended.add(index)
+            if code:
+                _say(f"worker {index} at {addresses[index]}", code, tails[index])
+                failed = failed or (128 - code if code < 0 else code)
+                deadline = deadline or time.monotonic() + grace_seconds
+        if deadline is not None and time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    return failed
+
+
+def _say(worker: str, code: int, tail: bytes) -> None:
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+    lines = [line for line in tail.decode(errors="replace").splitlines() if "error" in line.lower()]
+    last = f": {lines[-1]}" if lines else ""
+    print(f"{worker} {how}{last}", file=sys.stderr, flush=True)
+
+
+def _free_ports(count: int) -> list[int]:
+    # All are held at once, so that no two are the same.
+    holders = [socket.create_server(("", 0)) for _ in range(count)]
+    ports = [holder.getsockname()[1] for holder in holders]
+    for holder in holders:
+        holder.close()
+    return ports

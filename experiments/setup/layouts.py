@@ -1,0 +1,193 @@
+"""What pictures are made of: label maps or continuous maps, from files or from a data set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from experiments.setup.config import ConfigError
+from experiments.setup.sizing import sized
+from pipelines.schema import BadFileError
+
+if TYPE_CHECKING:
+    from experiments.setup.predictors import Model
+
+
+class Layout(NamedTuple):
+    """A map to make pictures of.
+
+    Attributes:
+        name: of the files to write.
+        maps: `label` int32 `[H, W]`, or `condition` float32 `[H, W, C]`, 0 to 1, of models that
+            take continuous maps; and `instance` int32 `[H, W]` where there is one.
+    """
+
+    name: str
+    maps: dict[str, np.ndarray]
+
+
+def folder_layouts(
+    model: Model,
+    folder: str | os.PathLike[str],
+    instances: str | os.PathLike[str] | None,
+    max_labels: int | None,
+) -> Iterator[Layout]:
+    """The maps of a folder, read as those were that the model was trained on.
+
+    Args:
+        model: that pictures are made with.
+        folder: of PNGs.
+        instances: folder of instance PNGs with the same names; or None.
+        max_labels: int, how many at most; None for all.
+
+    Raises:
+        ConfigError: if a label map has no instance map, though a folder of them is given.
+        DataError: if a file cannot be used.
+    """
+    from pipelines.sources.listing import list_images
+    from pipelines.sources.pictures import read_instances
+
+    kind = "continuous map" if model.labels.condition_channels else "label map"
+    files = sorted(list_images(Path(folder), f"a folder of {kind} PNGs", maps=True).items())[
+        :max_labels
+    ]
+    edges = {}
+    if instances is not None and model.use_instance:
+        edges = list_images(Path(instances), "a folder of instance PNGs", maps=True)
+        missing = [stem for stem, _ in files if stem not in edges]
+        if missing:
+            raise ConfigError(
+                f"--instances={instances}: no instance map for {missing[0]} "
+                f"(of {len(missing)} without one); name them as the {kind}s"
+            )
+    for stem, path in files:
+        maps = read_map(model, path)
+        if stem in edges:
+            (shape,) = (value.shape[:2] for value in maps.values())
+            maps["instance"] = read_instances(edges[stem])
+            _check_same_size(maps["instance"].shape, edges[stem], shape, path)
+        _check_not_smaller(model, maps, path)
+        yield Layout(stem, sized(maps, model.sizing))
+
+
+def read_map(model: Model, path: Path) -> dict[str, np.ndarray]:
+    """A label map or a continuous map, as `prepare` reads it.
+
+    Args:
+        model: whose data set says how.
+        path: of the PNG.
+
+    Returns:
+        `label` uint16 `[H, W]`, or `condition` float32 `[H, W, C]`, 0 to 1.
+
+    Raises:
+        BadFileError: if it cannot be used.
+    """
+    from pipelines.sources.label_files import read_label
+
+    if not model.labels.condition_channels:
+        try:
+            return {"label": read_label(path, model.labels)[0]}
+        except BadFileError as error:
+            remedy = "give label maps like those that the model's data set was prepared from"
+            raise BadFileError(path, error.kind, f"{error.found}; {remedy}") from error
+    import tensorflow as tf
+
+    from pipelines.sources.pictures import read_condition
+
+    encoded, shape, bits = read_condition(path)
+    channels = model.labels.condition_channels
+    if shape[2] != channels:
+        raise BadFileError(
+            path, "bit depth", f"{shape[2]} channels, and this model takes {channels}; convert it"
+        )
+    dtype = tf.uint8 if bits == 8 else tf.uint16
+    condition = tf.io.decode_png(encoded, channels, dtype).numpy()
+    return {"condition": condition.astype(np.float32) / np.float32(dtype.max)}
+
+
+def read_photograph(model: Model, path: str | os.PathLike[str]) -> np.ndarray:
+    """A photograph as the encoder was trained to see it.
+
+    Args:
+        model: whose encoder.
+        path: of a JPEG or PNG.
+
+    Returns:
+        float32 `[1, H, W, 3]` in [-1, 1], of whole levels of 256.
+
+    Raises:
+        BadFileError: if it cannot be used.
+    """
+    from pipelines.sources.inspection import decode_image
+    from pipelines.sources.pictures import read_image
+
+    image = decode_image(read_image(Path(path)).encoded)
+    _check_not_smaller(model, {"image": image}, Path(path))
+    image = sized({"image": image}, model.sizing)["image"]
+    return np.rint(image)[None] / np.float32(127.5) - np.float32(1.0)
+
+
+def dataset_layouts(model: Model, data_dir: str | None, count: int) -> Iterator[Layout]:
+    """The first maps of the split that was held out of the training of a model.
+
+    Args:
+        model: that pictures are made with.
+        data_dir: where its data set was prepared; None for where it was in the training.
+        count: int, how many at most.
+
+    Raises:
+        ConfigError: if there is no such folder.
+        DataError: if its data set is not there.
+    """
+    from pipelines.prepare.prepare import open_dataset
+    from pipelines.reading.input_pipeline import make_dataset
+
+    if data_dir is None and not Path(model.data_dir).is_dir():
+        raise ConfigError(
+            f"--data_dir: the data set of this model was prepared in {model.data_dir}, and that "
+            "folder is not there; give its place with --data_dir, or a folder of maps with --labels"
+        )
+    builder = open_dataset(model.dataset, data_dir or model.data_dir)
+    split = model.split if model.split in builder.info.splits else "train"
+    batches = make_dataset(
+        builder,
+        split,
+        batch_size=1,
+        flip=False,
+        seed=0,
+        training=False,
+        with_instance=model.use_instance,
+        **model.sizing,
+    )
+    for index, batch in enumerate(batches.take(count)):
+        keys = [key for key in ("label", "condition", "instance") if key in batch]
+        yield Layout(f"{split}_{index:03d}", {key: batch[key][0].numpy() for key in keys})
+
+
+def _check_same_size(shape, path, wanted, label_path):
+    if shape != wanted:
+        raise BadFileError(
+            path,
+            "size mismatch",
+            f"{shape[1]}x{shape[0]} pixels (width x height), but {label_path} has "
+            f"{wanted[1]}x{wanted[0]}; scale one to the other, by nearest neighbour",
+        )
+
+
+def _check_not_smaller(model, maps, path):
+    options = model.sizing
+    height, width = next(iter(maps.values())).shape[:2]
+    if options["preprocess"] != "crop" or np.all(np.array([height, width]) >= options["crop_size"]):
+        return
+    wanted = options["crop_size"]
+    raise BadFileError(
+        path,
+        "too small",
+        f"{width}x{height} pixels (width x height), and this model takes crops of "
+        f"{wanted[1]}x{wanted[0]} of files as they are; give a larger one",
+    )

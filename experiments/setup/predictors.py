@@ -1,0 +1,257 @@
+"""Models to make pictures with: a training run, an export, or an export on a server."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from experiments.setup.config import ConfigError
+from experiments.setup.data_dirs import data_dir_of
+from experiments.setup.sizing import sizing_options
+
+
+class Model(Protocol):
+    """What pictures are made with.
+
+    Attributes:
+        labels: its label set.
+        image_size: (height, width) of its pictures in training.
+        sizing: how maps and photographs get their size; see `experiments.setup.sizing`.
+        z_dim: int, of styles, or None.
+        use_instance: bool, whether it sees edges of instances.
+        has_encoder: bool, whether it can tell the style of a photograph.
+        data_dir: where the data set is that it was trained on.
+        dataset: its name.
+        split: the one held out.
+    """
+
+    labels: Any
+    image_size: tuple[int, int]
+    sizing: dict[str, Any]
+    z_dim: int | None
+    use_instance: bool
+    has_encoder: bool
+    data_dir: str
+    dataset: str
+    split: str
+
+    def generate(self, maps: Mapping[str, np.ndarray], z: np.ndarray | None) -> np.ndarray:
+        """Pictures of one map: what depends on it alone is computed once for all styles.
+
+        Args:
+            maps: `label` `[H, W]`, ids, or `condition` `[H, W, C]`, 0 to 1; and `instance`
+                `[H, W]`, ids, where there is one.
+            z: `[K, z_dim]`, or None for a model without styles, which makes one picture.
+
+        Returns:
+            uint8 `[K, H, W, 3]`.
+        """
+
+    def encode(self, image: np.ndarray) -> np.ndarray:
+        """Styles `[B, z_dim]` of photographs `[B, H, W, 3]` in [-1, 1]."""
+
+
+def load_model(path: str | os.PathLike[str]) -> Model:
+    """A training run or an export, whichever the folder holds.
+
+    Raises:
+        ConfigError: if it holds neither.
+        CheckpointError: if the checkpoint does not fit.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise ConfigError(f"--model={path}: no such folder")
+    if (path / "config.json").exists():
+        return WorkdirModel(path)
+    versions = sorted((int(p.name) for p in path.iterdir() if p.name.isdecimal()), reverse=True)
+    for candidate in [path, *(path / str(version) for version in versions)]:
+        if (candidate / "saved_model.pb").exists():
+            return SavedModel(candidate)
+    raise ConfigError(
+        f"--model={path}: neither the workdir of a training (no config.json) nor a SavedModel "
+        "(no saved_model.pb)"
+    )
+
+
+def _inputs(maps, use_instance):
+    """A batch of one; where instances are seen and there are none, all is one instance."""
+    inputs = {
+        key: np.asarray(value[None], np.float32 if key == "condition" else np.int32)
+        for key, value in maps.items()
+        if key != "instance"
+    }
+    if use_instance:
+        shape = next(iter(inputs.values())).shape[:3]
+        instance = maps.get("instance", np.zeros(shape[1:]))
+        inputs["instance"] = np.asarray(instance[None], np.int32)
+    return inputs
+
+
+class WorkdirModel:
+    """A training run: its newest checkpoint, fused where the generator can be.
+
+    Args:
+        path: the workdir.
+    """
+
+    def __init__(self, path: Path):
+        import tensorflow as tf
+
+        from experiments.setup.assemble import load_workdir
+        from spade_tf.export.signatures import inference_form
+
+        model = load_workdir(path)
+        self.labels, self.data_dir = model.labels, model.data_dir
+        self.dataset, self.split = model.config.data.dataset, model.config.data.val_split
+        self.image_size = (model.config.data.height, model.config.data.width)
+        self.sizing = sizing_options(model.config)
+        self.z_dim = model.generator.z_dim
+        self.use_instance = model.generator.use_instance_edges
+        self.has_encoder = model.encoder is not None
+        self._encoder = model.encoder
+        self._generator = inference_form(model.generator)
+        # A fused generator takes one label map for many styles.
+        self._repeats = self._generator is model.generator
+        self._function = tf.function(self._call, reduce_retracing=True, autograph=False)
+
+    def _call(self, inputs, z):
+        return self._generator(inputs, z=z, training=False)
+
+    def generate(self, maps, z):
+        """Pictures of one map; see `Model`."""
+        import tensorflow as tf
+
+        from spade_tf.training.pictures import to_uint8
+
+        times = len(z) if z is not None and self._repeats else 1
+        given = _inputs(maps, self.use_instance)
+        inputs = {name: tf.repeat(tf.constant(each), times, 0) for name, each in given.items()}
+        made = self._function(inputs, None if z is None else tf.constant(z, tf.float32))
+        return to_uint8(made.numpy())
+
+    def encode(self, image):
+        """Styles of photographs; see `Model`."""
+        if self._encoder is None:
+            raise ConfigError("this model has no encoder")
+        return self._encoder(image, training=False)[0].numpy()
+
+
+class ExportedModel:
+    """An export, wherever it runs: it says itself what it is.
+
+    Args:
+        content: of its asset `config.json`.
+        directory: that its data set is looked for from.
+        predict: from the name of a signature, and arrays by key, to arrays by key.
+
+    Raises:
+        LookupError, TypeError, ValueError: if that is no description of an export.
+    """
+
+    def __init__(
+        self,
+        content: Mapping[str, Any],
+        directory: Path,
+        predict: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
+    ):
+        from pipelines.schema import LabelSet
+
+        config = content["config"]
+        self.labels = LabelSet.from_metadata(content["labels"])
+        self.data_dir = data_dir_of(content, directory)
+        self.dataset, self.split = config["data"]["dataset"], config["data"]["val_split"]
+        self.image_size = (config["data"]["height"], config["data"]["width"])
+        self.z_dim = config["generator"]["z_dim"] or None
+        self.sizing = sizing_options(config)
+        wanted = config["data"]["use_instance"]
+        self.use_instance = self.labels.has_instance if wanted is None else wanted
+        self.has_encoder = config["encoder"]["enabled"]
+        self._predict = predict
+
+    def generate(self, maps, z):
+        """Pictures of one map; see `Model`."""
+        inputs = _inputs(maps, self.use_instance)
+        if self.z_dim is None:
+            return self._predict("serving_default", inputs)["image"]
+        inputs["z"] = np.asarray(z[None], np.float32)
+        return self._predict("generate_styles", inputs)["image"][0]
+
+    def encode(self, image):
+        """Styles of photographs; see `Model`."""
+        from spade_tf.training.pictures import encode_png, to_uint8
+
+        # Pixels are whole numbers, so that a PNG of them loses nothing.
+        files = [*(encode_png(picture) for picture in to_uint8(image)), None]
+        return self._predict("encode_style", {"image_bytes": np.array(files, object)[:-1]})["z"]
+
+
+class SavedModel(ExportedModel):
+    """An export in a folder.
+
+    Args:
+        path: of one version.
+
+    Raises:
+        ConfigError: if it is no export of this project.
+    """
+
+    def __init__(self, path: Path):
+        import tensorflow as tf
+
+        try:
+            content = json.loads((path / "assets" / "config.json").read_text())
+            super().__init__(content, path.parent, self._call)
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise ConfigError(f"--model={path}: not an export of this project ({error})") from error
+        self._model = tf.saved_model.load(str(path))
+
+    def _call(self, name, inputs):
+        import tensorflow as tf
+
+        tensors = {key: tf.constant(value) for key, value in inputs.items()}
+        outputs = self._model.signatures[name](**tensors)
+        return {key: value.numpy() for key, value in outputs.items()}
+
+
+class RemoteModel(ExportedModel):
+    """An export that a server serves.
+
+    Args:
+        endpoint: `grpc://HOST:PORT` or `http://HOST:PORT`.
+        model_name: as the server knows it.
+
+    Raises:
+        ServingError: if the server cannot be asked, or knows no such model.
+        ConfigError: if the model is no export of this project.
+    """
+
+    def __init__(self, endpoint: str, model_name: str):
+        from spade_tf.serving.client.client import connect
+        from spade_tf.serving.errors import ServingError
+
+        client = connect(endpoint, model_name)
+        try:
+            content = json.loads(client.describe("config.json"))
+            super().__init__(content, Path.cwd(), client.predict)
+        except ServingError:
+            raise
+        except (ValueError, LookupError, TypeError) as error:
+            raise ConfigError(
+                f"--endpoint={endpoint}: {model_name} is no export of this project ({error})"
+            ) from error
+
+    def encode(self, image):
+        """Styles of photographs, which are first scaled as the export does; see `Model`.
+
+        So that what is sent is as large as what the encoder sees, whatever the photograph was.
+        """
+        import tensorflow as tf
+
+        if image.shape[1:3] != self.image_size:
+            image = tf.image.resize(image, self.image_size, "bilinear").numpy()
+        return super().encode(image)

@@ -1,0 +1,15 @@
+"""The name of the program, for help and for advice."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def program() -> str:
+    """What the user types before the command: `spade-tf`, or `python run.py` in a checkout."""
+    if Path(sys.argv[0]).stem == "spade-tf" or not (ROOT / "run.py").is_file():
+        return "spade-tf"
+    return "python run.py"

@@ -1,0 +1,87 @@
+"""How a training goes on: from which checkpoint, at which example, at which learning rates."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.setup.config import Config, ConfigError, is_begun, read_workdir
+
+if TYPE_CHECKING:
+    from spade_tf.training.checkpoints import Checkpoints
+    from spade_tf.training.course import Course
+
+
+def resume(
+    checkpoints: Checkpoints, course: Course, batch_size: int, rate_factor: float, devices: Any
+) -> tuple[int, int]:
+    """Loads the newest checkpoint that the chief can read, on every worker.
+
+    Args:
+        checkpoints: of the training.
+        course: of the training; the chief notes in it how it goes on.
+        batch_size: int >= 1, examples per step from now on.
+        rate_factor: float > 0, that the learning rates are multiplied by from now on.
+        devices: the strategy.
+
+    Returns:
+        The steps done and the examples seen before it; zeros where there is no checkpoint.
+
+    Raises:
+        CheckpointError: if a checkpoint cannot be read.
+    """
+    from spade_tf.training.strategy import from_chief, is_chief
+
+    chief = is_chief(devices)
+    step = (checkpoints.restore_latest() or 0) if chief else 0
+    before = course.at(step)
+    step, example = (int(number) for number in from_chief(devices, step, before.example))
+    if chief:
+        course.go_on(step, batch_size, rate_factor)
+    elif step:
+        checkpoints.restore(step)
+    if step:
+        changes = f", at {rate_factor:g} of the learning rates" if rate_factor != 1 else ""
+        if before.batch_size != batch_size and chief:
+            changes += (
+                f", in batches of {batch_size} instead of {before.batch_size}: the data goes on "
+                f"after the {example} examples that have been seen"
+            )
+        print(
+            f"resumed from step {step} of {checkpoints.directory}{changes}",
+            file=sys.stderr,
+            flush=True,
+        )
+    return step, example
+
+
+def read_course(config: Config, workdir: Path) -> Course:
+    """The course of a workdir's training, from before its `config.json` is written anew."""
+    from spade_tf.training.course import Course
+
+    begun = read_workdir(workdir)["config"] if is_begun(workdir) else {}
+    batch_size = begun.get("train", {}).get("batch_size", config.train.batch_size)
+    return Course(workdir / "checkpoints", batch_size)
+
+
+@contextlib.contextmanager
+def explained_losses() -> Iterator[None]:
+    """Turns TensorFlow's errors about a worker that was lost into a line that names it."""
+    import tensorflow as tf
+
+    from spade_tf.training.strategy import lost_worker
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        lost = lost_worker(error)
+        if lost is None:
+            raise
+        reason = " ".join(error.message.split())[:300]
+        raise ConfigError(
+            f"the worker {lost} was lost ({reason}); start all workers again, and they go on from "
+            "the last checkpoint"
+        ) from error

@@ -1,0 +1,79 @@
+"""The size that an experiment gives to pictures and maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from experiments.setup.config import UPSAMPLING_LAYERS, Config
+
+
+def sizing_options(config: Config | Mapping[str, Any]) -> dict[str, Any]:
+    """What `pipelines.reading.sizing` and `make_dataset` are told, in training and in evaluation.
+
+    Args:
+        config: of the experiment, or the dictionary that an export keeps of it.
+
+    Returns:
+        `preprocess`, `load_size`, `crop_size`, `multiple` and `one_size`.
+    """
+    values = config.to_dict() if isinstance(config, Config) else config
+    data, generator = values["data"], values["generator"]
+    size = (data["height"], data["width"])
+    return {
+        "preprocess": data.get("preprocess", "resize_and_crop"),
+        "load_size": (data.get("load_height", size[0]), data.get("load_width", size[1])),
+        "crop_size": size,
+        "multiple": UPSAMPLING_LAYERS[generator.get("num_upsampling_layers", "normal")],
+        # Whatever starts from a style, by a dense layer, makes one size alone.
+        "one_size": bool(generator.get("z_dim"))
+        and generator.get("architecture", "spade") == "spade"
+        and generator.get("conditioning", "spade") != "adain",
+    }
+
+
+def photograph_shape(config: Config) -> str:
+    """How the encoder of an export gives photographs its size: as `sized` does, in a word.
+
+    Returns:
+        "crop", the middle as it is; "cover", the middle of what covers the size; or "stretch".
+    """
+    options = sizing_options(config)
+    preprocess = options["preprocess"]
+    if preprocess == "crop":
+        return "crop"
+    if preprocess in ("resize_and_crop", "fixed"):
+        return "stretch"
+    return "cover" if options["one_size"] or preprocess.endswith("_and_crop") else "stretch"
+
+
+def sized(example: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """A picture, its maps, or both, at the size that evaluation gives them.
+
+    `generate` and evaluation size by this one rule; see the table of `pipelines.reading.sizing`.
+
+    Args:
+        example: some of `image` `[H, W, 3]` in 0..255, `label` and `instance`, uint16 `[H, W]`,
+            and `condition` float32 `[H, W, C]`.
+        options: as `sizing_options` returns them.
+
+    Returns:
+        The same keys: `image` and `condition` float32, ids int32.
+
+    Raises:
+        DataError: if maps are smaller than a crop that is taken of them as they are.
+    """
+    import tensorflow as tf
+
+    from pipelines.reading.sizing import evaluation_sizing
+
+    tensors = {key: tf.convert_to_tensor(value) for key, value in example.items()}
+    for operation in evaluation_sizing(**options):
+        tensors = operation(tensors)
+    ids = ("label", "instance")
+    return {
+        key: value.numpy().astype(np.int32 if key in ids else np.float32)
+        for key, value in tensors.items()
+    }

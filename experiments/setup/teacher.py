@@ -1,0 +1,99 @@
+"""The teacher that a student learns from: whether it fits, and its networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.setup.config import Config, ConfigError, read_workdir
+
+if TYPE_CHECKING:
+    from spade_tf.training.distillation import Teacher
+
+
+def check_teacher(config: Config, class_names: list[str] | None = None) -> None:
+    """Raises a ConfigError where a student cannot learn from its teacher.
+
+    Args:
+        config: of the student; without a teacher there is nothing to check.
+        class_names: of the student's data set; None where it is not open yet.
+
+    Raises:
+        ConfigError: naming what differs.
+    """
+    if not config.teacher:
+        return
+    where = f"--config.teacher={config.teacher}"
+    if not Path(config.teacher).is_dir():
+        raise ConfigError(f"{where}: no such folder; give the workdir of a trained model")
+    try:
+        content = read_workdir(config.teacher)
+        teacher = Config.from_dict(content["config"])
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    same = [
+        ("data", "height"),
+        ("data", "width"),
+        ("data", "use_instance"),
+        ("generator", "z_dim"),
+        ("encoder", "enabled"),
+    ]
+    if teacher.encoder.enabled:
+        # The student's encoder is a copy of the teacher's.
+        same.append(("encoder", "filters"))
+    for section, name in same:
+        ours, theirs = (getattr(getattr(c, section), name) for c in (config, teacher))
+        if ours is None and class_names is None:
+            continue  # Follows the data set, which is not open yet.
+        if ours != theirs:
+            raise ConfigError(
+                f"{where}: the teacher has {section}.{name}={theirs}, and the student {ours}; "
+                f"give --config.{section}.{name}={theirs}, or another teacher"
+            )
+    architectures = {config.generator.architecture, teacher.generator.architecture}
+    weight = config.loss.distillation_feature_weight
+    if weight and architectures != {"spade"}:
+        raise ConfigError(
+            f"--config.loss.distillation_feature_weight={weight}: only generators of "
+            "architecture spade have features to compare, on both sides; give 0"
+        )
+    if not weight and not config.loss.distillation_output_weight:
+        raise ConfigError(
+            f"{where}: nothing would be learned from it with both weights 0; give more than 0 "
+            "to --config.loss.distillation_output_weight or distillation_feature_weight"
+        )
+    if class_names is not None:
+        _check_classes(where, class_names, content["labels"]["class_names"])
+
+
+def _check_classes(where: str, ours: list[str], theirs: list[str]) -> None:
+    if len(ours) != len(theirs):
+        found = f"{len(theirs)} classes, and the data set {len(ours)}"
+    else:
+        different = [(a, b) for a, b in zip(ours, theirs, strict=True) if a != b]
+        if not different:
+            return
+        found = f"a class {different[0][1]!r} where the data set has {different[0][0]!r}"
+    raise ConfigError(
+        f"{where}: the teacher has {found}; give a teacher that was trained on these labels, or "
+        "another --data_dir"
+    )
+
+
+def load_teacher(config: Config, labels: Any) -> Teacher:
+    """The teacher's networks; call it within the strategy's scope.
+
+    Args:
+        config: of the student.
+        labels: the label set of its data set.
+
+    Raises:
+        ConfigError: if the student cannot learn from it.
+        CheckpointError: if it holds no checkpoint that fits.
+    """
+    from experiments.setup.assemble import load_workdir
+    from spade_tf.training.distillation import Teacher
+
+    check_teacher(config, list(labels.class_names))
+    model = load_workdir(config.teacher)
+    return Teacher(model.generator, model.encoder)

@@ -1,0 +1,1 @@
+"""A report on the source files of a data set."""

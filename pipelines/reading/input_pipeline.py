@@ -1,0 +1,270 @@
+"""Batches from a prepared data set, in an order that is a pure function of seed and position."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from pipelines.reading import records as shards
+from pipelines.reading import sizing, transforms
+from pipelines.reading.sizing import PREPROCESS as PREPROCESS
+from pipelines.reading.sizing import Size
+from pipelines.schema import DataError
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+_AUTO_CACHE_BYTES = 256 * 2**20
+
+
+def make_dataset(
+    builder: tfds.core.DatasetBuilder,
+    split: str,
+    *,
+    batch_size: int,
+    load_size: Size | None,
+    crop_size: Size,
+    flip: bool,
+    seed: int,
+    training: bool,
+    start_step: int = 0,
+    start_example: int = 0,
+    shuffle_buffer: int = 2048,
+    cache: bool | str = "auto",
+    with_instance: bool = False,
+    preprocess: str = "resize_and_crop",
+    multiple: int | None = None,
+    one_size: bool = False,
+    color_jitter: float = 0.0,
+    num_input_pipelines: int = 1,
+    input_pipeline_id: int = 0,
+    on_corrupt_record: str = "stop",
+) -> tf.data.Dataset:
+    """Returns batches for training or evaluation.
+
+    Training goes on for ever: each epoch shuffles the shards, and then the records, with a seed
+    made of `seed` and the number of the epoch, and an example is augmented (scaled, cropped at
+    random, mirrored) with a seed made of `seed` and its position in the stream, counted over all
+    epochs. So the stream from `start_step` on is exactly what an uninterrupted one goes on with;
+    records skipped for that are read but not decoded. Batches run across the ends of epochs.
+
+    Evaluation is one pass in the order of storage, neither cropped at random nor mirrored; the
+    last batch may be smaller.
+
+    Several workers share out the rows of each global batch: worker `i` of `n` decodes rows
+    `[i B/n, (i+1) B/n)` and no others (it reads the records of all, still encoded). Their batches,
+    one after the other, are the batch that a single worker would have. Give each worker its own
+    stream, as `tf.distribute.Strategy.distribute_datasets_from_function` does; sharding by
+    `tf.distribute` is turned off for it.
+
+    Args:
+        builder: of a prepared data set, as `pipelines.prepare.prepare.open_dataset` returns it.
+        split: such as `"train"`, or a part of it, such as `"train[:10]"`.
+        batch_size: int, at least 1; the global batch where training is distributed.
+        load_size: height and width that the image is scaled to before it is cropped, in pixels
+            (one number for a square), or None to crop it as it is.
+        crop_size: height and width of what is returned, in pixels (one number for a square).
+        flip: whether to mirror half of the examples. For training only.
+        seed: int. For training only.
+        training: whether the batches are for training or for evaluation.
+        start_step: int, at least 0, the number of batches to leave out.
+        start_example: int, at least 0, the number of examples to leave out before those, which
+            may have been in batches of another size.
+        shuffle_buffer: int, at least 1, how many encoded records are shuffled among one another;
+            records that are kept in memory all are. For training only.
+        cache: whether the encoded records are kept in memory; `"auto"` does up to 256 MiB. Records
+            that are kept come in another order.
+        with_instance: whether batches hold `instance`.
+        preprocess: how an image gets its size, one of `PREPROCESS`; see `pipelines.reading.sizing`.
+        multiple: int, what networks take multiples of, in pixels; see `pipelines.reading.sizing`.
+        one_size: whether networks make pictures of `crop_size` alone. For evaluation only.
+        color_jitter: 0 to 1, how far brightness, contrast and saturation may change; hue by a
+            tenth of that, in turns. For training only.
+        num_input_pipelines: int, at least 1, the number of workers; it must divide `batch_size`.
+        input_pipeline_id: int, which of them this one is, from 0 on.
+        on_corrupt_record: `"stop"` or `"skip"`; see `pipelines.reading.records.read_records`.
+
+    Returns:
+        Dataset of dictionaries: `image` float32 `[B, H, W, 3]`, -1 to 1; `label` int32
+        `[B, H, W]`, or `condition` float32 `[B, H, W, C]`, 0 to 1, of data sets that have
+        continuous maps instead; `instance` int32 `[B, H, W]`, if asked for. `B` is
+        `batch_size / num_input_pipelines`. Shapes are static, except for the batch axis in
+        evaluation and sizes that follow from the image.
+
+    Raises:
+        DataError: if an argument is out of range, the crop is larger than the loaded image, or
+            the data set has no such split or no instance maps.
+    """
+    for name, value, least in (
+        ("batch_size", batch_size, 1),
+        ("start_step", start_step, 0),
+        ("start_example", start_example, 0),
+        ("shuffle_buffer", shuffle_buffer, 1),
+        ("num_input_pipelines", num_input_pipelines, 1),
+    ):
+        if value < least:
+            raise DataError(f"{name}: {value} received; give {least} or more")
+    if cache not in (True, False, "auto"):
+        raise DataError(f"cache: {cache!r} received; give True, False or 'auto'")
+    if not 0 <= input_pipeline_id < num_input_pipelines:
+        raise DataError(
+            f"input_pipeline_id: {input_pipeline_id} received; give 0 to {num_input_pipelines - 1}"
+        )
+    if batch_size % num_input_pipelines:
+        raise DataError(
+            f"batch_size: {batch_size} received, which {num_input_pipelines} input pipelines "
+            f"cannot share out evenly; give a multiple of {num_input_pipelines}"
+        )
+    if with_instance and "instance" not in builder.info.features:
+        raise DataError(
+            f"with_instance: True received, but {builder.info.full_name} has no instance maps; "
+            "turn instances off, or prepare it from a source that has them"
+        )
+    if training:
+        operations = sizing.training_sizing(
+            preprocess, load_size, crop_size, flip=flip, multiple=multiple
+        )
+    else:
+        operations = sizing.evaluation_sizing(
+            preprocess, load_size, crop_size, multiple=multiple, one_size=one_size
+        )
+    if not 0 <= color_jitter <= 1:
+        raise DataError(f"color_jitter: {color_jitter} received; give 0 to 1")
+    if training and color_jitter:
+        operations.append(
+            transforms.color_jitter(
+                brightness=color_jitter,
+                contrast=color_jitter,
+                saturation=color_jitter,
+                hue=color_jitter / 10,
+            )
+        )
+    operations.append(transforms.normalize())
+
+    read, num_examples, cached = _records(builder, split, cache, with_instance, on_corrupt_record)
+    start = start_example + start_step * batch_size
+    if training:
+        window = num_examples if cached else shuffle_buffer
+        records = _shuffled_epochs(read, num_examples, start, seed, window)
+    else:
+        records = read(None).skip(start).enumerate(start)
+    share = batch_size // num_input_pipelines
+    if num_input_pipelines > 1:
+        first = input_pipeline_id * share
+        records = records.filter(
+            lambda position, _: ((position - start) % batch_size - first) // share == 0
+        )
+    dataset = records.map(
+        _preprocess(builder, operations, seed),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    dataset = dataset.batch(share, drop_remainder=training).prefetch(tf.data.AUTOTUNE)
+    options = tf.data.Options()
+    options.deterministic = True
+    # With it, the end of a stream was now and then held up for seconds, all threads idle. Without
+    # it, AUTOTUNE is as many calls as there are processors.
+    options.autotune.enabled = False
+    # Examples run beside one another already; operations that split up as well get in their way.
+    options.threading.max_intra_op_parallelism = 1
+    # One stream for all is shared out by rows of the batches; streams of workers are their shares
+    # already. Files cannot be told apart behind the shuffled epochs.
+    policy = tf.data.experimental.AutoShardPolicy
+    options.experimental_distribute.auto_shard_policy = (
+        policy.DATA if num_input_pipelines == 1 else policy.OFF
+    )
+    return dataset.with_options(options)
+
+
+def _records(
+    builder: tfds.core.DatasetBuilder,
+    split: str,
+    cache: bool | str,
+    with_instance: bool,
+    on_corrupt_record: str,
+) -> tuple[Callable[[tf.Tensor | None], tf.data.Dataset], int, bool]:
+    """Returns a reader of records whose images are still encoded, their number, whether cached."""
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features
+    keys = [key for key in ("image", "label", "condition") if key in features]
+    keys += ["instance"] * with_instance
+    decoders = {key: tfds.decode.SkipDecoding() for key in features if key != "name"}
+
+    def parse(serialized: tf.Tensor) -> transforms.Example:
+        record = features.deserialize_example(serialized, decoders=decoders)
+        return {key: record[key] for key in keys}
+
+    read, num_records = shards.read_records(builder, split, on_corrupt_record=on_corrupt_record)
+
+    def parsed(shard_seed: tf.Tensor | None) -> tf.data.Dataset:
+        return read(shard_seed).map(tf.autograph.experimental.do_not_convert(parse))
+
+    num_bytes = builder.info.splits[split].num_bytes
+    if cache is True or (cache == "auto" and num_bytes <= _AUTO_CACHE_BYTES):
+        # One for all epochs.
+        kept = parsed(None).cache()
+        return lambda _: kept, num_records, True
+    return parsed, num_records, False
+
+
+def _shuffled_epochs(
+    read: Callable[[tf.Tensor | None], tf.data.Dataset],
+    num_examples: int,
+    start: int,
+    seed: int,
+    shuffle_buffer: int,
+) -> tf.data.Dataset:
+    """Returns pairs of absolute position and record, from position `start` on, for ever."""
+    first_epoch, offset = divmod(start, num_examples)
+
+    def epoch_records(epoch: tf.Tensor) -> tf.data.Dataset:
+        # Within this function's graph only: otherwise the global seed would enter into the order.
+        tf.random.set_seed(1)
+        epoch_seed = tf.random.stateless_uniform(
+            (),
+            seed=tf.stack([tf.constant(seed, tf.int64), epoch]),
+            minval=None,
+            maxval=None,
+            dtype=tf.int64,
+        )
+        records = read(epoch_seed)
+        shuffled = records.shuffle(shuffle_buffer, seed=epoch_seed, reshuffle_each_iteration=False)
+        return shuffled.skip(tf.where(epoch == first_epoch, tf.constant(offset, tf.int64), 0))
+
+    epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
+    return epochs.flat_map(tf.autograph.experimental.do_not_convert(epoch_records)).enumerate(start)
+
+
+def _preprocess(
+    builder: tfds.core.DatasetBuilder, operations: list[transforms.Transform], seed: int
+) -> Callable[[tf.Tensor, transforms.Example], transforms.Example]:
+    def preprocess(position: tf.Tensor, record: transforms.Example) -> transforms.Example:
+        example = {"seed": tf.stack([tf.constant(seed, tf.int64), position])}
+        for key, encoded in record.items():
+            feature = builder.info.features[key]
+            example[key] = _decode(key, encoded, feature.tf_dtype, feature.shape[-1])
+        for operation in operations:
+            example = operation(example)
+        del example["seed"]
+        # Ids are widened last: what is cut away need not be.
+        for key in ("label", "instance"):
+            if key in example:
+                example[key] = tf.cast(example[key], tf.int32)
+        return example
+
+    # Without it, autograph would turn the one-line errors of the operations into long ones.
+    return tf.autograph.experimental.do_not_convert(preprocess)
+
+
+def _decode(key: str, encoded: tf.Tensor, dtype: tf.DType, channels: int) -> tf.Tensor:
+    if key == "image":
+        # This one reads PNG as well. The accurate transform is what other libraries default to.
+        return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+    if key == "condition":
+        condition = tf.io.decode_png(encoded, channels=channels, dtype=dtype)
+        return tf.cast(condition, tf.float32) / float(dtype.max)
+    ids = tf.io.decode_png(encoded, channels=1, dtype=dtype)
+    return tf.squeeze(ids, axis=-1)

@@ -1,0 +1,140 @@
+"""How pictures and maps get the size that networks take: in training, in evaluation and in use.
+
+| preprocess | training | evaluation and use |
+|---|---|---|
+| `resize_and_crop` | scales to `load_size`, of any shape, then crops | scales to `crop_size` |
+| `crop` | crops as it is | the middle |
+| `scale_width` | scales to the width of `load_size`, the height follows | the same |
+| `scale_width_and_crop` | the same, then crops | scales until `crop_size` is covered, the middle |
+| `scale_short_side` | scales the shorter side to the smaller of `load_size` | the same |
+| `scale_short_side_and_crop` | the same, then crops | as `scale_width_and_crop` |
+| `fixed` | scales to `crop_size`, of any shape | the same |
+| `none` | rounds both sides to multiples | the same |
+
+Crops of training are uniform over all places where they fit. Where nothing sets both sides, they
+are rounded to the multiples that a network takes, at least one; and a network that makes one size
+alone gets the middle of what covers it.
+"""
+
+from __future__ import annotations
+
+from pipelines.reading import transforms
+from pipelines.reading.transforms import Transform
+from pipelines.schema import DataError
+
+# What the sides of pictures are rounded to where nothing else sets them.
+_MULTIPLE = 32
+
+Size = int | tuple[int, int]
+
+PREPROCESS = (
+    "resize_and_crop",
+    "crop",
+    "scale_width",
+    "scale_width_and_crop",
+    "scale_short_side",
+    "scale_short_side_and_crop",
+    "fixed",
+    "none",
+)
+
+
+def training_sizing(
+    preprocess: str,
+    load_size: Size | None,
+    crop_size: Size,
+    *,
+    flip: bool = False,
+    multiple: int | None = None,
+) -> list[Transform]:
+    """Returns the operations that give an example of training its size, and mirror it.
+
+    Args:
+        preprocess: one of `PREPROCESS`.
+        load_size: height and width, or one number for both, in pixels; None to leave out scaling
+            before a crop.
+        crop_size: likewise.
+        flip: whether half of the examples are mirrored.
+        multiple: int, at least 1, that sides which nothing else sets are rounded to; None for 32
+            with `none`, and no rounding otherwise.
+
+    Raises:
+        DataError: if an argument cannot be used.
+    """
+    height, width, load = _sizes(preprocess, load_size, crop_size)
+    crop = transforms.random_crop(height, width)
+    mirror = [transforms.random_flip()] if flip else []
+    if preprocess == "fixed":
+        return [transforms.resize(height, width), *mirror]
+    if preprocess == "crop" or (preprocess == "resize_and_crop" and load is None):
+        return [crop, *mirror]
+    if preprocess == "resize_and_crop" and load is not None:
+        if height > load[0] or width > load[1]:
+            raise DataError(
+                f"crop_size: {height}x{width} received, larger than load_size "
+                f"{load[0]}x{load[1]} (height x width); lower it or raise load_size"
+            )
+        return [transforms.resize_and_random_crop(*load, height, width, flip=flip)]
+    if preprocess.endswith("_and_crop"):
+        return [_scale(preprocess, load, 1), crop, *mirror]
+    return [_scale(preprocess, load, multiple), *mirror]
+
+
+def evaluation_sizing(
+    preprocess: str,
+    load_size: Size | None,
+    crop_size: Size,
+    *,
+    multiple: int | None = None,
+    one_size: bool = False,
+) -> list[Transform]:
+    """Returns the operations that give a picture, or its maps alone, its size after training.
+
+    Args:
+        preprocess: as in training.
+        load_size: as in training.
+        crop_size: as in training.
+        multiple: as in training.
+        one_size: whether the network makes pictures of `crop_size` alone.
+
+    Raises:
+        DataError: if an argument cannot be used.
+    """
+    height, width, load = _sizes(preprocess, load_size, crop_size)
+    if preprocess in ("resize_and_crop", "fixed"):
+        return [transforms.resize(height, width)]
+    if preprocess == "crop":
+        return [transforms.center_crop(height, width)]
+    if one_size or preprocess.endswith("_and_crop"):
+        return [transforms.scale_to_cover(height, width), transforms.center_crop(height, width)]
+    return [_scale(preprocess, load, multiple)]
+
+
+def _scale(preprocess: str, load: tuple[int, int] | None, multiple: int | None) -> Transform:
+    if preprocess == "none":
+        return transforms.round_to_multiple(multiple or _MULTIPLE)
+    assert load is not None
+    if preprocess.startswith("scale_width"):
+        return transforms.scale_width(load[1], multiple or 1)
+    return transforms.scale_short_side(min(load), multiple or 1)
+
+
+def _sizes(
+    preprocess: str, load_size: Size | None, crop_size: Size
+) -> tuple[int, int, tuple[int, int] | None]:
+    """Returns height and width of the crop, and the size that is loaded, all of them checked."""
+    if preprocess not in PREPROCESS:
+        raise DataError(f"preprocess: {preprocess!r} received; give one of {', '.join(PREPROCESS)}")
+    if load_size is None and preprocess.startswith("scale_"):
+        raise DataError(
+            f"load_size: None received, but preprocess {preprocess} scales to it; give a number"
+        )
+    load = None if load_size is None else _pair("load_size", load_size)
+    return (*_pair("crop_size", crop_size), load)
+
+
+def _pair(name: str, size: Size) -> tuple[int, int]:
+    height, width = (size, size) if isinstance(size, int) else size
+    if height < 1 or width < 1:
+        raise DataError(f"{name}: {height}x{width} (height x width) received; give 1 or more")
+    return height, width

@@ -1,0 +1,1 @@
+"""Source files of a data set: which there are, what they hold, and how they pair."""

@@ -1,0 +1,1 @@
+"""LiteRT files for edge devices."""

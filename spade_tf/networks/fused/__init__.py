@@ -1,0 +1,1 @@
+"""Generators in their fast form for inference."""

@@ -1,0 +1,178 @@
+"""Asks a model server for pictures: TF Serving's gRPC and REST, and whatever speaks them."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Protocol
+
+import numpy as np
+
+from spade_tf.serving.errors import ServingError
+
+Arrays = dict[str, np.ndarray]
+
+
+class TransportError(Exception):
+    """A call that failed.
+
+    Args:
+        message: what the server, or the network, said.
+        retryable: whether the same call may succeed later.
+    """
+
+    def __init__(self, message: str, retryable: bool):
+        super().__init__(" ".join(message.split())[:500])
+        self.retryable = retryable
+
+
+class Transport(Protocol):
+    """One call to a server, over one protocol."""
+
+    def predict(self, signature: str, inputs: Mapping[str, np.ndarray], seconds: float) -> Arrays:
+        """Outputs of a signature; raises a TransportError, after `seconds` at the latest."""
+
+    def close(self) -> None:
+        """Ends connections."""
+
+
+class Client:
+    """Predictions of a remote model, with a deadline, retries and batches.
+
+    A call that fails for a reason that may pass (unavailable, out of resources, a connection that
+    broke) is made again after a pause of `backoff_seconds`, doubled each time, times a random
+    factor in [0.5, 1]. Pictures are functions of their request, so that asking twice does no harm.
+    Anything else fails at once. The deadline holds for all attempts of a call together.
+
+    Args:
+        transport: a `GrpcTransport` or a `RestTransport`; see `connect`.
+        deadline_seconds: float > 0, of a call with all its attempts.
+        max_attempts: int >= 1, of a call.
+        backoff_seconds: float > 0, before the second attempt.
+        max_rows: int >= 1, rows of one call: larger batches are split up.
+        max_calls: int >= 1, calls at once, of such a batch.
+        sleep: what pauses.
+        clock: what tells the time, in seconds.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        deadline_seconds: float = 60.0,
+        max_attempts: int = 4,
+        backoff_seconds: float = 0.2,
+        max_rows: int = 8,
+        max_calls: int = 2,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self.transport = transport
+        self.deadline_seconds = deadline_seconds
+        self.max_attempts = max_attempts
+        self.backoff_seconds = backoff_seconds
+        self.max_rows = max_rows
+        self._sleep = sleep
+        self._clock = clock
+        self._threads = ThreadPoolExecutor(max_calls, thread_name_prefix="client")
+
+    def __enter__(self) -> Client:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Closes it."""
+        self.close()
+
+    def close(self) -> None:
+        """Ends connections and threads."""
+        self._threads.shutdown()
+        self.transport.close()
+
+    def predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
+        """Outputs of a signature, for a batch of any size.
+
+        Args:
+            signature: its name.
+            inputs: arrays by key, all of the same number of rows.
+
+        Returns:
+            Arrays by key, of as many rows.
+
+        Raises:
+            ServingError: if the server refuses, or cannot be reached in time.
+        """
+        rows = len(next(iter(inputs.values())))
+        if rows <= self.max_rows:
+            return self._call(signature, inputs)
+        parts = [
+            {key: value[start : start + self.max_rows] for key, value in inputs.items()}
+            for start in range(0, rows, self.max_rows)
+        ]
+        made = list(self._threads.map(lambda part: self._call(signature, part), parts))
+        return {key: np.concatenate([part[key] for part in made]) for key in made[0]}
+
+    def _call(self, signature: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
+        end = self._clock() + self.deadline_seconds
+        for attempt in range(1, self.max_attempts + 1):
+            left = end - self._clock()
+            try:
+                return self.transport.predict(signature, inputs, left)
+            except TransportError as error:
+                pause = self.backoff_seconds * 2 ** (attempt - 1) * random.uniform(0.5, 1.0)
+                times = f" ({attempt} attempts)" if attempt > 1 else ""
+                if not error.retryable or attempt == self.max_attempts:
+                    raise ServingError(f"{self.transport}: {error}{times}") from error
+                if self._clock() + pause >= end:
+                    raise ServingError(
+                        f"{self.transport}: {error}{times}; no time is left of the deadline of "
+                        f"{self.deadline_seconds:g} seconds"
+                    ) from error
+                self._sleep(pause)
+        raise AssertionError("the last attempt returns or raises")
+
+    def describe(self, name: str) -> str:
+        """The text of an asset of the model, such as `config.json`."""
+        outputs = self.predict("describe", {"name": np.array([name.encode()], object)})
+        text = outputs["text"][0]
+        return text.decode() if isinstance(text, bytes) else str(text)
+
+
+def connect(endpoint: str, model_name: str, **options) -> Client:
+    """A client of a server.
+
+    Args:
+        endpoint: `grpc://HOST:PORT` (TF Serving's protocol) or `http://HOST:PORT` or `https://...`
+            (its REST interface, version 1, which `run.py serve` speaks too).
+        model_name: as the server knows it.
+        options: of `Client`.
+
+    Raises:
+        ServingError: if the endpoint is none of these.
+    """
+    scheme, separator, address = endpoint.partition("://")
+    transport: Transport
+    if separator and address and scheme == "grpc":
+        from spade_tf.serving.requirements import require
+
+        require("tensorflow_serving.apis.predict_pb2", "a grpc:// endpoint")
+        from spade_tf.serving.client.grpc_transport import GrpcTransport
+
+        transport = GrpcTransport(address, model_name)
+    elif separator and address and scheme in ("http", "https"):
+        from spade_tf.serving.client.rest_transport import RestTransport
+
+        transport = RestTransport(endpoint, model_name)
+    else:
+        raise ServingError(
+            f"--endpoint={endpoint}: give grpc://HOST:PORT, http://HOST:PORT or https://HOST:PORT"
+        )
+    return Client(transport, **options)

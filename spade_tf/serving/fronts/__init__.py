@@ -1,0 +1,1 @@
+"""Protocols: requests become arrays, and arrays answers."""

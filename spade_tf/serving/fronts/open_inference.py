@@ -1,0 +1,318 @@
+"""The open inference protocol, version 2, over REST: JSON, with tensors in it or after it.
+
+Reference: https://github.com/kserve/open-inference-protocol; tensors after the JSON are its
+"binary tensor data extension".
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+
+from spade_tf.serving.bodies import parse_json
+from spade_tf.serving.errors import BadRequestError
+from spade_tf.serving.fronts.json_answers import flat
+from spade_tf.serving.limits import RequestLimits
+from spade_tf.serving.requests import (
+    Request,
+    Signature,
+    Spec,
+    Specs,
+    from_base64,
+    make_request,
+    signature_specs,
+)
+
+_DTYPES = {
+    **{f"INT{bits}": f"int{bits}" for bits in (8, 16, 32, 64)},
+    **{f"UINT{bits}": f"uint{bits}" for bits in (8, 16, 32, 64)},
+    "FP16": "float16",
+    "FP32": "float32",
+    "FP64": "float64",
+    "BOOL": "bool",
+}
+_DATATYPES = {dtype: datatype for datatype, dtype in _DTYPES.items()}
+# Arrays of these may take the place of int32 or int64: their values are checked.
+_INTEGERS = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32")
+
+
+class OpenRequest(NamedTuple):
+    """A request of the protocol.
+
+    Attributes:
+        request: what is asked of the model.
+        id: that the answer repeats.
+        outputs: names of what is wanted, and whether as binary data; None for all.
+        binary: whether outputs are binary unless they say otherwise.
+    """
+
+    request: Request
+    id: str
+    outputs: dict[str, bool] | None
+    binary: bool
+
+
+def read_open(json: bytes, tail: bytes, specs: Specs, limits: RequestLimits) -> OpenRequest:
+    """A request; parameter `signature_name` says which signature, `serving_default` unless given.
+
+    Files are base64 in JSON, which holds no bytes, and bytes in what comes after it.
+
+    Args:
+        json: the body, or the part of it that is JSON.
+        tail: the rest: tensors one after another.
+        specs: of the model's inputs.
+        limits: of a request.
+
+    Raises:
+        BadRequestError: if it does not fit.
+    """
+    body = parse_json(json)
+    if not isinstance(body, Mapping) or not isinstance(body.get("inputs"), list):
+        raise BadRequestError("the body must be a JSON object with a list of inputs")
+    parameters = _object(body, "parameters")
+    signature = str(parameters.get("signature_name") or "serving_default")
+    wanted = signature_specs(signature, specs)
+    values: dict[str, Any] = {}
+    offset = 0
+    for given in body["inputs"]:
+        name, datatype, shape = _named(given)
+        check_input(name, datatype, shape, values, wanted)
+        size = _object(given, "parameters").get("binary_data_size")
+        if size is None:
+            values[name] = _from_data(name, datatype, shape, given.get("data"))
+            continue
+        if type(size) is not int or not 0 <= size <= len(tail) - offset:
+            raise BadRequestError(
+                f"{name}: binary_data_size {str(size)[:20]} received, and {len(tail) - offset} "
+                "bytes follow; header Inference-Header-Content-Length says where they begin"
+            )
+        values[name] = from_raw(name, datatype, shape, tail[offset : offset + size])
+        offset += size
+    if offset != len(tail):
+        raise BadRequestError(f"{len(tail) - offset} bytes follow the last tensor; send none")
+    outputs = _wanted_outputs(body)
+    request = make_request(signature, values, specs, limits)
+    binary = bool(parameters.get("binary_data_output", False))
+    return OpenRequest(request, str(body.get("id", "")), outputs, binary)
+
+
+def _object(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = body.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _named(given: Any) -> tuple[str, str, list[int]]:
+    shape = given.get("shape") if isinstance(given, Mapping) else None
+    if (
+        not isinstance(given, Mapping)
+        or not isinstance(given.get("name"), str)
+        or not isinstance(shape, list)
+        or not all(type(size) is int and 0 <= size < 1 << 31 for size in shape)
+    ):
+        raise BadRequestError("inputs: give objects of name, shape, datatype and data")
+    return given["name"], str(given.get("datatype")), shape
+
+
+def check_input(
+    name: str, datatype: str, shape: Sequence[int], values: Mapping[str, Any], wanted: Signature
+) -> None:
+    """Raises a BadRequestError if an input cannot be one of a signature's.
+
+    Args:
+        name: of the input.
+        datatype: of the protocol.
+        shape: of the input.
+        values: inputs that were read before.
+        wanted: the signature's inputs.
+    """
+    if name in values:
+        raise BadRequestError(f"{name[:80]}: given twice; give each input once")
+    if name not in wanted:
+        raise BadRequestError(f"{name[:80]!r} is no input; the inputs are {', '.join(wanted)}")
+    spec = wanted[name]
+    allowed: tuple[str, ...] = ("FP32",)
+    if spec.dtype == "string":
+        allowed = ("BYTES",)
+    elif np.dtype(spec.dtype).kind in "iu":
+        allowed = _INTEGERS
+    if datatype not in allowed:
+        raise BadRequestError(
+            f"{name}: datatype {datatype[:20]} received; give {datatype_of(spec.dtype)}"
+        )
+    if len(shape) > 8 or math.prod(shape) > 1 << 31:
+        raise BadRequestError(f"{name}: shape {list(shape)[:9]} received, which nothing fits")
+
+
+def from_raw(name: str, datatype: str, shape: Sequence[int], raw: bytes) -> np.ndarray:
+    """An array from its bytes: little endian, row by row; strings each after its uint32 length.
+
+    Raises:
+        BadRequestError: if they are not those of the shape.
+    """
+    count = math.prod(shape)
+    if datatype != "BYTES":
+        dtype = np.dtype(_DTYPES[datatype]).newbyteorder("<")
+        if len(raw) != count * dtype.itemsize:
+            raise _misfit(name, datatype, shape, f"{len(raw)} bytes")
+        return np.frombuffer(raw, dtype).reshape(shape)
+    items: list[bytes] = []
+    offset = 0
+    while len(items) < count and offset + 4 <= len(raw):
+        (size,) = struct.unpack_from("<I", raw, offset)
+        items.append(raw[offset + 4 : offset + 4 + size])
+        offset += 4 + size
+    if len(items) != count or offset != len(raw):
+        raise _misfit(name, datatype, shape, f"{len(raw)} bytes, which are not lengths and strings")
+    return strings(items, shape)
+
+
+def strings(items: Sequence[bytes], shape: Sequence[int]) -> np.ndarray:
+    """An array of objects."""
+    array = np.empty([len(items)], object)
+    array[:] = items
+    return array.reshape(shape)
+
+
+def from_values(name: str, datatype: str, shape: Sequence[int], values: Any) -> np.ndarray:
+    """An array of numbers from a list of them.
+
+    Raises:
+        BadRequestError: if they are no numbers, or not those of the shape.
+    """
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError, OverflowError):
+        array = np.asarray(None)
+    # What kind of number is for make_request to check.
+    if array.size != math.prod(shape) or (array.dtype.kind not in "iuf" and array.size):
+        raise _misfit(name, datatype, shape, "other contents")
+    return array.reshape(shape)
+
+
+def _from_data(name: str, datatype: str, shape: Sequence[int], data: Any) -> np.ndarray:
+    if datatype != "BYTES":
+        return from_values(name, datatype, shape, data)
+    if not isinstance(data, list) or len(data) != math.prod(shape):
+        raise _misfit(name, datatype, shape, "other contents")
+    if name.endswith("_bytes"):
+        return strings([from_base64(f"{name}[{i}]", item) for i, item in enumerate(data)], shape)
+    if not all(isinstance(item, str) for item in data):
+        raise _misfit(name, datatype, shape, "other contents")
+    return strings([item.encode() for item in data], shape)
+
+
+def _misfit(name: str, datatype: str, shape: Sequence[int], received: str) -> BadRequestError:
+    return BadRequestError(
+        f"{name}: {received} received; give contents of {datatype} of shape {list(shape)}"
+    )
+
+
+def _wanted_outputs(body: Mapping[str, Any]) -> dict[str, bool] | None:
+    given = body.get("outputs")
+    if not given:
+        return None
+    if not isinstance(given, list) or not all(
+        isinstance(output, Mapping) and isinstance(output.get("name"), str) for output in given
+    ):
+        raise BadRequestError("outputs: give objects of name and parameters")
+    default = _object(body, "parameters").get("binary_data_output", False)
+    return {
+        output["name"]: bool(_object(output, "parameters").get("binary_data", default))
+        for output in given
+    }
+
+
+def chosen_outputs(
+    outputs: Mapping[str, np.ndarray], wanted: Sequence[str] | Mapping[str, Any] | None
+) -> dict[str, np.ndarray]:
+    """The outputs that were asked for.
+
+    Args:
+        outputs: of the signature.
+        wanted: names; None, or none, for all.
+
+    Raises:
+        BadRequestError: if there is no such output.
+    """
+    unknown = [name for name in wanted or () if name not in outputs]
+    if unknown:
+        raise BadRequestError(
+            f"outputs: {unknown[0][:80]!r} is none; the outputs are {', '.join(outputs)}"
+        )
+    return {key: outputs[key] for key in wanted or outputs}
+
+
+def write_open(
+    asked: OpenRequest, outputs: Mapping[str, np.ndarray], model_name: str, version: str
+) -> tuple[Iterator[bytes], int | None]:
+    """The answer.
+
+    Returns:
+        Its pieces, and how many bytes of it are JSON, or None if all of it is.
+    """
+    chosen = chosen_outputs(outputs, asked.outputs)
+    binary = {key: (asked.outputs or {}).get(key, asked.binary) for key in chosen}
+    tails = [to_raw(value) for key, value in chosen.items() if binary[key]]
+    head = _head(asked.id, chosen, binary, tails, model_name, version)
+    if not tails:
+        return head, None
+    text = b"".join(head)
+    return iter([text, *tails]), len(text)
+
+
+def _head(
+    identity: str,
+    outputs: Mapping[str, np.ndarray],
+    binary: Mapping[str, bool],
+    tails: Sequence[bytes],
+    model_name: str,
+    version: str,
+) -> Iterator[bytes]:
+    start: dict[str, Any] = {"model_name": model_name, "model_version": version}
+    if identity:
+        start["id"] = identity
+    yield orjson.dumps(start)[:-1] + b',"outputs":['
+    sizes = iter([len(tail) for tail in tails])
+    for index, (key, value) in enumerate(outputs.items()):
+        output = {
+            "name": key,
+            "datatype": datatype_of("string" if value.dtype == object else value.dtype.name),
+            "shape": list(value.shape),
+        }
+        comma = b"," if index else b""
+        if binary[key]:
+            yield comma + orjson.dumps({**output, "parameters": {"binary_data_size": next(sizes)}})
+            continue
+        yield comma + orjson.dumps(output)[:-1] + b',"data":'
+        yield from flat(key, value)
+        yield b"}"
+    yield b"]}"
+
+
+def to_raw(value: np.ndarray) -> bytes:
+    """The bytes of an array; see `from_raw`."""
+    if value.dtype != object:
+        return value.astype(value.dtype.newbyteorder("<"), copy=False).tobytes()
+    return b"".join(struct.pack("<I", len(item)) + item for item in value.ravel())
+
+
+def datatype_of(dtype: str) -> str:
+    """The protocol's name of a dtype."""
+    return "BYTES" if dtype == "string" else _DATATYPES[dtype]
+
+
+def metadata(specs: Mapping[str, Spec]) -> list[dict[str, Any]]:
+    """Names, datatypes and shapes (-1 for any) of inputs or outputs."""
+    return [
+        {
+            "name": key,
+            "datatype": datatype_of(spec.dtype),
+            "shape": [-1 if size is None else size for size in spec.shape],
+        }
+        for key, spec in specs.items()
+    ]

@@ -1,0 +1,307 @@
+"""An export in this process: what the embedded server asks for pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import rewriter_config_pb2
+
+from spade_tf.serving.errors import BadRequestError, ServingError, sentence
+from spade_tf.serving.model.work import read_work
+from spade_tf.serving.requests import Spec
+
+Arrays = dict[str, np.ndarray]
+
+_STAGE = "stage_"
+# By which parts signatures are made; exports have them since they are loaded in sessions.
+_PARTS = {
+    "serving_default": ("prepare_seeds", "finish_uint8"),
+    "serving_uint8": ("prepare_uint8", "finish_uint8"),
+    "generate_bytes": ("prepare_jpeg", "finish_jpeg"),
+    "generate_png_bytes": ("prepare_png", "finish_png"),
+    "generate_with_style": ("prepare_ids", "finish_uint8"),
+    "generate_styles": ("prepare_styles", "finish_uint8"),
+    "generate": ("prepare_ids", ""),
+}
+
+
+class Predictor:
+    """The signatures of a SavedModel.
+
+    It is loaded as TF Serving loads it, into a session: that takes less than half of the time of
+    `tf.saved_model.load`, which also makes a Python function of every function in the model.
+
+    Args:
+        directory: of a version, or of a model's numbered versions, of which the newest is taken.
+
+    Attributes:
+        version: its directory.
+        inputs: specs of the inputs, by signature and key.
+        outputs: likewise.
+        signature_defs: as they are saved, by name.
+        work: what pictures take; None of exports that do not say.
+
+    Raises:
+        ServingError: if it holds no SavedModel of this project.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str]):
+        self.version = newest_version(Path(directory))
+        self.work = read_work(self.version)
+        graph = tf.Graph()
+        self._session = tf.compat.v1.Session(graph=graph, config=_config())
+        try:
+            with graph.as_default():
+                meta_graph = tf.compat.v1.saved_model.load(
+                    self._session, ["serve"], str(self.version)
+                )
+        except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
+            self._session.close()
+            reason = " ".join(str(error).split())[:200]
+            raise ServingError(f"--model={directory}: cannot be loaded ({reason})") from error
+        self.signature_defs = dict(meta_graph.signature_def)
+        if "serving_default" not in self.signature_defs:
+            self._session.close()
+            raise ServingError(
+                f"--model={directory}: no signature serving_default in it; export it again"
+            )
+        named = {
+            name: definition
+            for name, definition in self.signature_defs.items()
+            if definition.inputs and definition.outputs
+        }
+        self._stages = {name for name in named if name.startswith(_STAGE)}
+        shown = {name: each for name, each in named.items() if name not in self._stages}
+        self.inputs = {name: _in_order(_specs(each.inputs)) for name, each in shown.items()}
+        self.outputs = {name: _specs(each.outputs) for name, each in shown.items()}
+        self._small = _without_weights(meta_graph.graph_def, named)
+        self._calls = {
+            name: _callable(
+                self._small if _outputs_in(self._small.graph, each) else self._session, each
+            )
+            for name, each in named.items()
+        }
+
+    def run(self, signature: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
+        """Outputs of a signature; safe to be called from several threads.
+
+        Args:
+            signature: its name.
+            inputs: arrays by key, of the dtypes of its specs.
+
+        Raises:
+            BadRequestError: with the sentence of the check that refused them.
+        """
+        try:
+            if signature in _PARTS and self._stages:
+                return self._in_stages(*_PARTS[signature], inputs)
+            return self._calls[signature](inputs)
+        except tf.errors.InvalidArgumentError as error:
+            raise BadRequestError(sentence(str(error))) from None
+
+    def _in_stages(self, prepare: str, finish: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
+        """A signature by its parts, so that the graph of the generator is there once for all."""
+        maps = self._calls[_STAGE + prepare](inputs)
+        picture, last = self._calls[f"{_STAGE}picture"], self._calls.get(_STAGE + finish)
+        if prepare != "prepare_styles":
+            made = picture(maps)
+            return made if last is None else last(made)
+        assert last is not None
+        layouts = []
+        for row in range(len(maps["z"])):
+            # All styles of one layout at once.
+            one = {key: maps[key][row : row + 1] for key in maps if key != "z"}
+            layouts.append(last(picture({**one, "z": maps["z"][row]}))["image"])
+        return {"image": np.stack(layouts)}
+
+    def warm_up(self) -> int:
+        """Makes one request of every signature, on all processors; returns how many there were.
+
+        The export's own warm-up requests; `generate` and `describe`, which older exports have none
+        of, are asked from what the others hold.
+        """
+        path = self.version / "assets.extra" / "tf_serving_warmup_requests"
+        if not path.exists():
+            return 0
+        requests = dict(_warmup_requests(path))
+        for name in set(self.inputs) - set(requests):
+            known = {key: value for each in requests.values() for key, value in each.items()}
+            given = self._made_up(name, requests, known)
+            if given is not None:
+                requests[name] = given
+        requests = {name: given for name, given in requests.items() if name in self.inputs}
+        if not requests:
+            return 0
+        with ThreadPoolExecutor(len(requests)) as threads:
+            list(threads.map(lambda item: self.run(*item), requests.items()))
+        return len(requests)
+
+    def _made_up(self, name, requests, known):
+        """A request of a signature from what others were given, or None."""
+        if name == "describe":
+            assets = self.version / "assets"
+            names = (
+                sorted(each.name.encode() for each in assets.iterdir()) if assets.is_dir() else []
+            )
+            return {"name": np.array([*names[:1], None], object)[:-1]} if names else None
+        # One with the same keys and shapes, such as generate_with_style's for generate.
+        for other, given in requests.items():
+            if self.inputs.get(other) == self.inputs[name]:
+                return given
+        return None
+
+    def close(self) -> None:
+        """Gives its memory back."""
+        self._session.close()
+        self._small.close()
+
+
+def _callable(session: Any, definition: Any) -> Callable[[Mapping[str, np.ndarray]], Arrays]:
+    """From inputs to outputs of a signature, by key."""
+    inputs, outputs = sorted(definition.inputs), sorted(definition.outputs)
+    call = session.make_callable(
+        [definition.outputs[key].name for key in outputs],
+        [definition.inputs[key].name for key in inputs],
+    )
+
+    preparing, prepared = threading.Lock(), threading.Event()
+
+    def run(given: Mapping[str, np.ndarray]) -> Arrays:
+        # First calls at the same time would each prepare the graph.
+        with contextlib.nullcontext() if prepared.is_set() else preparing:
+            made = call(*(given[key] for key in inputs))
+        prepared.set()
+        return dict(zip(outputs, made, strict=True))
+
+    return run
+
+
+def _without_weights(graph_def: Any, definitions: Mapping[str, Any]) -> tf.compat.v1.Session:
+    """A session of the signatures that have no weights: checks, decoding, encoding.
+
+    For every signature that a session runs first, it goes through all functions of its graph, for
+    seconds where a generator's are among them. These have few.
+    """
+    ops = {node.name: node.op for node in graph_def.node}
+    wanted = []
+    for definition in definitions.values():
+        names = [info.name.partition(":")[0] for info in definition.outputs.values()]
+        part = tf.compat.v1.graph_util.extract_sub_graph(graph_def, names)
+        if not any(ops[node.name] == "VarHandleOp" for node in part.node):
+            wanted += names
+    small = tf.compat.v1.GraphDef()
+    if wanted:
+        small = tf.compat.v1.graph_util.extract_sub_graph(graph_def, wanted)
+    functions = {each.signature.name: each for each in graph_def.library.function}
+    nodes = list(small.node)
+    kept: dict[str, Any] = {}
+    while nodes:
+        called = _called(nodes.pop()) & functions.keys() - kept.keys()
+        for name in called:
+            kept[name] = functions[name]
+            nodes += functions[name].node_def
+    del small.library.function[:], small.library.gradient[:]
+    small.library.function.extend(kept.values())
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.import_graph_def(small, name="")
+    return tf.compat.v1.Session(graph=graph, config=_config())
+
+
+def _called(node: Any) -> set[str]:
+    """Names of functions that a node may call."""
+    names = {node.op}
+    for value in node.attr.values():
+        names.update(each.name for each in (value.func, *value.list.func) if each.name)
+    return names
+
+
+def _outputs_in(graph: tf.Graph, definition: Any) -> bool:
+    try:
+        for info in definition.outputs.values():
+            graph.get_tensor_by_name(info.name)
+    except (KeyError, ValueError):
+        return False
+    return True
+
+
+def _config() -> tf.compat.v1.ConfigProto:
+    """Of a session: what does nothing for these graphs, and takes seconds, is left out.
+
+    Graphs are rewritten once in place of twice, and not for devices that are not there. Outputs
+    stay the same, bit by bit.
+    """
+    config = tf.compat.v1.ConfigProto()
+    options = config.graph_options.rewrite_options
+    options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
+    options.memory_optimization = rewriter_config_pb2.RewriterConfig.NO_MEM_OPT
+    options.loop_optimization = rewriter_config_pb2.RewriterConfig.OFF
+    options.shape_optimization = rewriter_config_pb2.RewriterConfig.OFF
+    options.implementation_selector = rewriter_config_pb2.RewriterConfig.OFF
+    if not tf.config.list_physical_devices("GPU"):
+        options.layout_optimizer = rewriter_config_pb2.RewriterConfig.OFF
+    return config
+
+
+def _warmup_requests(path):
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    for record in tf.data.TFRecordDataset([str(path)]):
+        log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+        request = log.predict_log.request
+        inputs = {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
+        yield request.model_spec.signature_name, inputs
+
+
+def _specs(tensors):
+    """Specs of the tensors of a signature, by key."""
+    return {
+        key: Spec(
+            tf.dtypes.as_dtype(info.dtype).name,
+            tuple(None if each.size < 0 else each.size for each in info.tensor_shape.dim),
+        )
+        for key, info in sorted(tensors.items())
+    }
+
+
+def _in_order(specs):
+    """What a map is given by first, as in messages."""
+    maps = ("label", "condition")
+    return {key: specs[key] for key in sorted(specs, key=lambda k: (not k.startswith(maps), k))}
+
+
+def numbered_versions(directory: Path) -> list[int]:
+    """Numbers of the versions in a folder that hold a SavedModel, the largest first."""
+    try:
+        numbers = [int(path.name) for path in directory.iterdir() if path.name.isdecimal()]
+    except OSError:
+        return []
+    found = [n for n in numbers if (directory / str(n) / "saved_model.pb").exists()]
+    return sorted(found, reverse=True)
+
+
+def newest_version(directory: Path) -> Path:
+    """The directory itself if it holds a SavedModel, else its version of the largest number.
+
+    Raises:
+        ServingError: if there is neither.
+    """
+    if not directory.is_dir():
+        raise ServingError(f"--model={directory}: no such folder; give the output of export")
+    if (directory / "saved_model.pb").exists():
+        return directory
+    numbers = numbered_versions(directory)
+    if numbers:
+        return directory / str(numbers[0])
+    raise ServingError(
+        f"--model={directory}: no SavedModel in it (no saved_model.pb); make one with the "
+        "command export --model=WORKDIR --output_dir=DIR"
+    )
