@@ -11,18 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.setup.config import (
-    Config,
-    ConfigError,
-    check_same,
-    check_same_labels,
-    follow_instances,
-    write_workdir,
-)
+from experiments.setup.config import Config, ConfigError
 from experiments.setup.initialization import follow_init_from, initialize
 from experiments.setup.program import program
 from experiments.setup.resume import explained_losses, read_course, resume
 from experiments.setup.teacher import check_teacher
+from experiments.setup.validation import validate
+from experiments.setup.workdir import check_same, check_same_labels, follow_instances, write_workdir
 
 if TYPE_CHECKING:
     import keras
@@ -64,7 +59,7 @@ def train(
         DataError: if the data set is not there or does not fit.
         CheckpointError: if a checkpoint cannot be written or read.
     """
-    config.validate()
+    validate(config)
     if init_from is not None:
         config = dataclasses.replace(config, init_from=init_from)
     check_teacher(config)

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import math
-import os
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
 
-from experiments.setup.config import Config, ConfigError, read_workdir
-from experiments.setup.data_dirs import data_dir_of
+from experiments.setup.config import Config, ConfigError
+from experiments.setup.networks import (
+    make_discriminator,
+    make_encoder,
+    make_generator,
+)
 from experiments.setup.sizing import sizing_options
 from experiments.setup.teacher import load_teacher
 from pipelines.schema import DataError, LabelSet
 from spade_tf.losses.adversarial import get_adversarial_loss
 from spade_tf.losses.perceptual import PerceptualLoss
-from spade_tf.networks.discriminator import MultiscaleDiscriminator
-from spade_tf.networks.encoder import ConvEncoder
-from spade_tf.networks.generator import SPADEGenerator
-from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
 from spade_tf.training.adam import adam
-from spade_tf.training.checkpoints import restore_networks
 from spade_tf.training.distillation import DistilledGauGAN
 from spade_tf.training.gaugan import Augment, GauGAN
 from spade_tf.training.guard import NonFiniteGuard
@@ -31,89 +27,6 @@ from spade_tf.training.schedules import ConstantThenLinear
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
-
-
-def condition_channels(labels: LabelSet) -> int:
-    """Channels of what networks condition on: label ids, or those of a continuous map."""
-    return labels.condition_channels or labels.num_ids
-
-
-def sees_instances(config: Config, labels: LabelSet) -> bool:
-    """Whether networks see edges of instances: as the configuration says, or the data set."""
-    wanted = config.data.use_instance
-    return labels.has_instance if wanted is None else wanted
-
-
-def make_generator(
-    config: Config, labels: LabelSet, name: str = "generator"
-) -> SPADEGenerator | Pix2PixHDGenerator:
-    """The generator of an experiment."""
-    settings = config.generator
-    shared: dict[str, Any] = {
-        "image_size": (config.data.height, config.data.width),
-        "use_instance_edges": sees_instances(config, labels),
-        "filters": settings.filters,
-        "hidden_filters": settings.hidden_filters,
-        "kernel_size": settings.kernel_size,
-        "norm": settings.norm,
-        "spectral_norm": settings.spectral_norm,
-        "conditioning": settings.conditioning,
-        "concat": None if settings.concat == "none" else settings.concat,
-        "z_dim": settings.z_dim or None,
-        "dtype": config.train.precision,
-        "name": name,
-    }
-    if settings.architecture == "pix2pixhd":
-        return Pix2PixHDGenerator(
-            condition_channels(labels),
-            num_downsamplings=settings.num_downsamplings,
-            num_blocks=settings.num_blocks,
-            initial_kernel_size=settings.initial_kernel_size,
-            block_kernel_size=settings.block_kernel_size,
-            down_padding=settings.down_padding,
-            **shared,
-        )
-    return SPADEGenerator(
-        condition_channels(labels),
-        num_upsampling_layers=settings.num_upsampling_layers,
-        rematerialize=config.train.rematerialize,
-        **shared,
-    )
-
-
-def make_discriminator(config: Config, labels: LabelSet) -> MultiscaleDiscriminator:
-    """The discriminator of an experiment."""
-    return MultiscaleDiscriminator(
-        condition_channels(labels),
-        use_instance_edges=sees_instances(config, labels),
-        num_scales=config.discriminator.num_scales,
-        filters=config.discriminator.filters,
-        num_layers=config.discriminator.num_layers,
-        norm=config.discriminator.norm,
-        spectral_norm=config.discriminator.spectral_norm,
-        dtype=config.train.precision,
-        name="discriminator",
-    )
-
-
-def make_encoder(config: Config) -> ConvEncoder | None:
-    """The encoder of an experiment, or None if it has none."""
-    if not config.encoder.enabled:
-        return None
-    image_size = (config.data.height, config.data.width)
-    return ConvEncoder(
-        z_dim=config.generator.z_dim,
-        filters=config.encoder.filters,
-        image_size=image_size,
-        num_layers=encoder_layers(image_size),
-        dtype=config.train.precision,
-        name="encoder",
-    )
-
-
-def encoder_layers(image_size: tuple[int, int]) -> int:
-    """As many halvings as leave 4 pixels on the shorter side: the paper's six for 256x256."""
-    return min(6, int(math.log2(min(image_size) / 4)))
 
 
 def make_perceptual_loss(config: Config) -> PerceptualLoss | None:
@@ -272,44 +185,3 @@ def make_batches(
             raise
         setting = "train_split" if split == data.train_split else "val_split"
         raise ConfigError(f"--config.data.{setting}: {said}") from None
-
-
-class TrainedModel(NamedTuple):
-    """What a workdir holds.
-
-    Attributes:
-        generator: with its trained weights, averaged if they were.
-        encoder: likewise, or None.
-        config: of the run.
-        labels: the label set.
-        data_dir: where its data set was prepared.
-        step: training steps done.
-    """
-
-    generator: SPADEGenerator | Pix2PixHDGenerator
-    encoder: ConvEncoder | None
-    config: Config
-    labels: LabelSet
-    data_dir: str
-    step: int
-
-
-def load_workdir(workdir: str | os.PathLike[str]) -> TrainedModel:
-    """The networks of a training run, with the weights of its newest checkpoint.
-
-    Args:
-        workdir: of the run.
-
-    Raises:
-        ConfigError: if it is not a workdir.
-        CheckpointError: if it holds no checkpoint that fits.
-    """
-    if not Path(workdir).is_dir():
-        raise ConfigError(f"--model={workdir}: no such folder; give the workdir of a training")
-    content = read_workdir(workdir)
-    config = Config.from_dict(content["config"])
-    labels = LabelSet.from_metadata(content["labels"])
-    generator, encoder = make_generator(config, labels), make_encoder(config)
-    networks = {"average_generator" if config.train.average_decay else "generator": generator}
-    step = restore_networks(Path(workdir) / "checkpoints", encoder=encoder, **networks)
-    return TrainedModel(generator, encoder, config, labels, data_dir_of(content, workdir), step)

@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.setup.config import Config, ConfigError, is_begun, read_workdir
+from experiments.setup.config import Config, ConfigError
+from experiments.setup.workdir import is_begun, read_workdir
 
 if TYPE_CHECKING:
     from pipelines.schema import LabelSet
@@ -110,7 +111,7 @@ def _check_settings(config: Config, old: Config) -> None:
 
 
 def _networks(config: Config, labels: LabelSet) -> dict[str, Any]:
-    from experiments.setup.assemble import make_discriminator, make_encoder, make_generator
+    from experiments.setup.networks import make_discriminator, make_encoder, make_generator
 
     return {
         "generator": make_generator(config, labels),
@@ -187,7 +188,7 @@ def _channels(
     new: tuple[Config, LabelSet], old: tuple[Config, LabelSet]
 ) -> tuple[list[int | None], int, list[str]]:
     """The source's channel for each semantic channel, how many it has, and what to say."""
-    from experiments.setup.assemble import sees_instances
+    from experiments.setup.networks import sees_instances
 
     edges, old_edges = sees_instances(*new), sees_instances(*old)
     labels, old_labels = new[1], old[1]

@@ -102,7 +102,7 @@ class WorkdirModel:
     def __init__(self, path: Path):
         import tensorflow as tf
 
-        from experiments.setup.assemble import load_workdir
+        from experiments.setup.trained_model import load_workdir
         from spade_tf.export.signatures import inference_form
 
         model = load_workdir(path)

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.setup.config import Config, ConfigError, is_begun, read_workdir
+from experiments.setup.config import Config, ConfigError
+from experiments.setup.workdir import is_begun, read_workdir
 
 if TYPE_CHECKING:
     from spade_tf.training.checkpoints import Checkpoints

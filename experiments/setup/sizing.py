@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.setup.config import UPSAMPLING_LAYERS, Config
+from experiments.setup.config import Config
+from experiments.setup.validation import UPSAMPLING_LAYERS
 
 
 def sizing_options(config: Config | Mapping[str, Any]) -> dict[str, Any]:

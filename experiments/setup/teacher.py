@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.setup.config import Config, ConfigError, read_workdir
+from experiments.setup.config import Config, ConfigError
+from experiments.setup.workdir import read_workdir
 
 if TYPE_CHECKING:
     from spade_tf.training.distillation import Teacher
@@ -91,7 +92,7 @@ def load_teacher(config: Config, labels: Any) -> Teacher:
         ConfigError: if the student cannot learn from it.
         CheckpointError: if it holds no checkpoint that fits.
     """
-    from experiments.setup.assemble import load_workdir
+    from experiments.setup.trained_model import load_workdir
     from spade_tf.training.distillation import Teacher
 
     check_teacher(config, list(labels.class_names))

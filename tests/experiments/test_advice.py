@@ -25,7 +25,7 @@ OF_OTHER_PROGRAMS = re.compile(
 # Which commands come to the errors of a module, or of a function of it.
 REACH = {
     "experiments/setup/assemble.py": "train",
-    "experiments/setup/assemble.py:load_workdir": "generate export convert",
+    "experiments/setup/trained_model.py": "generate export convert",
     "experiments/commands/benchmark/benchmark.py": "benchmark",
     "experiments/commands/convert/convert.py": "convert",
     # The next command is `train`.
@@ -38,6 +38,8 @@ REACH = {
     "experiments/setup/layouts.py": "generate",
     "experiments/setup/predictors.py": "generate",
     "experiments/setup/config.py": "train",
+    "experiments/setup/validation.py": "train",
+    "experiments/setup/workdir.py": "train",
     "experiments/commands/serve.py": "serve",
     "experiments/commands/train.py": "train",
     "pipelines/sources/builders": "prepare doctor",

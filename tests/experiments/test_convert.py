@@ -12,8 +12,10 @@ from experiments.commands.convert.convert import convert, label_files_of
 from experiments.commands.export.export import export
 from experiments.commands.generate import generate
 from experiments.commands.train import train
-from experiments.setup.assemble import load_workdir, make_gaugan
-from experiments.setup.config import Config, ConfigError, read_workdir, write_workdir
+from experiments.setup.assemble import make_gaugan
+from experiments.setup.config import Config, ConfigError
+from experiments.setup.trained_model import load_workdir
+from experiments.setup.workdir import read_workdir, write_workdir
 from pipelines.prepare.prepare import prepare
 from pipelines.schema import LabelFiles, LabelSet
 from pipelines.sources.label_sets import ADE20K

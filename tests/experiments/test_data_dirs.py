@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from experiments.setup.config import Config, read_workdir, write_workdir
+from experiments.setup.config import Config
 from experiments.setup.data_dirs import data_dir_of
+from experiments.setup.workdir import read_workdir, write_workdir
 
 LABELS = {"class_names": ["a"], "palette": [[0, 0, 0]], "has_unknown": False, "has_instance": False}
 

@@ -10,9 +10,11 @@ from tiny_experiment import get_config
 from experiments import landscapes, landscapes_student
 from experiments.commands.export.export import export
 from experiments.commands.train import train
-from experiments.setup.assemble import load_workdir
-from experiments.setup.config import Config, ConfigError, write_workdir
+from experiments.setup.config import Config, ConfigError
 from experiments.setup.teacher import check_teacher
+from experiments.setup.trained_model import load_workdir
+from experiments.setup.validation import validate
+from experiments.setup.workdir import write_workdir
 
 LABELS = {"class_names": ["sky", "sea"], "palette": [[0] * 3] * 2, "has_unknown": False}
 
@@ -135,6 +137,6 @@ def test_the_student_of_the_landscapes_fits_its_teacher(tmp_path):
     write_workdir(landscapes.get_config(), tmp_path, LABELS, "data")
     config = landscapes_student.get_config()
     config.teacher = str(tmp_path)
-    config.validate()
+    validate(config)
     check_teacher(config, LABELS["class_names"])
     assert config.generator.filters < landscapes.get_config().generator.filters

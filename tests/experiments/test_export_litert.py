@@ -7,7 +7,7 @@ import pytest
 from experiments.command_line.main import main
 from experiments.commands.export.export import export
 from experiments.commands.export.litert import read_layouts
-from experiments.setup.assemble import load_workdir
+from experiments.setup.trained_model import load_workdir
 from spade_tf.export.errors import ExportError
 from spade_tf.export.litert.model import LiteRTModel
 

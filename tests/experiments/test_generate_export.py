@@ -11,9 +11,9 @@ from PIL import Image
 
 from experiments.commands.export.export import export
 from experiments.commands.generate import generate
-from experiments.setup.assemble import load_workdir
 from experiments.setup.config import ConfigError
 from experiments.setup.predictors import load_model
+from experiments.setup.trained_model import load_workdir
 from pipelines.schema import DataError
 
 

@@ -9,9 +9,11 @@ import tensorflow as tf
 from tiny_experiment import get_config
 
 from experiments.commands.train import train
-from experiments.setup.assemble import load_workdir, make_gaugan
-from experiments.setup.config import ConfigError, write_workdir
+from experiments.setup.assemble import make_gaugan
+from experiments.setup.config import ConfigError
 from experiments.setup.initialization import _classes, follow_init_from, initialize
+from experiments.setup.trained_model import load_workdir
+from experiments.setup.workdir import write_workdir
 from pipelines.prepare.prepare import prepare
 from pipelines.schema import LabelSet, default_palette
 from spade_tf.training.checkpoints import Checkpoints

@@ -10,7 +10,8 @@ from tiny_experiment import get_config
 
 from experiments.commands.export.export import export
 from experiments.commands.train import train
-from experiments.setup.assemble import load_workdir, make_batches
+from experiments.setup.assemble import make_batches
+from experiments.setup.trained_model import load_workdir
 from pipelines.prepare.prepare import label_set, open_dataset, prepare
 
 SAMPLE = Path(__file__).parents[2].parent / "shared" / "data" / "coco_stuff_sample"

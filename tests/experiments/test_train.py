@@ -19,6 +19,7 @@ from tiny_experiment import get_config
 from experiments.commands.train import _check_parts, train
 from experiments.setup import assemble
 from experiments.setup.config import ConfigError
+from experiments.setup.validation import validate
 from pipelines.prepare.prepare import open_dataset, prepare
 
 ROOT = Path(__file__).parents[2]
@@ -94,7 +95,7 @@ def test_resumed_equals_uninterrupted(small, data_dir, tmp_path, capsys):
 def test_a_decay_longer_than_the_training_is_shortened(small, data_dir, tmp_path, capsys):
     small.train.steps = 2
     small.optimizer.decay_steps = 500
-    small.validate()
+    validate(small)
     optimizer = assemble.make_optimizer(small, "generator")
     # Over all steps: whole at first, half in the second.
     rates = [float(optimizer.learning_rate)]
@@ -109,7 +110,7 @@ def test_a_decay_longer_than_the_training_is_shortened(small, data_dir, tmp_path
 
 def test_parts_that_do_not_divide_a_device_s_share(small):
     small.train.batch_size, small.train.accumulation_steps = 8, 8
-    small.validate()
+    validate(small)
     with pytest.raises(ConfigError, match=r"each of 2 devices has 4 pictures .* one of 1, 2, 4"):
         _check_parts(small, 2)
     _check_parts(small, 1)

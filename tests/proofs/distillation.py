@@ -25,7 +25,7 @@ def pictures(workdir: Path, batches: list) -> tuple[np.ndarray, dict[str, object
     """What a model makes of the layouts `[N, H, W, 3]`, and what it is."""
     import tensorflow as tf
 
-    from experiments.setup.assemble import load_workdir
+    from experiments.setup.trained_model import load_workdir
 
     model = load_workdir(workdir)
 
@@ -68,7 +68,8 @@ def compare(alone: np.ndarray, distilled: np.ndarray) -> dict[str, float]:
 def prove(arguments: argparse.Namespace) -> dict[str, object]:
     """Makes and compares all pictures; returns what was found."""
     from experiments.setup.assemble import make_batches
-    from experiments.setup.config import Config, read_workdir
+    from experiments.setup.config import Config
+    from experiments.setup.workdir import read_workdir
     from pipelines.prepare.prepare import label_set, open_dataset
     from spade_tf.convert.vgg import load_vgg
     from spade_tf.losses.perceptual import PerceptualLoss

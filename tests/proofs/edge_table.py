@@ -73,7 +73,7 @@ def print_costs() -> int:
     import numpy as np
 
     from experiments import landscapes_edge_clade, landscapes_edge_spade
-    from experiments.setup.assemble import make_generator
+    from experiments.setup.networks import make_generator
     from pipelines.landscapes.classes import CLASS_NAMES, PALETTE
     from pipelines.schema import LabelSet
     from spade_tf.export.litert.edge_form import edge_form
@@ -113,7 +113,7 @@ def draw(workdir, data_dir, path) -> int:
     import numpy as np
 
     from experiments.commands.export.litert import NUM_CALIBRATION_LAYOUTS, read_layouts
-    from experiments.setup.assemble import load_workdir
+    from experiments.setup.trained_model import load_workdir
     from spade_tf.export.litert.edge_form import edge_form, float32_copy
     from spade_tf.export.litert.litert import edge_functions, edge_inputs
     from spade_tf.export.litert.model import LiteRTModel
@@ -145,7 +145,7 @@ def rows(workdir, data_dir, environment):
 
     from experiments.commands.export.export import export
     from experiments.commands.export.litert import read_layouts
-    from experiments.setup.assemble import load_workdir
+    from experiments.setup.trained_model import load_workdir
     from spade_tf.export.litert.edge_form import float32_copy
     from spade_tf.export.litert.gpu import GPUError, run_on_gpu
     from spade_tf.export.litert.litert import edge_inputs

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.commands.convert.config import config_of, training_options
-from experiments.setup.config import Config, ConfigError, read_workdir, write_workdir
+from experiments.setup.config import Config, ConfigError
 from experiments.setup.program import program
+from experiments.setup.validation import validate
+from experiments.setup.workdir import read_workdir, write_workdir
 
 if TYPE_CHECKING:
     from pipelines.schema import LabelFiles, LabelSet
@@ -130,7 +132,7 @@ def _from_nvlabs(
         )
     config = config_of(folder.name, checkpoint)
     config.data.dataset = dataset or config.data.dataset
-    config.validate()
+    validate(config)
     return config, labels, networks
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from experiments.setup.config import ConfigError
 
 if TYPE_CHECKING:
-    from experiments.setup.assemble import TrainedModel
+    from experiments.setup.trained_model import TrainedModel
 
 FORMATS = ("saved_model", "litert")
 
@@ -63,7 +63,7 @@ def export(
     if not formats or set(formats) - set(FORMATS):
         raise ConfigError(f"--format={','.join(formats)}: give some of {', '.join(FORMATS)}")
     from experiments.commands.export.litert import read_examples, write_litert
-    from experiments.setup.assemble import load_workdir
+    from experiments.setup.trained_model import load_workdir
     from spade_tf.export.litert.litert import check_variants
     from spade_tf.export.litert.model import import_interpreter
     from spade_tf.export.saved_model import check_max_pixels

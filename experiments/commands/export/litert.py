@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from experiments.setup.assemble import TrainedModel
+    from experiments.setup.trained_model import TrainedModel
     from pipelines.schema import LabelSet
 
 # How many label maps models are compared with Keras on, and how many int8 is calibrated with.

@@ -12,7 +12,7 @@ from pipelines.sources.inspection import source_unknown_id
 from spade_tf.export.source_files import SourceFiles
 
 if TYPE_CHECKING:
-    from experiments.setup.assemble import TrainedModel
+    from experiments.setup.trained_model import TrainedModel
 
 
 def unknown_id(model: TrainedModel) -> int | None:

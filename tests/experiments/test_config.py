@@ -6,7 +6,9 @@ import pkgutil
 import pytest
 
 import experiments
-from experiments.setup.config import Config, ConfigError, check_same, read_workdir, write_workdir
+from experiments.setup.config import Config, ConfigError
+from experiments.setup.validation import validate
+from experiments.setup.workdir import check_same, read_workdir, write_workdir
 
 LABELS = {"class_names": ["a"], "palette": [[0, 0, 0]], "has_unknown": False, "has_instance": False}
 
@@ -34,7 +36,7 @@ def test_every_experiment_is_valid_and_says_what_it_is():
         module = importlib.import_module(f"experiments.{name}")
         if hasattr(module, "get_config"):
             found.append(name)
-            module.get_config().validate()
+            validate(module.get_config())
             for part in ("Command:", "Cost:", "Reference:"):
                 assert part in module.__doc__, f"{name} lacks {part}"
     assert {"landscapes", "coco_stuff", "paired_folder"} <= set(found)
@@ -58,10 +60,10 @@ def test_every_experiment_is_valid_and_says_what_it_is():
 )
 def test_a_value_out_of_range_is_refused_with_its_remedy(section, name, value, remedy):
     config = Config()
-    config.validate()
+    validate(config)
     setattr(getattr(config, section), name, value)
     with pytest.raises(ConfigError, match=remedy) as caught:
-        config.validate()
+        validate(config)
     assert "\n" not in str(caught.value)
 
 

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 from tiny_experiment import get_config
 
-from experiments.setup.assemble import make_discriminator, make_gaugan
+from experiments.setup.assemble import make_gaugan
 from experiments.setup.config import ConfigError
+from experiments.setup.networks import make_discriminator
 from experiments.setup.predictors import RemoteModel
 from pipelines.schema import LabelSet
 

@@ -1,0 +1,96 @@
+"""From a configuration to networks."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from experiments.setup.config import Config
+from pipelines.schema import LabelSet
+from spade_tf.networks.discriminator import MultiscaleDiscriminator
+from spade_tf.networks.encoder import ConvEncoder
+from spade_tf.networks.generator import SPADEGenerator
+from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
+
+
+def condition_channels(labels: LabelSet) -> int:
+    """Channels of what networks condition on: label ids, or those of a continuous map."""
+    return labels.condition_channels or labels.num_ids
+
+
+def sees_instances(config: Config, labels: LabelSet) -> bool:
+    """Whether networks see edges of instances: as the configuration says, or the data set."""
+    wanted = config.data.use_instance
+    return labels.has_instance if wanted is None else wanted
+
+
+def make_generator(
+    config: Config, labels: LabelSet, name: str = "generator"
+) -> SPADEGenerator | Pix2PixHDGenerator:
+    """The generator of an experiment."""
+    settings = config.generator
+    shared: dict[str, Any] = {
+        "image_size": (config.data.height, config.data.width),
+        "use_instance_edges": sees_instances(config, labels),
+        "filters": settings.filters,
+        "hidden_filters": settings.hidden_filters,
+        "kernel_size": settings.kernel_size,
+        "norm": settings.norm,
+        "spectral_norm": settings.spectral_norm,
+        "conditioning": settings.conditioning,
+        "concat": None if settings.concat == "none" else settings.concat,
+        "z_dim": settings.z_dim or None,
+        "dtype": config.train.precision,
+        "name": name,
+    }
+    if settings.architecture == "pix2pixhd":
+        return Pix2PixHDGenerator(
+            condition_channels(labels),
+            num_downsamplings=settings.num_downsamplings,
+            num_blocks=settings.num_blocks,
+            initial_kernel_size=settings.initial_kernel_size,
+            block_kernel_size=settings.block_kernel_size,
+            down_padding=settings.down_padding,
+            **shared,
+        )
+    return SPADEGenerator(
+        condition_channels(labels),
+        num_upsampling_layers=settings.num_upsampling_layers,
+        rematerialize=config.train.rematerialize,
+        **shared,
+    )
+
+
+def make_discriminator(config: Config, labels: LabelSet) -> MultiscaleDiscriminator:
+    """The discriminator of an experiment."""
+    return MultiscaleDiscriminator(
+        condition_channels(labels),
+        use_instance_edges=sees_instances(config, labels),
+        num_scales=config.discriminator.num_scales,
+        filters=config.discriminator.filters,
+        num_layers=config.discriminator.num_layers,
+        norm=config.discriminator.norm,
+        spectral_norm=config.discriminator.spectral_norm,
+        dtype=config.train.precision,
+        name="discriminator",
+    )
+
+
+def make_encoder(config: Config) -> ConvEncoder | None:
+    """The encoder of an experiment, or None if it has none."""
+    if not config.encoder.enabled:
+        return None
+    image_size = (config.data.height, config.data.width)
+    return ConvEncoder(
+        z_dim=config.generator.z_dim,
+        filters=config.encoder.filters,
+        image_size=image_size,
+        num_layers=encoder_layers(image_size),
+        dtype=config.train.precision,
+        name="encoder",
+    )
+
+
+def encoder_layers(image_size: tuple[int, int]) -> int:
+    """As many halvings as leave 4 pixels on the shorter side: the paper's six for 256x256."""
+    return min(6, int(math.log2(min(image_size) / 4)))

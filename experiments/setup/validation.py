@@ -1,0 +1,191 @@
+"""Checks of a configuration before anything runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from experiments.setup.config import Config, ConfigError
+
+NORMS = ("batch", "local_batch", "instance", "layer", "group")
+CONDITIONINGS = (
+    "spade",
+    "shared_spade",
+    "clade",
+    "conditional_batch",
+    "adain",
+    "affine",
+    "none",
+)
+DISCRIMINATOR_NORMS = ("instance", "batch", "local_batch", "none")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+PREPROCESS = (
+    "resize_and_crop",
+    "crop",
+    "scale_width",
+    "scale_width_and_crop",
+    "scale_short_side",
+    "scale_short_side_and_crop",
+    "fixed",
+    "none",
+)
+AUGMENTATIONS = ("color", "translation", "cutout")
+ADVERSARIAL_LOSSES = ("hinge", "least_squares", "original", "wasserstein")
+UPSAMPLING_LAYERS = {"normal": 32, "more": 64, "most": 128}
+
+
+def validate(config: Config) -> None:
+    """Checks the values of all fields, alone and together.
+
+    Fields have types of their own; overrides such as `--config.train.steps=0` keep them, and
+    do not run `__post_init__`, so that this is called after them.
+
+    Args:
+        config: the configuration, with its overrides.
+
+    Raises:
+        ConfigError: naming the first field that cannot be used, its value, and what is allowed.
+    """
+    _validate_bounds(config)
+    _validate_choices(config)
+    _validate_generator(config)
+    _validate_training(config)
+    _validate_size(config)
+    _validate_style(config)
+
+
+# What a number may be: a test, and what to say.
+_NUMBERS: dict[str, tuple[Callable[[float], bool], str]] = {
+    "at least 1": (lambda value: value >= 1, "give 1 or more"),
+    "at least 0": (lambda value: value >= 0, "give 0 or more"),
+    "more than 0": (lambda value: value > 0, "give more than 0"),
+    "a share": (lambda value: 0 <= value < 1, "give at least 0, less than 1"),
+    "odd": (lambda value: value % 2 == 1, "give an odd number"),
+}
+_BOUNDS = (
+    ("at least 1", "data", "load_height load_width height width shuffle_buffer"),
+    ("at least 1", "generator", "filters hidden_filters kernel_size num_downsamplings"),
+    ("at least 1", "discriminator", "filters num_scales num_layers"),
+    ("at least 1", "encoder", "filters"),
+    ("at least 1", "train", "steps batch_size log_every sample_every num_samples max_to_keep"),
+    (
+        "at least 1",
+        "train",
+        "checkpoint_every statistics_batches discriminator_steps accumulation_steps",
+    ),
+    (
+        "at least 0",
+        "loss",
+        "feature_matching_weight perceptual_weight kl_weight kl_examples",
+    ),
+    ("at least 0", "loss", "r1_weight distillation_output_weight distillation_feature_weight"),
+    (
+        "at least 0",
+        "optimizer",
+        "generator_weight_decay discriminator_weight_decay clip_norm decay_steps",
+    ),
+    ("at least 0", "train", "eval_every histograms_every max_rollbacks"),
+    ("at least 0", "generator", "num_blocks z_dim"),
+    ("more than 0", "optimizer", "generator_learning_rate discriminator_learning_rate epsilon"),
+    ("a share", "optimizer", "beta_1 beta_2"),
+    ("a share", "train", "average_decay"),
+    ("a share", "data", "color_jitter"),
+    ("odd", "generator", "kernel_size initial_kernel_size block_kernel_size"),
+)
+
+
+def _validate_bounds(config: Config) -> None:
+    for kind, section, names in _BOUNDS:
+        allowed, remedy = _NUMBERS[kind]
+        for name in names.split():
+            value = getattr(getattr(config, section), name)
+            _require(allowed(value), f"{section}.{name}", value, remedy)
+
+
+def _validate_choices(config: Config) -> None:
+    _choice(config.loss.adversarial, "loss.adversarial", ADVERSARIAL_LOSSES)
+    _choice(config.discriminator.norm, "discriminator.norm", DISCRIMINATOR_NORMS)
+    _choice(config.data.preprocess, "data.preprocess", PREPROCESS)
+    _choice(config.data.on_corrupt_record, "data.on_corrupt_record", ("stop", "skip"))
+    _choice(config.train.precision, "train.precision", PRECISIONS)
+    upsampling = config.generator.num_upsampling_layers
+    _choice(upsampling, "generator.num_upsampling_layers", tuple(UPSAMPLING_LAYERS))
+    policies = list(filter(None, config.train.augment.split(",")))
+    for policy in policies:
+        _choice(policy, "train.augment", AUGMENTATIONS)
+    once = len(set(policies)) == len(policies)
+    _require(once, "train.augment", config.train.augment, "name each once")
+
+
+def _validate_generator(config: Config) -> None:
+    generator = config.generator
+    _choice(generator.architecture, "generator.architecture", ("spade", "pix2pixhd"))
+    _choice(generator.conditioning, "generator.conditioning", CONDITIONINGS)
+    _choice(generator.concat, "generator.concat", ("none", "convs", "blocks"))
+    _choice(generator.down_padding, "generator.down_padding", ("reflect", "zeros"))
+    is_plain = (generator.architecture, generator.conditioning) == ("pix2pixhd", "none")
+    _choice(generator.norm, "generator.norm", (*NORMS, "none") if is_plain else NORMS)
+
+
+def _validate_training(config: Config) -> None:
+    clip = config.optimizer.clip_norm
+    _require(
+        not clip or config.train.precision != "mixed_float16",
+        "optimizer.clip_norm",
+        clip,
+        "gradients under mixed_float16 are scaled: give train.precision=mixed_bfloat16, or 0",
+    )
+    parts, batch = config.train.accumulation_steps, config.train.batch_size
+    remedy = f"it must divide train.batch_size={batch}"
+    _require(batch % parts == 0, "train.accumulation_steps", parts, remedy)
+
+
+def _validate_size(config: Config) -> None:
+    upsampling = config.generator.num_upsampling_layers
+    multiple, makes = UPSAMPLING_LAYERS[upsampling], f"of {upsampling} upsampling layers"
+    if config.generator.architecture == "pix2pixhd":
+        halvings = config.generator.num_downsamplings
+        multiple, makes = 2**halvings, f"of {halvings} downsamplings"
+    for name in ("height", "width"):
+        value = getattr(config.data, name)
+        nearest = max(round(value / multiple), 1) * multiple
+        _require(
+            value % multiple == 0,
+            f"data.{name}",
+            value,
+            f"a generator {makes} makes multiples of {multiple}: give {nearest}",
+        )
+        load = getattr(config.data, f"load_{name}")
+        _require(
+            load >= value,
+            f"data.load_{name}",
+            load,
+            f"the crop, data.{name}={value}, is larger: give {value} or more",
+        )
+
+
+def _validate_style(config: Config) -> None:
+    if not config.encoder.enabled:
+        return
+    z_dim = config.generator.z_dim
+    _require(z_dim > 0, "generator.z_dim", z_dim, "the encoder needs one: give 256, say")
+    shorter = min(config.data.height, config.data.width)
+    multiple = 2 ** min(6, int(math.log2(shorter / 4)))
+    for name in ("height", "width"):
+        value = getattr(config.data, name)
+        _require(
+            value % multiple == 0,
+            f"data.{name}",
+            value,
+            f"the encoder reads multiples of {multiple} here: give one, or encoder.enabled=False",
+        )
+
+
+def _require(condition: bool, name: str, value: Any, remedy: str) -> None:
+    if not condition:
+        raise ConfigError(f"--config.{name}={value}: {remedy}")
+
+
+def _choice(value: str, name: str, choices: tuple[str, ...]) -> None:
+    _require(value in choices, name, value, f"give one of {', '.join(choices)}")

@@ -1,0 +1,150 @@
+"""The workdir of a training: its `config.json`, and which trainings may go on in it."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from experiments.setup.config import Config, ConfigError
+from experiments.setup.data_dirs import data_dir_entries
+
+# What may differ between two runs in one workdir: how long they are and what they write.
+_ADJUSTABLE = {
+    "train": (
+        "steps",
+        "batch_size",
+        "log_every",
+        "sample_every",
+        "num_samples",
+        "checkpoint_every",
+        "max_to_keep",
+        "eval_every",
+        "histograms_every",
+        "accumulation_steps",
+        "rematerialize",
+        "jit_compile",
+        "deterministic",
+        "max_rollbacks",
+    ),
+}
+
+
+def is_begun(workdir: str | os.PathLike[str]) -> bool:
+    """Whether a workdir holds a checkpoint, which binds it to its configuration.
+
+    A run that failed before its first checkpoint binds nothing: whatever was wrong can be put
+    right in the same workdir.
+    """
+    path = Path(workdir)
+    return (path / "config.json").exists() and any(path.glob("checkpoints/*.index"))
+
+
+def follow_instances(config: Config, has_instance: bool) -> Config:
+    """The configuration with `data.use_instance` decided.
+
+    Args:
+        config: of the run.
+        has_instance: whether its data set has instance maps.
+
+    Raises:
+        ConfigError: if instances are asked for and there are none.
+    """
+    wanted = config.data.use_instance
+    if wanted and not has_instance:
+        raise ConfigError(
+            f"--config.data.use_instance=True: the data set {config.data.dataset} was prepared "
+            "without instance maps; give False, or leave it out to follow the data set"
+        )
+    decided = has_instance if wanted is None else wanted
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, use_instance=decided))
+
+
+def check_same(config: Config, workdir: str | os.PathLike[str]) -> None:
+    """Raises a ConfigError where a workdir was begun with another configuration.
+
+    Args:
+        config: of the run that is about to start; a `data.use_instance` of None is not compared.
+        workdir: its directory, with a checkpoint if a run was begun there.
+    """
+    path = Path(workdir) / "config.json"
+    if not is_begun(workdir):
+        return
+    old = read_workdir(workdir)["config"]
+    if old.get("teacher", "") != config.teacher:
+        begun = old.get("teacher") or "no teacher"
+        raise ConfigError(
+            f"{path}: this workdir was begun with {begun}, not --config.teacher={config.teacher}; "
+            f"choose another --workdir, or --config.teacher={old.get('teacher', '')}"
+        )
+    for section, values in config.to_dict().items():
+        if not isinstance(values, dict):
+            continue
+        for name, value in values.items():
+            before = old.get(section, {}).get(name, value)
+            if (section, name, value) == ("data", "use_instance", None):
+                continue
+            if before != value and name not in _ADJUSTABLE.get(section, ()):
+                raise ConfigError(
+                    f"{path}: this workdir was begun with {section}.{name}={before!r}, not "
+                    f"{value!r}; choose another --workdir, or --config.{section}.{name}={before}"
+                )
+
+
+def check_same_labels(labels: dict[str, Any], workdir: str | os.PathLike[str]) -> None:
+    """Raises a ConfigError where a workdir was begun on a data set of other classes.
+
+    Args:
+        labels: the label set of the data set, as a dictionary.
+        workdir: its directory, with a checkpoint if a run was begun there.
+    """
+    path = Path(workdir) / "config.json"
+    if not is_begun(workdir):
+        return
+    before, now = read_workdir(workdir)["labels"]["class_names"], list(labels["class_names"])
+    if before != now:
+        raise ConfigError(
+            f"{path}: this workdir was begun on {len(before)} classes, and the data set has "
+            f"{len(now)}, or others; choose another --workdir or --data_dir"
+        )
+
+
+def write_workdir(
+    config: Config, workdir: str | os.PathLike[str], labels: dict[str, Any], data_dir: str
+) -> None:
+    """Writes `config.json`: all that `generate` and `export` need to know.
+
+    Args:
+        config: of the run.
+        workdir: its directory.
+        labels: the label set of its data set, as a dictionary.
+        data_dir: where the data set was prepared. Its absolute path is kept, and its place beside
+            the workdir, so that it is found from anywhere, and after both were moved together.
+    """
+    path = Path(workdir) / "config.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {"config": config.to_dict(), "labels": labels, **data_dir_entries(data_dir, workdir)}
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(temporary, path)
+
+
+def read_workdir(workdir: str | os.PathLike[str]) -> dict[str, Any]:
+    """The content of a workdir's `config.json`: `config`, `labels`, `data_dir` (`data_dir_of`).
+
+    Raises:
+        ConfigError: if there is none, or it cannot be read.
+    """
+    path = Path(workdir) / "config.json"
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{workdir}: no config.json in it; give the workdir of a training run"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from error
+    missing = [key for key in ("config", "labels", "data_dir") if key not in content]
+    if missing:
+        raise ConfigError(f"{path}: no {', '.join(missing)} in it; it was not written by train")
+    return content
