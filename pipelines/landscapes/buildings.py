@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipelines.landscapes import noise
 from pipelines.landscapes.composition import FIELD, Scene
@@ -151,6 +152,25 @@ def _cover(
     return albedo.astype(np.float32), glow
 
 
+def _inside(
+    column: Floats, row: Floats, left: int, right: int, top: int, bottom: int
+) -> NDArray[np.bool_]:
+    """Returns which pixels of a box lie within a convex polygon."""
+    c = (np.arange(left, right, dtype=np.float32) + 0.5)[None, :]
+    r = (np.arange(top, bottom, dtype=np.float32) + 0.5)[:, None]
+    inside = np.ones((bottom - top, right - left), bool)
+    turn = 0.0
+    for k in range(len(column)):
+        n = (k + 1) % len(column)
+        turn += column[k] * row[n] - column[n] * row[k]
+    sign = np.float32(1 if turn > 0 else -1)
+    for k in range(len(column)):
+        n = (k + 1) % len(column)
+        dx, dy = np.float32(column[n] - column[k]), np.float32(row[n] - row[k])
+        inside &= sign * (dx * (r - np.float32(row[k])) - dy * (c - np.float32(column[k]))) >= 0
+    return inside
+
+
 def draw(
     scene: Scene,
     light: Light,
@@ -191,21 +211,16 @@ def draw(
         top, bottom = max(int(row.min()), 0), min(int(row.max()) + 2, height)
         if left >= right or top >= bottom:
             continue
-        c = (np.arange(left, right, dtype=np.float32) + 0.5)[None, :]
-        r = (np.arange(top, bottom, dtype=np.float32) + 0.5)[:, None]
-        inside = np.ones((bottom - top, right - left), bool)
-        turn = 0.0
-        for k in range(len(p)):
-            n = (k + 1) % len(p)
-            turn += column[k] * row[n] - column[n] * row[k]
-        sign = np.float32(1 if turn > 0 else -1)
-        for k in range(len(p)):
-            n = (k + 1) % len(p)
-            dx, dy = np.float32(column[n] - column[k]), np.float32(row[n] - row[k])
-            inside &= sign * (dx * (r - np.float32(row[k])) - dy * (c - np.float32(column[k]))) >= 0
+        inside = _inside(column, row, left, right, top, bottom)
         rr, cc = np.nonzero(inside)
-        s = (c[0, cc] - np.float32(width / 2)) / height * np.float32(FIELD)
-        e = (np.float32(scene.horizon) - r[rr, 0] / height) * np.float32(FIELD)
+        s = (
+            ((cc + left).astype(np.float32) + np.float32(0.5) - np.float32(width / 2))
+            / height
+            * np.float32(FIELD)
+        )
+        e = (
+            np.float32(scene.horizon) - ((rr + top).astype(np.float32) + np.float32(0.5)) / height
+        ) * np.float32(FIELD)
         slant = s * np.float32(normal[0]) + e * np.float32(normal[1]) + np.float32(normal[2])
         z = np.float32(offset) / np.minimum(slant, np.float32(-1e-6))
         at = (rr + top) * width + cc + left

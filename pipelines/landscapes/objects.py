@@ -42,6 +42,16 @@ class Pixels(NamedTuple):
     colour: Floats
 
 
+_NOTHING = Pixels(
+    at=np.zeros(0, np.int64),
+    label=np.zeros(0, np.uint8),
+    instance=np.zeros(0, np.uint16),
+    z=np.zeros(0, np.float32),
+    height=np.zeros(0, np.float32),
+    colour=np.zeros((3, 0), np.float32),
+)
+
+
 def place(scene: Scene) -> Objects:
     """Chooses where trees and boulders stand, in any picture of the scene."""
     rng = noise.stream(scene.objects_seed, 0)
@@ -167,6 +177,59 @@ def shadows(
     return out.reshape(height, width)
 
 
+def _seen(
+    owner: NDArray[np.int64],
+    at: NDArray[np.int64],
+    kind: NDArray[np.int64],
+    shape: Floats,
+    u: Floats,
+    v: Floats,
+    leaf: Floats,
+    size: int,
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], Floats, Floats, Floats] | None:
+    """Returns which candidates are seen, each pixel once: index, stem, normal, depth inside."""
+    parts = []
+    for number, outline in enumerate(outlines.OUTLINES):
+        mine = np.flatnonzero(kind == number)
+        if not mine.size:
+            continue
+        shown = outline(shape[owner[mine]], u[mine], v[mine], leaf[mine])
+        seen = np.flatnonzero(shown.body | shown.stem)
+        parts.append((mine[seen], *(field[seen] for field in shown[1:])))
+    if not parts:
+        return None
+    px, stem, nx, ny, inner = (np.concatenate(p) for p in zip(*parts, strict=True))
+    # Far to near, then the last entry of each pixel is the one seen.
+    order = np.argsort(owner[px], kind="stable")
+    px, stem, nx, ny, inner = px[order], stem[order], nx[order], ny[order], inner[order]
+    winner = np.full(size, -1, np.int64)
+    np.maximum.at(winner, at[px], np.arange(px.size))
+    last = winner[winner >= 0]
+    return px[last], stem[last], nx[last], ny[last], inner[last]
+
+
+def _albedo(
+    scene: Scene,
+    light: Light,
+    what: NDArray[np.int64],
+    hue: Floats,
+    stem: NDArray[np.bool_],
+    up: Floats,
+) -> Floats:
+    """Returns the colour of objects under white light, `[3, N]`; snow lies on what faces up."""
+    leaves = mix(light.foliage[0][:, None], light.foliage[1][:, None], hue[None])
+    needles = light.conifer[:, None] * (0.8 + 0.5 * hue)[None]
+    fronds = mix(light.conifer, light.grass, 0.5)[:, None] * (0.9 + 0.3 * hue)[None]
+    albedo = np.where(what == CONIFER, needles, leaves)
+    albedo = np.where((what == PALM) | (what == CACTUS), fronds, albedo)
+    albedo = np.where((what == BOULDER), light.rock[:, None] * (0.75 + 0.5 * hue)[None], albedo)
+    albedo = np.where(stem, linear(112, 88, 68)[:, None] * (0.7 + 0.6 * hue)[None], albedo)
+    if scene.cover.snow_line < 0:
+        snow = smoothstep(0.15, 0.6, up) * ~stem * 0.8
+        albedo = mix(albedo, linear(236, 240, 248)[:, None], snow[None])
+    return albedo
+
+
 def draw(
     scene: Scene, light: Light, sun: Floats, objects: Objects, camera: float, depth: Floats
 ) -> Pixels:
@@ -204,29 +267,10 @@ def draw(
     shape = objects.shape
     leaf = noise.sample(noise.fractal(), u * 1.5 + shape[owner, 0], v * 1.5 + shape[owner, 1])
 
-    parts = []
-    for number, outline in enumerate(outlines.OUTLINES):
-        mine = np.flatnonzero(kind == number)
-        if not mine.size:
-            continue
-        shown = outline(shape[owner[mine]], u[mine], v[mine], leaf[mine])
-        seen = np.flatnonzero(shown.body | shown.stem)
-        parts.append((mine[seen], *(field[seen] for field in shown[1:])))
-    if not parts:
-        none = np.zeros(0, np.int64)
-        nothing = np.zeros(0, np.float32)
-        return Pixels(
-            none, none.astype(np.uint8), none.astype(np.uint16), nothing, nothing,
-            np.zeros((3, 0), np.float32),
-        )  # fmt: skip
-    px, stem, nx, ny, inner = (np.concatenate(p) for p in zip(*parts, strict=True))
-    # Far to near, then the last entry of each pixel is the one seen.
-    order = np.argsort(owner[px], kind="stable")
-    px, stem, nx, ny, inner = px[order], stem[order], nx[order], ny[order], inner[order]
-    winner = np.full(depth.size, -1, np.int64)
-    np.maximum.at(winner, at[px], np.arange(px.size))
-    last = winner[winner >= 0]
-    px, stem, nx, ny, inner = px[last], stem[last], nx[last], ny[last], inner[last]
+    seen = _seen(owner, at, kind, shape, u, v, leaf, depth.size)
+    if seen is None:
+        return _NOTHING
+    px, stem, nx, ny, inner = seen
     own = owner[px]
     boulder = objects.kind[own] == BOULDER
 
@@ -246,19 +290,7 @@ def draw(
     fill = (0.45 + 0.35 * saturate(0.5 + 0.5 * ny)) * (0.55 + 0.45 * rooted)
     diffuse = diffuse * (0.35 + 0.65 * rooted)
 
-    hue = shape[own, 20]
-    leaves = mix(light.foliage[0][:, None], light.foliage[1][:, None], hue[None])
-    needles = light.conifer[:, None] * (0.8 + 0.5 * hue)[None]
-    fronds = mix(light.conifer, light.grass, 0.5)[:, None] * (0.9 + 0.3 * hue)[None]
-    what = objects.kind[own]
-    albedo = np.where(what == CONIFER, needles, leaves)
-    albedo = np.where((what == PALM) | (what == CACTUS), fronds, albedo)
-    albedo = np.where(boulder, light.rock[:, None] * (0.75 + 0.5 * hue)[None], albedo)
-    albedo = np.where(stem, linear(112, 88, 68)[:, None] * (0.7 + 0.6 * hue)[None], albedo)
-    if scene.cover.snow_line < 0:
-        # Snow lies on what faces up.
-        snow = smoothstep(0.15, 0.6, ny + 1.4 * leaf[px]) * ~stem * 0.8
-        albedo = mix(albedo, linear(236, 240, 248)[:, None], snow[None])
+    albedo = _albedo(scene, light, objects.kind[own], shape[own, 20], stem, ny + 1.4 * leaf[px])
     albedo = albedo * np.maximum(texture, 0.15)[None]
     lit = light.direct[:, None] * (1.15 * diffuse)[None] + light.ambient[:, None] * fill[None]
     return Pixels(

@@ -132,6 +132,63 @@ def haze(
     return mix(air * np.float32(0.96), colour, clear[None])
 
 
+def _rough_slope(
+    scene: Scene,
+    sun: Floats,
+    s: Surface,
+    label: NDArray[np.uint8],
+    steep: NDArray[np.bool_],
+    v: Floats,
+    grain: Floats,
+) -> Floats:
+    """Returns the slope across the picture, with bumps too small for the heightfield."""
+    slope_x = s.slope_x
+    crags = np.flatnonzero(steep)
+    if crags.size:
+        # The grain's own slope across the picture.
+        bump = detail(noise.fractal(), s.x[crags] - 0.012 * s.z[crags], v[crags], s.z[crags], 0.55)
+        slope_x = slope_x.copy()
+        rough = np.where(label[crags] == SNOW, np.float32(0.35), np.float32(1.1))
+        slope_x[crags] += (grain[crags] - bump) * rough
+    drifts = np.flatnonzero((label == SAND) | (label == SNOW))
+    if drifts.size:
+        x, z = s.x[drifts], s.z[drifts]
+        eye = max(scene.eye, 0.4)
+        relief = noise.carpet(noise.fractal(), x, z, eye, 0.5)
+        relief -= noise.carpet(noise.fractal(), x - 0.012 * z, z, eye, 0.5, lift=0.012)
+        slope_x = slope_x.copy() if slope_x is s.slope_x else slope_x
+        slope_x[drifts] += relief * 2.6 * np.sign(sun[0])
+    return slope_x
+
+
+def _albedo(
+    scene: Scene,
+    light: Light,
+    s: Surface,
+    which: int,
+    at: NDArray[np.int64],
+    grain: Floats,
+) -> Floats:
+    """Returns the colour of one class under white light, `[3, N]`, at the points `at`."""
+    x, z, g = s.x[at], s.z[at], grain[at]
+    if which == GRASS:
+        albedo = _grass(light, max(scene.eye, 0.4), x, z, g)
+    elif which == SAND:
+        albedo = _sand(light, x, z, s.shore[at], g)
+    elif which == ROAD:
+        albedo = _road(scene, light, x, z, g)
+    elif which == SNOW:
+        sparkle = noise.pick(noise.white(), x / z * 700, 30 / z * 30) > 0.985
+        tint = linear(236, 241, 250)[:, None]
+        albedo = tint * (0.95 + 0.22 * g + 0.5 * sparkle * saturate(2 - z / 10))[None]
+    else:
+        strata = noise.sample(noise.fractal(), x / 60, s.height[at] / 5 + g * 0.06)
+        albedo = (
+            _rock(light, g, strata) if which == ROCK else _mountain(scene, light, s, at, g, strata)
+        )
+    return albedo
+
+
 def shade(
     scene: Scene,
     light: Light,
@@ -164,22 +221,8 @@ def shade(
         detail(noise.fractal(), s.x, v, s.z, 0.55),
         noise.carpet(noise.fractal(), s.x, s.z, max(scene.eye, 0.4), 1.7),
     )
-    slope_x, slope_z = s.slope_x, s.slope_z
-    crags = np.flatnonzero(steep)
-    if crags.size:
-        # Bumps too small for the heightfield: the grain's own slope across the picture.
-        bump = detail(noise.fractal(), s.x[crags] - 0.012 * s.z[crags], v[crags], s.z[crags], 0.55)
-        slope_x = slope_x.copy()
-        rough = np.where(label[crags] == SNOW, np.float32(0.35), np.float32(1.1))
-        slope_x[crags] += (grain[crags] - bump) * rough
-    drifts = np.flatnonzero((label == SAND) | (label == SNOW))
-    if drifts.size:
-        x, z = s.x[drifts], s.z[drifts]
-        eye = max(scene.eye, 0.4)
-        relief = noise.carpet(noise.fractal(), x, z, eye, 0.5)
-        relief -= noise.carpet(noise.fractal(), x - 0.012 * z, z, eye, 0.5, lift=0.012)
-        slope_x = slope_x.copy() if slope_x is s.slope_x else slope_x
-        slope_x[drifts] += relief * 2.6 * np.sign(sun[0])
+    slope_x = _rough_slope(scene, sun, s, label, steep, v, grain)
+    slope_z = s.slope_z
     norm = np.float32(1) / np.sqrt(slope_x * slope_x + slope_z * slope_z + np.float32(1))
     facing = (sun[1] - slope_x * sun[0] - slope_z * sun[2]) * norm
     # A plain lit at a low angle still reads as lit: grass and sand stand up from it.
@@ -192,24 +235,7 @@ def shade(
         at = np.flatnonzero(label == which)
         if not at.size:
             continue
-        x, z, g = s.x[at], s.z[at], grain[at]
-        if which == GRASS:
-            albedo = _grass(light, max(scene.eye, 0.4), x, z, g)
-        elif which == SAND:
-            albedo = _sand(light, x, z, s.shore[at], g)
-        elif which == ROAD:
-            albedo = _road(scene, light, x, z, g)
-        elif which == SNOW:
-            sparkle = noise.pick(noise.white(), x / z * 700, 30 / z * 30) > 0.985
-            tint = linear(236, 241, 250)[:, None]
-            albedo = tint * (0.95 + 0.22 * g + 0.5 * sparkle * saturate(2 - z / 10))[None]
-        else:
-            strata = noise.sample(noise.fractal(), x / 60, s.height[at] / 5 + g * 0.06)
-            albedo = (
-                _rock(light, g, strata)
-                if which == ROCK
-                else _mountain(scene, light, s, at, g, strata)
-            )
+        albedo = _albedo(scene, light, s, which, at, grain)
         lit, fill = diffuse[at], ambient[at]
         for c in range(3):
             out[c, at] = np.maximum(albedo[c], 0) * (

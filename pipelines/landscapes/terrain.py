@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.landscapes import noise
-from pipelines.landscapes.composition import FIELD, NOWHERE, Scene
+from pipelines.landscapes.composition import FIELD, Scene
 from pipelines.landscapes.noise import Floats, mix, saturate, smoothstep
+from pipelines.landscapes.shores import NOWHERE
 
 FARTHEST = 420.0
 _STEPS = 513
@@ -109,6 +110,23 @@ def _gather(grid: Floats, below: NDArray[np.int64], width: int, t: Floats) -> Fl
     return near + (flat.take(below + width) - near) * t
 
 
+def _slopes(level: Floats, columns: Floats, z: Floats, height: int) -> tuple[Floats, Floats]:
+    """Returns the slopes of the ground to the right and away from the camera."""
+    dz = np.maximum(z[2:] - z[:-2], np.float32(1e-6))
+    # Pixels narrower than a step see single facets; slopes over ± 2 columns hide them.
+    reach = max(1, height // 128)
+    across = np.empty_like(level)
+    step = columns[2 * reach] - columns[0]
+    across[:, reach:-reach] = (level[:, 2 * reach :] - level[:, : -2 * reach]) / (step * z)
+    across[:, :reach] = across[:, reach : reach + 1]
+    across[:, -reach:] = across[:, -reach - 1 : -reach]
+    along = np.empty_like(level)
+    along[1:-1] = (level[2:] - level[:-2]) / dz
+    along[0], along[-1] = along[1], along[-2]
+    along -= columns[None, :] * across
+    return across, along
+
+
 def surface(scene: Scene, camera: float, height: int, width: int) -> Surface:
     """Finds the terrain point each pixel sees.
 
@@ -165,18 +183,7 @@ def surface(scene: Scene, camera: float, height: int, width: int) -> Surface:
     inverse = np.float32(1) / z[:, 0]
     depth = np.float32(1) / mix(inverse[near], inverse[near + 1], t)
 
-    dz = np.maximum(z[2:] - z[:-2], np.float32(1e-6))
-    # Pixels narrower than a step see single facets; slopes over ± 2 columns hide them.
-    reach = max(1, height // 128)
-    across = np.empty_like(level)
-    step = columns[2 * reach] - columns[0]
-    across[:, reach:-reach] = (level[:, 2 * reach :] - level[:, : -2 * reach]) / (step * z)
-    across[:, :reach] = across[:, reach : reach + 1]
-    across[:, -reach:] = across[:, -reach - 1 : -reach]
-    along = np.empty_like(level)
-    along[1:-1] = (level[2:] - level[:-2]) / dz
-    along[0], along[-1] = along[1], along[-2]
-    along -= columns[None, :] * across
+    across, along = _slopes(level, columns, z, height)
     return Surface(
         pixels=pixels,
         x=columns[column] * depth,

@@ -4,9 +4,89 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.landscapes import noise, sky
-from pipelines.landscapes.composition import FIELD, FrontShore, Scene, SideShore
+from pipelines.landscapes.composition import FIELD, Scene
 from pipelines.landscapes.lighting import Light, linear
 from pipelines.landscapes.noise import Floats, detail, exp, mix, saturate, smoothstep
+from pipelines.landscapes.shores import FrontShore, SideShore
+
+
+def _mirrored(
+    scene: Scene,
+    light: Light,
+    out: Floats,
+    water: NDArray[np.bool_],
+    z: Floats,
+    depth: Floats,
+    places: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+    chop: Floats,
+) -> Floats:
+    """Returns what water pixels mirror; `places` are their rows, columns and far shores."""
+    row, column, far_shore = places
+    height, width = water.shape
+    horizon = int(scene.horizon * height)
+    below = (row - far_shore).astype(np.float32)
+    shift = chop * (0.10 * below + 0.012 * height)
+    source = np.floor(2 * far_shore + 1 - row - shift).astype(np.int64)
+    source = np.minimum(np.maximum(source, 0), np.maximum(far_shore - 1, 0))
+    aside = np.floor(chop * (0.02 * below) + column + 0.5).astype(np.int64)
+    aside = np.minimum(np.maximum(aside, 0), width - 1)
+    # Sky has no foot to stand on: it is mirrored about the horizon.
+    above = np.floor(2 * horizon + 1 - row - shift).astype(np.int64)
+    above = np.minimum(np.maximum(above, 0), max(horizon - 1, 0))
+    open_above = np.isinf(depth[source, aside]) | water[source, aside]
+    source = np.where(open_above, above, source)
+    mirrored = out[:, source, aside]
+    source_u = (aside.astype(np.float32) + 0.5 - width / 2) / height
+    source_v = source.astype(np.float32) / height
+    hidden = (depth[source, aside] < z * np.float32(0.97)) | water[source, aside]
+    du, dv = source_u - np.float32(scene.sun_u), source_v - np.float32(scene.sun_v)
+    # Waves break the sun's image up; the glitter below is what is left of it. The moon is pale
+    # enough to stay.
+    hidden |= (du * du + dv * dv < 2 * scene.sun_radius * scene.sun_radius) & (light.stars == 0)
+    at = np.flatnonzero(hidden)
+    if at.size:
+        v = np.minimum(above[at].astype(np.float32) / height, np.float32(scene.horizon))
+        mirrored[:, at] = sky.colour(scene, light, source_u[at], v)
+    return mirrored
+
+
+def _with_foam(
+    light: Light, colour: Floats, x: Floats, z: Floats, shore: Floats, swell: Floats
+) -> Floats:
+    """Returns the colour with foam at the shore and on breakers."""
+    reach = 0.10
+    lace = noise.sample(noise.billow(), x * 0.5, z * 0.5)
+    fine = detail(noise.billow(), x, z * 1.6, z, 0.9)
+    edge = smoothstep(-reach * np.maximum(1 + 3.0 * swell, 0.3), 0.0, shore)
+    breaker = noise.wave(shore * 0.6 + 1.6 * swell)
+    rolling = smoothstep(0.90, 1.0, breaker) * smoothstep(-4.0, -0.8, shore)
+    foam = saturate(edge * 1.2 + rolling * 1.1 - 1.3 * lace - 1.0 * fine)
+    white = linear(240, 244, 246) * (light.ambient + light.direct * np.float32(0.7))
+    return mix(colour, white[:, None], (0.9 * foam)[None])
+
+
+def _glitter(
+    scene: Scene,
+    light: Light,
+    x: Floats,
+    z: Floats,
+    u: Floats,
+    v: Floats,
+    ripple: Floats,
+    strength: np.float32,
+    share: float,
+) -> Floats:
+    """Returns the sunlight that waves throw back, `share` of it."""
+    spread = 0.025 + 0.22 * np.maximum(v - np.float32(scene.horizon), 0) * (0.6 + strength)
+    away = (u - np.float32(scene.sun_u)) / spread
+    glint = noise.carpet(noise.white(), x * 0.5, z, max(scene.eye, 0.5), 0.5)
+    sparkle = smoothstep(0.15, 0.75, 0.7 * ripple + 0.9 * glint) * 1.3
+    column_of_light = exp(-away * away * np.float32(0.7)) * sparkle
+    clear = 1 - 3.6 * min(light.stratus, 0.2)
+    low = saturate(1.25 - (scene.horizon - scene.sun_v) * 1.6)
+    tint = light.disc * light.glow / np.maximum(light.glow.max(), np.float32(0.2))
+    power = tint * np.float32(0.9 * low * share * clear)
+    return power[:, None] * column_of_light[None]
 
 
 def paint(
@@ -50,29 +130,7 @@ def paint(
     swell = noise.sample(noise.fractal(), x / 34 + 0.3, z / 12)
     chop = (ripple + 0.45 * swell * saturate(12 / z)) * strength
 
-    below = (row - far_shore).astype(np.float32)
-    shift = chop * (0.10 * below + 0.012 * height)
-    source = np.floor(2 * far_shore + 1 - row - shift).astype(np.int64)
-    source = np.minimum(np.maximum(source, 0), np.maximum(far_shore - 1, 0))
-    aside = np.floor(chop * (0.02 * below) + column + 0.5).astype(np.int64)
-    aside = np.minimum(np.maximum(aside, 0), width - 1)
-    # Sky has no foot to stand on: it is mirrored about the horizon.
-    above = np.floor(2 * horizon + 1 - row - shift).astype(np.int64)
-    above = np.minimum(np.maximum(above, 0), max(horizon - 1, 0))
-    open_above = np.isinf(depth[source, aside]) | water[source, aside]
-    source = np.where(open_above, above, source)
-    mirrored = out[:, source, aside]
-    source_u = (aside.astype(np.float32) + 0.5 - width / 2) / height
-    source_v = source.astype(np.float32) / height
-    hidden = (depth[source, aside] < z * np.float32(0.97)) | water[source, aside]
-    du, dv = source_u - np.float32(scene.sun_u), source_v - np.float32(scene.sun_v)
-    # Waves break the sun's image up; the glitter below is what is left of it. The moon is pale
-    # enough to stay.
-    hidden |= (du * du + dv * dv < 2 * scene.sun_radius * scene.sun_radius) & (light.stars == 0)
-    at = np.flatnonzero(hidden)
-    if at.size:
-        v = np.minimum(above[at].astype(np.float32) / height, np.float32(scene.horizon))
-        mirrored[:, at] = sky.colour(scene, light, source_u[at], v)
+    mirrored = _mirrored(scene, light, out, water, z, depth, (row, column, far_shore), chop)
 
     v = (row.astype(np.float32) + 0.5) / height
     down = np.maximum(v - np.float32(scene.horizon), 0) * np.float32(FIELD)
@@ -87,26 +145,9 @@ def paint(
     colour = mix(body, mirrored * np.float32(0.93), mirror[None])
 
     if open_sea:
-        reach = 0.10
-        lace = noise.sample(noise.billow(), x * 0.5, z * 0.5)
-        fine = detail(noise.billow(), x, z * 1.6, z, 0.9)
-        edge = smoothstep(-reach * np.maximum(1 + 3.0 * swell, 0.3), 0.0, shore)
-        breaker = noise.wave(shore * 0.6 + 1.6 * swell)
-        rolling = smoothstep(0.90, 1.0, breaker) * smoothstep(-4.0, -0.8, shore)
-        foam = saturate(edge * 1.2 + rolling * 1.1 - 1.3 * lace - 1.0 * fine)
-        white = linear(240, 244, 246) * (light.ambient + light.direct * np.float32(0.7))
-        colour = mix(colour, white[:, None], (0.9 * foam)[None])
-
+        colour = _with_foam(light, colour, x, z, shore, swell)
     if scene.sun_seen:
         u = (column.astype(np.float32) + 0.5 - width / 2) / height
-        spread = 0.025 + 0.22 * np.maximum(v - np.float32(scene.horizon), 0) * (0.6 + strength)
-        away = (u - np.float32(scene.sun_u)) / spread
-        glint = noise.carpet(noise.white(), x * 0.5, z, max(scene.eye, 0.5), 0.5)
-        sparkle = smoothstep(0.15, 0.75, 0.7 * ripple + 0.9 * glint) * 1.3
-        column_of_light = exp(-away * away * np.float32(0.7)) * sparkle
-        clear = 1 - 3.6 * min(light.stratus, 0.2)
-        low = saturate(1.25 - (scene.horizon - scene.sun_v) * 1.6)
-        tint = light.disc * light.glow / np.maximum(light.glow.max(), np.float32(0.2))
-        power = tint * np.float32(0.9 * low * (1.0 if open_sea else 0.7) * clear)
-        colour = colour + power[:, None] * column_of_light[None]
+        share = 1.0 if open_sea else 0.7
+        colour = colour + _glitter(scene, light, x, z, u, v, ripple, strength, share)
     return colour
