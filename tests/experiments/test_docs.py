@@ -139,3 +139,9 @@ def test_flags_and_settings_exist(page):
         section = name.partition(".")[0]
         if section in {setting.partition(".")[0] for setting in SETTINGS}:
             assert is_setting(name), f"{page.name}: there is no setting {name}"
+
+
+def test_the_design_lists_every_command():
+    table = (ROOT / "docs/DESIGN.md").read_text(encoding="utf-8").partition("| command |")[2]
+    listed = re.findall(r"^\| (\w+) \|", table, re.MULTILINE)
+    assert sorted(listed) == sorted(COMMANDS)
