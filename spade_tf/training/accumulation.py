@@ -1,4 +1,4 @@
-"""Gradient accumulation: a batch is gone through in parts, one after the other, to save memory."""
+"""Gradient accumulation: a batch is processed in parts, one after the other, to save memory."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Gradients = list[tf.Tensor | None]
 
 
 class Part(NamedTuple):
-    """What one pass through the networks takes: a replica's batch, or a part of it.
+    """The input of one pass through the networks: a replica's batch, or a part of it.
 
     Attributes:
         semantics: the label maps.
         image: `[B, H, W, 3]`, real pictures.
         noise: `[B, z_dim]`, or None.
-        draws: `[B, n]`, random numbers of the augmentation, or None.
+        draws: `[B, n]`, random numbers for the augmentation, or None.
     """
 
     semantics: Semantics
@@ -35,11 +35,11 @@ GradientsOf = Callable[[Part], tuple[Losses, Gradients]]
 
 
 def split(whole: Part, count: int) -> Iterator[Part]:
-    """A batch in parts of the same size.
+    """Splits a batch into parts of the same size.
 
     Args:
         whole: the batch.
-        count: int >= 1, of the parts.
+        count: int >= 1, number of parts.
 
     Yields:
         The parts, in order.
@@ -63,14 +63,14 @@ def split(whole: Part, count: int) -> Iterator[Part]:
 
 
 def accumulate(gradients_of: GradientsOf, whole: Part, count: int) -> tuple[Losses, Gradients]:
-    """Mean losses, and the sum of gradients, of the parts of a batch.
+    """Averages the losses and sums the gradients of the parts of a batch.
 
-    Batch statistics move with every part, singular vectors with the first alone.
+    Every part updates batch statistics; only the first part updates singular vectors.
 
     Args:
-        gradients_of: from a part to its losses by name, and its gradients.
+        gradients_of: function from a part to its losses by name and its gradients.
         whole: the batch.
-        count: int >= 1, of the parts.
+        count: int >= 1, number of parts.
 
     Returns:
         `(losses, gradients)`.
@@ -81,14 +81,14 @@ def accumulate(gradients_of: GradientsOf, whole: Part, count: int) -> tuple[Loss
     replicas = tf.distribute.get_replica_context()
     alone = replicas is None or replicas.num_replicas_in_sync == 1
     if alone and not tf.executing_eagerly():
-        # Traced twice in all, whatever the number of parts: their graphs, one by one, would take
-        # more memory than the activations. Replicas cannot meet within a function.
+        # Two traces serve any number of parts: one graph per part would take more memory than the
+        # activations. Not with several replicas: they cannot synchronise inside a function.
         first, others = (_Function(gradients_of, whole.semantics) for _ in range(2))
     losses: Losses = {}
     sums: Gradients = []
     for index, part in enumerate(split(whole, count)):
-        # Each part waits for the one before, which is what saves the memory. One operation stands
-        # for all gradients: else there would be an edge from each to each operation without inputs.
+        # Each part waits for the one before: this saves the memory. One no-op stands for all
+        # gradients. Otherwise every operation without inputs would depend on every gradient.
         with tf.control_dependencies([gradient for gradient in sums if gradient is not None]):
             before = [tf.no_op()] if index else []
         hold = hold_state(statistics=False) if index else contextlib.nullcontext()
@@ -101,11 +101,11 @@ def accumulate(gradients_of: GradientsOf, whole: Part, count: int) -> tuple[Loss
 
 
 class _Function:
-    """`gradients_of` as a function of TensorFlow's that keeps a graph of its own.
+    """`gradients_of` as a TensorFlow function with its own graph.
 
     Args:
-        gradients_of: as of `accumulate`.
-        semantics: of the whole batch, whose parts it is called with.
+        gradients_of: as in `accumulate`.
+        semantics: semantics of the whole batch. It is called with parts of this batch.
     """
 
     def __init__(self, gradients_of: GradientsOf, semantics: Semantics):

@@ -1,4 +1,4 @@
-"""Adam, with epsilon where its paper and PyTorch have it."""
+"""Adam that adds epsilon where its paper and PyTorch add it."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ import tensorflow as tf
 class Adam(keras.optimizers.Adam):
     """Adam: `weight -= rate * m_hat / (sqrt(v_hat) + epsilon)`.
 
-    With `amsgrad=True`, v_hat is the corrected largest v so far, as PyTorch has it.
+    With `amsgrad=True`, v_hat is the corrected largest v so far, as in PyTorch.
 
-    Takes the arguments of `keras.optimizers.Adam`, whose epsilon stands beside `sqrt(v)` before
-    the correction of its bias: at first 30 times as large for a `beta_2` of 0.999. Gradients of
-    weights that start with a standard deviation of a few hundredths are small enough to feel it.
+    The arguments are those of `keras.optimizers.Adam`. Keras adds epsilon to `sqrt(v)` before the
+    bias of v is corrected. With a `beta_2` of 0.999, this epsilon has 30 times the effect in the
+    first steps. It matters for small gradients, such as those of weights with an initial standard
+    deviation of a few hundredths.
 
     Reference: Kingma & Ba 2015, algorithm 1, https://arxiv.org/abs/1412.6980; Reddi et al. 2018,
         algorithm 2, https://arxiv.org/abs/1904.09237; differs: the bias is corrected.
     """
 
     def update_step(self, gradient, variable, learning_rate):
-        """Moves one weight, given its gradient."""
+        """Updates one weight with its gradient."""
         rate = tf.cast(learning_rate, variable.dtype)
         gradient = tf.cast(gradient, variable.dtype)
         step = tf.cast(self.iterations + 1, variable.dtype)
-        # Private to Keras: the tests beside Keras's own Adam would notice their end.
+        # Private to Keras. Tests that compare with Keras's own Adam would notice their removal.
         momentum = self._momentums[self._get_variable_index(variable)]
         velocity = self._velocities[self._get_variable_index(variable)]
         self.assign_add(momentum, (gradient - momentum) * (1.0 - self.beta_1))
@@ -46,7 +47,7 @@ def adam(
     epsilon: float = 1e-8,
     weight_decay: float | None = None,
 ) -> keras.optimizers.Adam:
-    """Adam as the paper sets it.
+    """Makes Adam with the paper's settings.
 
     Args:
         learning_rate: float > 0, or a schedule.

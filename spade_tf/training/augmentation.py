@@ -1,8 +1,8 @@
-"""Differentiable augmentation (DiffAugment) for small data sets: alike on real and on fake.
+"""Differentiable augmentation (DiffAugment) for small data sets.
 
-The discriminator never sees a picture that was not augmented, and the gradient reaches the
-generator through the augmentation. All chance comes in as numbers: whoever calls gives each
-example its own, and gives the fake and the real picture of one example the same ones.
+All pictures that the discriminator sees are augmented. The gradient reaches the generator through
+the augmentation. The caller passes in all random numbers: other ones for each example, and the
+same ones for the fake and the real picture of an example.
 
 Reference: Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training",
     https://arxiv.org/abs/2006.10738.
@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from spade_tf.layers.semantics import Semantics
 
-# How many random numbers of an example each policy takes.
+# How many random numbers each policy needs per example.
 _DRAWS = {"color": 3, "translation": 2, "cutout": 2}
 POLICIES = tuple(_DRAWS)
 
@@ -31,18 +31,18 @@ _CUTOUT_RATIO = 0.5
 class DiffAugment:
     """Augments what the discriminator sees.
 
-    Translation and cutout change the label map with the picture, so that they still lie over each
-    other. Where they leave the picture zero, the label is `OUTSIDE`: its one-hot vector is zero,
-    as a convolution's padding is, so that the discriminator sees "nothing here" and not a class
-    that is painted grey. A loss per pixel must leave these pixels out. Edges of instances are
-    moved, not made anew: the frame and the hole are no instance's boundary. Colour changes the
-    picture alone.
+    Translation and cutout change the label map with the picture, so that both still match. Where
+    they set the picture to zero, the label is `OUTSIDE` and its one-hot vector is zero, like a
+    convolution's padding. The discriminator then sees "nothing here", not a grey object of some
+    class. A loss per pixel must leave out these pixels. Instance edges move too. No edges are
+    added at the frame and the hole, because no instance ends there. Colour changes only the
+    picture.
 
     Args:
         policies: some of `POLICIES`, in the order in which they are applied.
 
     Attributes:
-        num_draws: int, how many random numbers it takes of each example.
+        num_draws: int, how many random numbers it needs per example.
 
     Call arguments:
         semantics: the label maps, or continuous maps, of `B` examples.
@@ -56,7 +56,7 @@ class DiffAugment:
         ValueError: if there is no such policy, or one is named twice.
     """
 
-    # The same for all policies: a policy's numbers do not depend on which others are on.
+    # Numbers are reserved for all policies, so a policy's numbers do not depend on the others.
     num_draws = sum(_DRAWS.values())
 
     def __init__(self, policies: Sequence[str]):
@@ -72,7 +72,7 @@ class DiffAugment:
     def __call__(
         self, semantics: Semantics, images: tf.Tensor, draws: tf.Tensor
     ) -> tuple[Semantics, tf.Tensor]:
-        """Augments them."""
+        """Augments label maps and pictures."""
         own = dict(zip(POLICIES, tf.split(draws, list(_DRAWS.values()), axis=1), strict=True))
         for policy in self.policies:
             if policy == "color":
@@ -113,9 +113,10 @@ def color(images: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
 def translation(
     images: tf.Tensor, draws: tf.Tensor, *, ratio: float = _TRANSLATION_RATIO
 ) -> tf.Tensor:
-    """Moves each picture by whole pixels, up to a share of its height and width; zeros come in.
+    """Moves each picture by whole pixels, up to a share of its height and width.
 
-    Down by `floor(u0 (2 n + 1)) - n` with `n` the share of the height, and right likewise.
+    It moves down by `floor(u0 (2 n + 1)) - n` with `n` the share of the height, and right
+    likewise. Zeros fill the gap.
 
     Args:
         images: float `[B, H, W, C]`.
@@ -137,8 +138,8 @@ def translation(
 def cutout(images: tf.Tensor, draws: tf.Tensor, *, ratio: float = _CUTOUT_RATIO) -> tf.Tensor:
     """Sets a rectangle in each picture to zero.
 
-    Its first row is `floor(u0 H) - floor(n / 2)` with `n` rows in all, its columns likewise. What
-    of it lies outside the picture is lost.
+    Its first row is `floor(u0 H) - floor(n / 2)` for a rectangle of `n` rows; columns likewise. The
+    part outside the picture has no effect.
 
     Args:
         images: float `[B, H, W, C]`.
@@ -167,12 +168,12 @@ def _part_of(size, ratio):
 
 
 def _whole(draws, count):
-    """Of 0 to `count - 1`, int `[B, 1]`."""
+    """Whole numbers from 0 to `count - 1`, int `[B, 1]`."""
     return tf.cast(tf.floor(draws * tf.cast(count, draws.dtype)), tf.int32)
 
 
 def _sources(images, draws, ratio):
-    """Which row and which column of the source each one of the moved pictures shows."""
+    """The source row and the source column of each row and column of the moved pictures."""
     found = []
     for axis, size in enumerate(tf.unstack(tf.shape(images)[1:3])):
         limit = _part_of(size, ratio)
@@ -200,12 +201,12 @@ def _moved(x, rows, columns):
     moved = tf.gather(x, tf.clip_by_value(rows, 0, height - 1), axis=1, batch_dims=1)
     moved = tf.gather(moved, tf.clip_by_value(columns, 0, width - 1), axis=2, batch_dims=1)
     inside = _inside(rows, height)[:, :, None] & _inside(columns, width)[:, None, :]
-    # Gathering loses what is known of the size.
+    # tf.gather loses the static size.
     return _kept(tf.ensure_shape(moved, x.shape), inside)
 
 
 def _kept(x, kept):
-    """Pixels of pictures, labels or edges where they are kept; zero, `OUTSIDE`, no edge else."""
+    """Keeps some pixels of pictures, labels or edges; the rest is zero, `OUTSIDE` or no edge."""
     if x.shape.rank == 4:
         return x * tf.cast(kept, x.dtype)[..., None]
     return x & kept if x.dtype == tf.bool else tf.where(kept, x, tf.constant(OUTSIDE, x.dtype))

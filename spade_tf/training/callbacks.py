@@ -1,4 +1,4 @@
-"""What happens beside the training steps: progress, logs, samples, checkpoints."""
+"""Callbacks of the training loop: progress, logs, samples, checkpoints."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from spade_tf.training.pictures import colorize, grid, to_uint8, write_png
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """A progress bar with losses and images per second; lines where there is no terminal.
+    """A progress bar with losses and images per second. Without a terminal it prints lines.
 
     Args:
         batch_size: int >= 1, pictures per step.
-        every: int >= 1, steps between two looks at the losses.
+        every: int >= 1, steps between two updates of the losses.
     """
 
     def __init__(self, batch_size: int, every: int = 10):
@@ -47,13 +47,13 @@ class ProgressBar(keras.callbacks.Callback):
         self.waited = 0.0
 
     def on_train_batch_end(self, batch, logs=None):
-        """Moves it."""
+        """Moves the bar."""
         self.waited += getattr(self.model, "seconds_waited_for_data", 0.0)
         self.bar.update()
         if batch % self.every and batch != self.params["steps"]:
             return
         losses = " ".join(f"{_short(name)} {float(loss):.3f}" for name, loss in logs.items())
-        # The losses have been waited for, so that the clock shows what the steps took.
+        # Reading the losses has waited for the device, so the clock shows what the steps took.
         step, start = self.mark
         self.mark = (batch, time.perf_counter())
         seconds = max(self.mark[1] - start, 1e-9)
@@ -74,7 +74,7 @@ class ProgressBar(keras.callbacks.Callback):
             )
 
     def on_train_end(self, logs=None):
-        """Leaves it on the screen."""
+        """Leaves the bar on the screen."""
         self.bar.close()
 
 
@@ -82,8 +82,8 @@ class JsonLines(keras.callbacks.Callback):
     """Losses as one JSON object per line: `{"step": ..., "seconds": ..., name: value, ...}`.
 
     Args:
-        path: of the file, which is appended to; lines from after the step that training goes on
-            from are dropped first, so that a resumed run leaves none twice.
+        path: the file; lines are appended. A resumed run first drops the lines of later steps, so
+            that no step is listed twice.
         every: int >= 1, steps between two lines.
     """
 
@@ -93,7 +93,7 @@ class JsonLines(keras.callbacks.Callback):
         self.every = every
 
     def on_train_begin(self, logs=None):
-        """Drops the lines of steps that are about to be done again."""
+        """Drops the lines of steps that will be repeated."""
         start = self.params["start_step"]
         kept = []
         if self.path.exists():
@@ -124,13 +124,13 @@ class JsonLines(keras.callbacks.Callback):
 class SampleGrid(keras.callbacks.Callback):
     """Grids of label map | generated | real, as PNG files `step-NNNNNN.png`.
 
-    Pictures are made in inference mode, in the style of the real ones where there is an encoder,
-    and with one and the same noise otherwise. The mean absolute difference of the two, in units
-    of [-1, 1], is added to the logs of that step as `samples/l1`.
+    Pictures are made in inference mode. With an encoder they have the style of the real ones,
+    otherwise always the same noise. The mean absolute difference of generated and real, in units of
+    [-1, 1], is added to the logs of that step as `samples/l1`.
 
     Args:
-        directory: where they go.
-        batch: a batch as the model is trained on, of the pictures to show.
+        directory: folder of the files.
+        batch: a training batch with the pictures to show.
         palette: an RGB colour in 0..255 per label id.
         every: int >= 1, steps between two grids.
     """
@@ -159,7 +159,7 @@ class SampleGrid(keras.callbacks.Callback):
             logs["samples/l1"] = tf.constant(np.abs(fake - real).mean())
         pictures = (self._conditions(), to_uint8(fake))
         rows: list[tuple] = list(zip(*pictures, to_uint8(real), strict=True))
-        # Two triples a row, so that the grid is about as wide as high.
+        # Two triples per row, so that the grid is about as wide as high.
         if len(rows) % 2 == 0 and len(rows) > 2:
             rows = [first + second for first, second in zip(rows[::2], rows[1::2], strict=True)]
         self.picture = grid(rows)
@@ -169,12 +169,12 @@ class SampleGrid(keras.callbacks.Callback):
         if "label" in self.batch:
             return colorize(self.batch["label"].numpy(), self.palette)
         channels = self.batch["condition"].shape[-1]
-        # Of a continuous map, what a screen can show: three channels in 0..1.
+        # A screen can show three channels of a continuous map, in 0..1.
         shown = [channel % channels for channel in range(3)]
         return to_uint8(2.0 * self.batch["condition"].numpy()[..., shown] - 1.0)
 
     def generated(self) -> np.ndarray:
-        """The pictures of the batch as the model makes them now, float `[B, H, W, 3]`."""
+        """The pictures that the model now makes of the batch, float `[B, H, W, 3]`."""
         if not hasattr(self, "function"):
             self.function = tf.function(self._generate, autograph=False)
         return self.function(self.batch).numpy()
@@ -191,12 +191,12 @@ class SampleGrid(keras.callbacks.Callback):
 
 
 class SaveCheckpoints(keras.callbacks.Callback):
-    """Saves a checkpoint every so many steps, and when training ends or is interrupted.
+    """Saves a checkpoint at regular steps, and when training ends or is interrupted.
 
-    Put `StopOnNonFinite` before it, so that no step that was stopped is saved.
+    Put `StopOnNonFinite` before it, so that a stopped step is not saved.
 
     Args:
-        checkpoints: where to.
+        checkpoints: where to save.
         every: int >= 1, steps between two checkpoints.
     """
 
@@ -206,11 +206,11 @@ class SaveCheckpoints(keras.callbacks.Callback):
         self.every = every
 
     def on_train_begin(self, logs=None):
-        """Notes what is saved already."""
+        """Remembers which step is already saved."""
         self.saved = self.step = self.params["start_step"]
 
     def on_train_batch_end(self, batch, logs=None):
-        """Saves."""
+        """Saves a checkpoint if it is time."""
         self.step = batch
         if batch % self.every == 0:
             self._save()
@@ -227,13 +227,13 @@ class SaveCheckpoints(keras.callbacks.Callback):
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
-    """Raises the guard's `NonFiniteError` soon after a step that was not finite.
+    """Raises the guard's `NonFiniteError` soon after a step with NaN or infinity.
 
-    Put it first, and on every worker, so that all of them look at the same steps, and nothing is
-    done with a step that was stopped.
+    Put it first, so that no other callback uses a stopped step. Use it on every worker, so that
+    all check the same steps.
 
     Args:
-        intervals: ints >= 1; it looks at the multiples of each.
+        intervals: ints >= 1; it checks at the multiples of each.
     """
 
     def __init__(self, intervals: Sequence[int] = (10,)):
@@ -241,12 +241,12 @@ class StopOnNonFinite(keras.callbacks.Callback):
         self.intervals = tuple(intervals)
 
     def on_train_batch_end(self, batch, logs=None):
-        """Looks."""
+        """Checks the guard if it is time."""
         if any(batch % interval == 0 for interval in self.intervals):
             check_finite(self.model)
 
     def on_train_end(self, logs=None):
-        """Looks for the last time."""
+        """Checks the guard once more."""
         check_finite(self.model)
 
 

@@ -15,13 +15,13 @@ from spade_tf.training.gaugan import GauGAN, Losses
 
 
 class Teacher:
-    """A trained generator to learn from, which is itself neither trained nor saved.
+    """A trained generator to learn from. It is neither trained nor saved.
 
-    Not a layer, so that the model that holds one does not count the teacher's weights as its own.
+    It is not a layer, so that a model that holds it does not own the teacher's weights.
 
     Args:
-        generator: with its trained weights, averaged if they were.
-        encoder: that its styles come from; None for none.
+        generator: the trained generator, with averaged weights if there are any.
+        encoder: the encoder of its styles; None if it has none.
     """
 
     def __init__(self, generator: keras.Model, encoder: keras.Model | None = None):
@@ -31,7 +31,7 @@ class Teacher:
     def __call__(
         self, semantics: Semantics, z: tf.Tensor | None, with_features: bool
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """The picture that it makes in inference mode, and its features if they are asked for."""
+        """Its picture in inference mode, and its features if `with_features`."""
         if not with_features:
             return self.generator(inputs=semantics, z=z, training=False), []
         return self.generator(inputs=semantics, z=z, training=False, return_features=True)
@@ -40,16 +40,16 @@ class Teacher:
 class FeatureProjections(keras.layers.Layer):
     """1x1 convolutions from a student's features to its teacher's.
 
-    One for each resolution at which both have blocks, from the student's last block there to the
-    teacher's last one. They are trained with the student, and are no part of it.
+    There is one for each resolution at which both have blocks. It maps the output of the student's
+    last block there to the teacher's. They are trained with the student, but are not part of it.
 
     Args:
         student: a `SPADEGenerator`.
-        teacher: a `SPADEGenerator` of pictures of the same size.
+        teacher: a `SPADEGenerator` that makes pictures of the same size.
 
     Call arguments:
-        student_features: what the student's blocks make, in their order.
-        teacher_features: likewise.
+        student_features: outputs of the student's blocks, in order.
+        teacher_features: outputs of the teacher's blocks, in order.
 
     Returns:
         Two lists of feature maps of the same shapes: the student's projected, and the teacher's.
@@ -57,7 +57,7 @@ class FeatureProjections(keras.layers.Layer):
 
     def __init__(self, student: SPADEGenerator, teacher: SPADEGenerator, **kwargs):
         super().__init__(**kwargs)
-        # Of several blocks at one scale the last one stays.
+        # If several blocks have one scale, the last one is used.
         ours = {scale: index for index, scale in enumerate(student.block_scales)}
         theirs = {scale: index for index, scale in enumerate(teacher.block_scales)}
         scales = [scale for scale in ours if scale in theirs]
@@ -79,7 +79,7 @@ class FeatureProjections(keras.layers.Layer):
     def call(
         self, student_features: Sequence[tf.Tensor], teacher_features: Sequence[tf.Tensor]
     ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        """Pairs them."""
+        """Pairs the student's projected features with the teacher's."""
         projected = [
             conv(tf.cast(student_features[index], tf.float32))
             for conv, (index, _) in zip(self.convs, self.pairs, strict=True)
@@ -88,35 +88,33 @@ class FeatureProjections(keras.layers.Layer):
 
 
 class DistilledGauGAN(GauGAN):
-    """Trains a student as `GauGAN` does, and from a teacher as well.
+    """Trains a student as `GauGAN` does, and also from a teacher.
 
-    Student and teacher make the same label map in the same style z. Beside the losses of
+    Student and teacher get the same label map and the same style z. In addition to the losses of
     `GauGAN`, the student minimises `output_weight` times the L1 distance of the two pictures, and
-    `feature_weight` times the relative squared distance of their blocks' features, the student's
-    projected by learned 1x1 convolutions. The discriminator sees real pictures and the student's,
-    as ever: the teacher shows what can be reached with these styles, the real ones what is
-    sought.
+    `feature_weight` times the relative squared distance of their blocks' features. Learned 1x1
+    convolutions project the student's features first. The discriminator sees real pictures and
+    the student's. The teacher shows what is possible with these styles; real pictures are the goal.
 
-    Styles are the teacher's. Where it has an encoder, the student's starts as a copy of it and
-    stays that: it is frozen, and has no KL divergence. So a z means the same to both, and whoever
-    uses the student needs nothing of the teacher's.
+    Styles are the teacher's. If the teacher has an encoder, the student's is a frozen copy of it,
+    and there is no KL divergence. So z means the same to both, and the student can be used without
+    the teacher.
 
     Args:
-        generator: the student. Its labels, edges, image size and `z_dim` are those of the teacher.
+        generator: the student. Its labels, edges, image size and `z_dim` must equal the teacher's.
         discriminator: see `GauGAN`.
-        encoder: of the same make as the teacher's, whose weights it gets; None if there is none.
+        encoder: same architecture as the teacher's, whose weights it gets; None if there is none.
         teacher: the trained model to learn from.
         output_weight: float >= 0. Default 10.
-        feature_weight: float >= 0. Default 1. Both generators must be `SPADEGenerator`s, or it 0.
-        **kwargs: of `GauGAN`.
+        feature_weight: float >= 0. Default 1. Unless it is 0, both must be `SPADEGenerator`s.
+        **kwargs: arguments of `GauGAN`.
 
     Raises:
         ValueError: if the student cannot learn from the teacher.
 
-    Reference: Li et al. 2020, section 3.1, https://arxiv.org/abs/2003.08936; differs: the student
-        starts from random weights, as does its discriminator; features are compared relative to
-        their size; the picture is compared with the teacher's, and real ones are seen by the
-        discriminator.
+    Reference: Li et al. 2020, section 3.1, https://arxiv.org/abs/2003.08936; differs: student and
+        discriminator start from random weights; features are compared relative to their size; the
+        picture is compared with the teacher's, while the discriminator sees real pictures.
     """
 
     def __init__(
@@ -156,7 +154,7 @@ class DistilledGauGAN(GauGAN):
 
     @property
     def generator_weights(self) -> list[keras.Variable]:
-        """Trainable weights of the student, and of the projections of its features."""
+        """Trainable weights of the student and of the projections."""
         projections = self.projections.trainable_variables if self.projections else []
         return super().generator_weights + projections
 
@@ -168,7 +166,7 @@ class DistilledGauGAN(GauGAN):
         noise: tf.Tensor | None = None,
         draws: tf.Tensor | None = None,
     ) -> Losses:
-        """What the student minimises, by name and weighted."""
+        """The student's weighted losses by name."""
         z, _ = self.style(real_image, noise=noise, training=training)
         projections = self.projections
         target, teacher_features = self.teacher(semantics, z, projections is not None)

@@ -12,21 +12,20 @@ import tensorflow as tf
 class WeightAverage:
     """Keeps the exponential moving average of a network's weights.
 
-    `average = decay * average + (1 - decay) * weight` at each update, from the weights' values when
-    it is made. What is not trained (running statistics, singular vectors, counts) is copied: it
-    follows the weights by rules of its own.
+    Each update computes `average = decay * average + (1 - decay) * weight`. The average starts at
+    the weights' values when it is made. Variables that are not trained (running statistics,
+    singular vectors, counts) are copied, because they follow the weights by their own rules.
 
     Args:
-        variables: of the network. Make the average within the strategy's scope that they were
-            made in.
+        variables: the network's variables. Make the average in the same strategy scope as them.
         decay: float in [0, 1).
-        averages: where to keep them, such as the variables of a network of the same make; None
-            to make some.
+        averages: variables to keep the averages in, such as those of a network of the same
+            architecture; None to make new ones.
 
     Attributes:
-        averages: one variable per variable, in the same order. Its path is that of the network's
-            with another first part, so that checkpoints can store both alike.
-        decay: as given.
+        averages: one variable per variable, in the same order. Only the first part of its path
+            differs from the network's, so that checkpoints can store both alike.
+        decay: the argument.
 
     Raises:
         ValueError: if `decay` is not in [0, 1).
@@ -57,9 +56,9 @@ class WeightAverage:
         """Moves the averages towards the weights, once per training step.
 
         Args:
-            step: int scalar, updates before this one; the decay is then at most
+            step: int scalar, number of earlier updates. It limits the decay to
                 `(1 + step) / (10 + step)`, so that early averages forget where they started.
-                None for the same decay at all times.
+                None for a constant decay.
         """
         decay: tf.Tensor | float = self.decay
         if step is not None:
@@ -79,13 +78,13 @@ class WeightAverage:
             average.assign(weight)
 
     def copy_to(self, variables: Sequence[keras.Variable]) -> None:
-        """Assigns the averages to the variables of a network of the same make.
+        """Assigns the averages to the variables of a network of the same architecture.
 
         Args:
-            variables: in the order of those that are averaged.
+            variables: in the order of the averaged variables.
 
         Raises:
-            ValueError: if they are not as many.
+            ValueError: if their number differs.
         """
         if len(variables) != len(self.averages):
             raise ValueError(
@@ -107,7 +106,7 @@ def _copy(variable):
             tf.convert_to_tensor(variable.value),
             dtype=variable.dtype,
             trainable=False,
-            # Every replica has the same weights, and so the same average.
+            # Every replica has the same weights, so every replica has the same average.
             aggregation="only_first_replica",
             name=name,
         )

@@ -1,4 +1,4 @@
-"""What is measured on pictures that are not trained on, as training goes on."""
+"""Callbacks that evaluate the model on held-out pictures during training."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from spade_tf.training.gaugan import GauGAN
 
 
 class ReestimateStatistics(keras.callbacks.Callback):
-    """Gives the averaged generator batch statistics of its own.
+    """Gives the averaged generator its own batch statistics.
 
-    Averaged weights make activations that the running averages of the trained generator do not
-    describe. They are replaced by the plain average over some batches, just before whatever is
-    done at the same step: put this callback before those.
+    The trained generator's running averages do not describe the activations of averaged weights.
+    This callback replaces them by the plain average over some batches. Put it before callbacks that
+    use the averaged generator at the same step.
 
     Args:
-        batches: what to go through, the same each time.
+        batches: the batches to average over, the same each time.
         intervals: ints >= 1; it estimates at the multiples of each.
 
     Reference: Yaz et al. 2018, https://arxiv.org/abs/1806.04498 (averages); Wu & Johnson 2021,
@@ -37,25 +37,25 @@ class ReestimateStatistics(keras.callbacks.Callback):
         self.intervals = tuple(intervals)
 
     def on_train_begin(self, logs=None):
-        """Forgets what an earlier training traced."""
+        """Drops what an earlier training traced."""
         self.function = _traced_once(self._generate, self.batches)
         self.step = self.params["start_step"]
         self.estimated = self.step
 
     def on_train_batch_end(self, batch, logs=None):
-        """Estimates."""
+        """Estimates the statistics if it is time."""
         self.step = batch
         at_end = batch == self.params["steps"]
         if at_end or any(batch % interval == 0 for interval in self.intervals):
             self.estimate()
 
     def on_train_end(self, logs=None):
-        """Estimates for the last step."""
+        """Estimates the statistics for the last step."""
         if self.estimated != self.step:
             self.estimate()
 
     def estimate(self) -> None:
-        """Goes through the batches once."""
+        """Estimates the statistics from all batches."""
         for norm in _batch_norms(self.model.average_generator):
             norm.num_batches.assign(0)
         for batch in self.batches:
@@ -83,15 +83,15 @@ class ReestimateStatistics(keras.callbacks.Callback):
 
 
 class Evaluate(keras.callbacks.Callback):
-    """Runs the model's `test_step` over a data set every so many steps.
+    """Runs the model's `test_step` over a data set at regular steps.
 
-    Means are appended as lines to a JSON Lines file, and added to the logs of the step as
-    `evaluation/...`; `evaluation/gap` is the difference of `l1` between the running statistics
-    and those of the batch. The best model so far, by `l1` with running statistics, is kept.
+    Means are appended to a JSON Lines file, and added to the logs of the step as `evaluation/...`.
+    `evaluation/gap` is `l1` with running statistics minus `l1` with those of the batch. The model
+    with the lowest `l1` with running statistics is kept.
 
     Args:
-        batches: to evaluate on, all of them each time.
-        path: of the file.
+        batches: the batches of the data set; each evaluation uses all of them.
+        path: the file.
         every: int >= 1, steps between two evaluations.
         best: where to keep the best model; None to keep none.
     """
@@ -110,7 +110,7 @@ class Evaluate(keras.callbacks.Callback):
         self.best = best
 
     def on_train_begin(self, logs=None):
-        """Reads what was measured before, up to the step that training goes on from."""
+        """Reads earlier results, up to the step from which training continues."""
         self.function = _traced_once(self.model.test_step, self.batches)
         start = self.params["start_step"]
         lines = self.path.read_text().splitlines() if self.path.exists() else []
@@ -118,7 +118,7 @@ class Evaluate(keras.callbacks.Callback):
         self.records = [record for record in self.records if record["step"] <= start]
 
     def on_train_batch_end(self, batch, logs=None):
-        """Evaluates."""
+        """Evaluates the model if it is time."""
         if batch % self.every and batch != self.params["steps"]:
             return
         sums: dict[str, float] = {}
@@ -146,7 +146,7 @@ class Evaluate(keras.callbacks.Callback):
 
 
 def _traced_once(function: Callable, batches: tf.data.Dataset) -> Callable:
-    # By the data set's own shapes, so that a smaller last batch is no reason to trace again.
+    # The data set's own shapes allow a smaller last batch without a second trace.
     return tf.function(function, input_signature=[batches.element_spec], autograph=False)
 
 

@@ -1,4 +1,4 @@
-"""What happens when a loss or a gradient is not a number."""
+"""Stops training when a loss or a gradient is NaN or infinite."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class NonFiniteError(ArithmeticError):
     """A training step gave NaN or infinity.
 
     Args:
-        step: int, the step that did, counted from 1.
+        step: int, the failed step, counted from 1.
         culprit: name of the first loss or tensor that was not finite.
     """
 
@@ -23,15 +23,15 @@ class NonFiniteError(ArithmeticError):
 
 
 class NonFiniteGuard(keras.layers.Layer):
-    """Stops the first step that is not finite, and all after it, from being applied.
+    """Prevents the update of the first step with NaN or infinity, and all later updates.
 
-    It works inside the step, so that nothing waits for the device: gradients are replaced by
-    zeros from that step on, and the host looks at `failure()` when it reads the losses anyway.
+    It works inside the step: from the failed step on, it replaces gradients by zeros. So the host
+    need not wait for the device. It calls `failure()` when it reads the losses anyway.
     """
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        # The step that failed (from 1; 0 for none), and which of its tensors was the first.
+        # The failed step (from 1; 0 for none), and the index of its first tensor that failed.
         self.step, self.index = (
             self.add_weight(
                 shape=(),
@@ -53,21 +53,21 @@ class NonFiniteGuard(keras.layers.Layer):
         names: Sequence[str],
         step: tf.Tensor,
     ) -> list[tf.Tensor | None]:
-        """Looks at one update.
+        """Checks one update.
 
         Args:
             losses: scalars by name.
-            gradients: of the weights; None where there is none.
-            names: of the weights.
-            step: int64 scalar, steps done before this one.
+            gradients: one per weight, or None for a weight without a gradient.
+            names: names of the weights.
+            step: int64 scalar, number of earlier steps.
 
         Returns:
-            The gradients, or zeros in their place if this update or one before was not finite.
+            The gradients, or zeros if this or an earlier update was not finite.
         """
         flags = {f"loss {name}": tf.math.is_finite(loss) for name, loss in losses.items()}
         for name, gradient in zip(names, gradients, strict=True):
             if gradient is not None:
-                # A sum is finite only if all its terms are, and one pass over them is enough.
+                # A sum is finite only if all its terms are. One pass is enough.
                 flags[f"gradient of {name}"] = tf.math.is_finite(tf.reduce_sum(tf.abs(gradient)))
         offset = len(self.names)
         self.names += flags
@@ -87,14 +87,14 @@ class NonFiniteGuard(keras.layers.Layer):
         ]
 
     def failure(self) -> NonFiniteError | None:
-        """What failed since the last `reset`, or None; waits for the device."""
+        """The failure since the last `reset`, or None. Waits for the device."""
         step = int(self.step.numpy())
         if not step:
             return None
         return NonFiniteError(step, self.names[int(self.index.numpy()) % len(self.names)])
 
     def reset(self) -> None:
-        """Forgets a failure, and the names of a step that is to be traced again."""
+        """Clears the failure, and the names of a step that will be traced again."""
         self.step.assign(0)
         self.index.assign(0)
         self.names.clear()

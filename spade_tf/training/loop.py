@@ -1,4 +1,4 @@
-"""The training loop: one for one device, several devices and several workers."""
+"""The training loop, for one device, several devices and several workers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import tensorflow as tf
 from spade_tf.training.gaugan import GauGAN
 from spade_tf.training.strategy import is_multi_worker
 
-# Steps between two looks at whether any of several workers wants to stop.
+# Every so many steps, workers ask each other whether one of them wants to stop.
 STOP_INTERVAL = 10
 
 
@@ -29,24 +29,24 @@ def train(
 ) -> int:
     """Runs training steps until `steps` are done, or until it is interrupted.
 
-    Keras 3's `fit` does not run under `MultiWorkerMirroredStrategy`; this loop does, and calls
-    Keras callbacks as `fit` would, with one epoch. The losses that callbacks receive are
-    tensors, so that only those that look at them wait for the device. Ctrl-C and SIGTERM let the
-    current step finish; callbacks then end the training as usual. Of several workers, all stop
-    after the same step once any of them wants to: the next multiple of `STOP_INTERVAL`.
+    Unlike Keras 3's `fit`, this loop runs under `MultiWorkerMirroredStrategy`. It calls Keras
+    callbacks as `fit` does, with one epoch. Callbacks receive losses as tensors, so only a
+    callback that reads them waits for the device. After Ctrl-C or SIGTERM the current step
+    finishes, then callbacks end the training as usual. If one of several workers wants to stop,
+    all stop after the same step, the next multiple of `STOP_INTERVAL`.
 
     Args:
         model: a compiled `GauGAN`, made within the strategy's scope.
-        dataset: of global batches, endless, from step `start_step` on; or a function from a
+        dataset: endless global batches, from step `start_step` on; or a function from a
             `tf.distribute.InputContext` to a worker's share of them, in batches of one replica.
         strategy: a `tf.distribute` strategy.
-        steps: int, steps in all, those before `start_step` included.
+        steps: int, total number of steps, including those before `start_step`.
         start_step: int >= 0, steps already done.
         jit_compile: bool, whether XLA compiles the step. Default False.
         callbacks: Keras callbacks. Setting `model.stop_training` ends the training.
 
     Returns:
-        The number of steps done in all.
+        The total number of steps done.
     """
     callback_list = keras.callbacks.CallbackList(list(callbacks), model=model)
     callback_list.set_params({"steps": steps, "epochs": 1, "start_step": start_step})
@@ -57,7 +57,7 @@ def train(
     )
     replica_step = replica_step or model.train_step
 
-    # Nothing in a step depends on values, so that AutoGraph would only cost time.
+    # No control flow in a step depends on tensor values, so AutoGraph would only cost time.
     @tf.function(autograph=False)
     def train_step(batch):
         losses = strategy.run(replica_step, args=(batch,))
@@ -85,8 +85,8 @@ def train(
             if not workers:
                 stops = model.stop_training
             elif step % STOP_INTERVAL == 0:
-                # A worker that stops alone would leave the others waiting for it. Whoever looks
-                # waits for the device, hence not at every step.
+                # A worker that stops alone would leave the others waiting. Asking waits for the
+                # device, so they do not ask at every step.
                 stops = any_stops(model.stop_training)
         callback_list.on_epoch_end(0, logs)
         callback_list.on_train_end(logs)
@@ -94,7 +94,7 @@ def train(
 
 
 def _any_worker(strategy: tf.distribute.Strategy) -> Callable[[bool], bool]:
-    """A function that tells every worker whether any of them gives True; all must call it."""
+    """A function that tells every worker whether any worker passes True. All must call it."""
 
     @tf.function(autograph=False)
     def count(wanted):
@@ -109,7 +109,7 @@ def _distributed(dataset, strategy: tf.distribute.Strategy) -> Iterable:
         return strategy.experimental_distribute_dataset(dataset)
 
     def endless(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        # If there were an end, workers would ask one another before each step who has a batch.
+        # With a finite data set, workers would ask each other before each step who has a batch.
         infinite = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
         return dataset(context).apply(infinite)
 
@@ -118,7 +118,7 @@ def _distributed(dataset, strategy: tf.distribute.Strategy) -> Iterable:
 
 @contextmanager
 def _stop_on_signals(model: keras.Model) -> Iterator[None]:
-    """Lets the first Ctrl-C or SIGTERM end the training after the step; a second one kills."""
+    """The first Ctrl-C or SIGTERM ends the training after the step; a second one kills it."""
 
     def stop(number, frame):
         model.stop_training = True
