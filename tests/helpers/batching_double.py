@@ -1,9 +1,9 @@
-"""TensorFlow Serving's batching, as its sources have it: BatchingSession on SharedBatchScheduler.
+"""Imitates TensorFlow Serving's batching (BatchingSession on SharedBatchScheduler).
 
-One queue for each signature. A request is one task of as many rows as its inputs have; where large
-batches are split, one task for each part of it. Tasks go into the open batch until it is full. The
-rows of a batch are concatenated, run once and split again, and there is one status for all of it:
-a request of several tasks has the first that is not OK.
+Each signature has a queue. A request is one task with the rows of its inputs; if large batches are
+split, each part is a task. Tasks go into the open batch until it is full. The rows of a batch are
+concatenated, run once and split again. A batch has one status for all its tasks. A request of
+several tasks gets the first status that is not OK.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _WRAPPED = {
 
 
 def batching_parameters(text: str) -> Any:
-    """A file of `--batching_parameters_file`, read as TensorFlow Serving reads it."""
+    """Reads a `--batching_parameters_file` as TensorFlow Serving does."""
     file = descriptor_pb2.FileDescriptorProto(name="batching.proto", package="b", syntax="proto3")
     for kind, name in ((INT64, "Int64"), (BOOL, "Bool"), (STRING, "String")):
         wrapper = file.message_type.add(name=name)
@@ -62,11 +62,11 @@ class _Task(NamedTuple):
 
 
 class BatchingDouble:
-    """Answers requests that wait at once.
+    """Answers requests that wait at the same time.
 
     Args:
-        signatures: of a SavedModel.
-        parameters: as of `batching_parameters`.
+        signatures: signatures of a SavedModel.
+        parameters: the result of `batching_parameters`.
 
     Attributes:
         batches: rows of each batch that was run.
@@ -103,7 +103,7 @@ class BatchingDouble:
                 text = f"Task size {rows} is larger than maximum input batch size {limit}"
                 answers[index] = RefusedError("INVALID_ARGUMENT", text)
                 continue
-            # No batch is taken from the queue before all have arrived: the fullest that it gets.
+            # The queue is as full as possible: no batch is taken before all requests have arrived.
             capacity = (self.parameters.max_enqueued_batches.value - len(batches)) * execution
             if rows > capacity + execution - _size(batches[-1]):
                 answers[index] = RefusedError("UNAVAILABLE", "The batch scheduling queue is full")

@@ -1,4 +1,4 @@
-"""Small generators of every kind that is exported for edge devices, in a lifelike state."""
+"""Small generators of every kind that can be exported for edge devices, with realistic weights."""
 
 import keras
 import numpy as np
@@ -67,13 +67,13 @@ GENERATORS = {
 }
 
 
-# What the edge presets are made of, and the other architecture; more of the same takes a minute.
+# The networks of the edge presets, and the other architecture. More would take a minute.
 QUICK = ("spade_with_edges_and_style", "spade_instance_norm", "clade", "pix2pixhd_spade")
 ALL = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in GENERATORS]
 
 
 def make_generator(name, seed=0, **more):
-    """One of `GENERATORS`, with noise for weights and the batch statistics that go with them."""
+    """One of `GENERATORS`, with random weights and the batch statistics that match them."""
     keras.utils.set_random_seed(seed)
     kind, arguments = GENERATORS[name]
     generator = kind(**{**_SMALL, **arguments, **more})
@@ -84,7 +84,7 @@ def make_generator(name, seed=0, **more):
     batch = {key: np.concatenate([layout[key] for layout in layouts]) for key in layouts[0]}
     norms = [layer for layer in generator._flatten_layers() if isinstance(layer, BatchNorm)]
     for norm in norms:
-        # The plain average of all batches: of one, its own statistics.
+        # The plain average over one batch gives this batch's statistics.
         norm.momentum = None
     generator(batch, training=True)
     for norm in norms:
@@ -93,7 +93,7 @@ def make_generator(name, seed=0, **more):
 
 
 def make_layouts(generator, count, seed=1):
-    """Label maps of large areas, with instances that are not the same areas."""
+    """Label maps of large areas. Instances have other areas."""
     random = np.random.default_rng(seed)
     height, width = generator.image_size
 
@@ -111,7 +111,7 @@ def make_encoder(seed=0):
 
 
 def make_photographs(encoder, count, seed=1):
-    """Noise in [-1, 1], as the encoder's edge models take it."""
+    """Noise in [-1, 1], in the shape of the encoder's edge models."""
     random = np.random.default_rng(seed)
     shape = (1, *encoder.image_size, 3)
     return [{"image": random.uniform(-1, 1, shape).astype("float32")} for _ in range(count)]

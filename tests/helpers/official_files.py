@@ -1,4 +1,4 @@
-"""What tests of official checkpoints compare by."""
+"""Comparisons for tests of official checkpoints."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Networks that are small, and whose pictures are neither grey nor saturated."""
+"""Small networks whose pictures are neither grey nor saturated."""
 
 import numpy as np
 
@@ -56,12 +56,12 @@ def pix2pixhd():
 
 
 def encoder():
-    """Of styles."""
+    """An encoder of styles."""
     return ConvEncoder(z_dim=Z_DIM, filters=2, image_size=(SIZE, SIZE), num_layers=4)
 
 
 def lively(network):
-    """Gives a network weights and statistics of their own."""
+    """Gives a network random weights and statistics."""
     random = np.random.default_rng(1)
     for weight in network.variables:
         shape = tuple(weight.shape)

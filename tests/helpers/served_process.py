@@ -1,4 +1,4 @@
-"""An embedded server in a process of its own, as users start it."""
+"""An embedded server in its own process, started as users start it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stand-ins for TF Serving, on its real stubs: what they are given, the binary would be."""
+"""Stand-ins for TF Serving on its real stubs. They get the same messages as the real server."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class PredictionDouble(prediction_service_pb2_grpc.PredictionServiceServicer):
         try:
             outputs = signature(**inputs)
         except tf.errors.InvalidArgumentError as error:
-            # As the C++ runtime says it: without Python's places.
+            # The C++ runtime's message has no places in Python code.
             said = re.search(r"^(assertion failed.*|Invalid .*)$", str(error), re.MULTILINE)
             text = said[1] if said else str(error)
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{text}\n\t [[{{{{node Assert}}}}]]")

@@ -98,7 +98,7 @@ def small_batch(size=4, seed=0):
 
 
 def values(variables):
-    """As arrays."""
+    """Variables as arrays."""
     return [variable.numpy() for variable in variables]
 
 

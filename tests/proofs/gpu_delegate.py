@@ -2,11 +2,11 @@
 
     python tests/proofs/gpu_delegate.py
 
-The GPU is SwiftShader, Google's Vulkan driver for processors, from Debian's package of Chromium:
-fetched with apt-get (32 MB) into a cache folder, nothing is installed. The weights of Keras are
-rounded to float16 where those of the model are, so that what is left is what the GPU does; what
-rounding them does, the export's gate is for. Exits with 1 where a model is not fully accelerated or
-differs by more than 1e-3, and with 3 where there is no SwiftShader to be had.
+The GPU is SwiftShader, Google's Vulkan driver for processors, from Debian's package of Chromium.
+apt-get fetches it (32 MB) into a cache folder; nothing is installed. For float16 models, Keras's
+weights are rounded to float16 too, so that only differences of the GPU remain (the export itself
+checks the effect of rounding). Exits with 1 if a model is not fully accelerated or differs by more
+than 1e-3, and with 3 if SwiftShader is not available.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 FILES = ("libvk_swiftshader.so", "libvulkan.so.1", "vk_swiftshader_icd.json")
-# Where it lies depends on the version.
+# Its place depends on the version.
 PACKAGES = ("chromium-common", "chromium")
 BOUND = 1e-3
 NO_SWIFTSHADER = 3
@@ -47,11 +47,11 @@ ONLY_FLOAT32 = ("concat",)
 
 
 class NoSwiftShaderError(RuntimeError):
-    """Why there is none; the message is one line."""
+    """SwiftShader is not available; the message is one line."""
 
 
 def cache_folder() -> Path:
-    """Where what is fetched stays, outside of the tree."""
+    """Folder for fetched files, outside of the checkout."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "spade-tf"
 
@@ -61,11 +61,11 @@ def fetch_packages(names, folder: Path) -> None:
     if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
         raise NoSwiftShaderError("no apt-get here: SwiftShader comes from Debian's Chromium")
     with tempfile.TemporaryDirectory() as scratch:
-        # Downloads run as another user where there is one, who must be able to write there.
+        # apt-get downloads as another user if there is one. This user must be able to write there.
         os.chmod(scratch, 0o777)
         for command in (["apt-get", "update", "-qq"], ["apt-get", "download", "-qq", *names]):
             done = subprocess.run(command, cwd=scratch, capture_output=True, text=True)
-            # Without being root the lists cannot be updated, and those that are there may do.
+            # Only root can update the lists. The present ones may suffice.
             if done.returncode and command[1] == "download":
                 reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
                 raise NoSwiftShaderError(f"{' '.join(command)}: {reason}")
@@ -74,7 +74,7 @@ def fetch_packages(names, folder: Path) -> None:
 
 
 def swiftshader() -> dict[str, str]:
-    """The environment by which processes find SwiftShader, which is fetched if it is not there."""
+    """Environment variables that point to SwiftShader. It is fetched if necessary."""
     folder = cache_folder() / "swiftshader"
     if not all((folder / name).exists() for name in FILES):
         for package in PACKAGES:
@@ -97,9 +97,9 @@ def swiftshader() -> dict[str, str]:
 
 
 def round_weights(generator) -> None:
-    """Rounds weights to float16, where the converter does."""
+    """Rounds the weights to float16 that the converter rounds."""
     for weight in generator.variables:
-        # It adds the 1 of `1 + gamma` to the bias before.
+        # The converter first adds the 1 of `1 + gamma` to the bias.
         one = 1.0 if weight.path.endswith("gamma/bias") else 0.0
         rounded = (weight.numpy() + one).astype("float16").astype("float32")
         weight.assign(rounded - one)
@@ -134,7 +134,7 @@ def main() -> int:
 
 
 def check(name, function, inputs, quantization, environment) -> bool:
-    """Whether a model runs on the GPU alone and gives what Keras gives; prints a line."""
+    """Whether a model runs entirely on the GPU and agrees with Keras. Prints a line."""
     import numpy as np
 
     from spade_tf.export.litert.gpu import GPUError, run_on_gpu

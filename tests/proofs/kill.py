@@ -1,8 +1,8 @@
-"""Proof that no death loses a run: `python tests/proofs/kill.py --data_dir DIR --kills 50`.
+"""Proof that a run survives kills: `python tests/proofs/kill.py --data_dir DIR --kills 50`.
 
-One run of the tests' tiny model is killed at random moments and started again. Every start must go
-on from a checkpoint that is no older than the last one seen, the last must reach the end, and no
-file may be left that a run which was never killed would not have left.
+One run of the tests' tiny model is killed at random times and started again. Every start must
+continue from the last checkpoint seen or a newer one. The last start must reach the end. There
+must be no leftover files.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from tiny_experiment import training_command
 
 
 def command(data_dir: Path, workdir: Path, steps: int) -> list[str]:
-    """The command line of a training that writes much."""
+    """The command line of a training that writes often."""
     often = ["--config.train.sample_every=5", "--config.train.checkpoint_every=2"]
     return training_command(data_dir, workdir, steps, "--strategy=one", *often)
 
@@ -54,8 +54,8 @@ def prove(
         started = time.time()
         with log.open("w") as stderr:
             process = subprocess.Popen(command(data_dir, workdir, 1_000_000), stderr=stderr)
-        # A third of them anywhere, start-up included; a third as it trains, and a third once a
-        # checkpoint is there, so that the run gets on.
+        # A third of the kills come at any time, start-up included; a third during training; and a
+        # third after a checkpoint, so that the run makes progress.
         if kill % 3:
             reached = newest_checkpoint if kill % 3 == 2 else last_step
             while reached(workdir, since=started) <= saved:
@@ -96,10 +96,12 @@ def prove(
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data_dir", type=Path, required=True, help="of a prepared paired_folder")
+    parser.add_argument(
+        "--data_dir", type=Path, required=True, help="folder of a prepared paired_folder"
+    )
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of training, at most, each")
+    parser.add_argument("--seconds", type=float, default=4.0, help="longest training before a kill")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as root:
         found = prove(

@@ -1,8 +1,8 @@
 """Proof that a lost worker is named: `python tests/proofs/lost_worker.py --data_dir DIR`.
 
-Two workers on the loopback device train the tests' tiny model. One is killed after some steps: the
-other must end by itself, within `--seconds`, with an error that names the lost one. Started again,
-both must go on from the checkpoint to the end.
+Two workers on the loopback device train the tests' tiny model. One is killed after some steps. The
+other must end by itself within `--seconds`, with an error that names the lost worker. Started
+again, both must continue from the checkpoint to the end.
 """
 
 import argparse
@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tiny_experiment import training_command
 
 STEPS = 30
-# What the launcher says; the other worker must know by itself.
+# The launcher's message. The other worker must find out by itself.
 LOST = r"worker 1 at (\S+) was killed by SIGKILL"
 
 
@@ -78,8 +78,10 @@ def prove(data_dir: Path, workdir: Path, seconds: float) -> dict[str, object]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data_dir", type=Path, required=True, help="of a prepared paired_folder")
-    parser.add_argument("--seconds", type=float, default=60.0, help="for the other to end")
+    parser.add_argument(
+        "--data_dir", type=Path, required=True, help="folder of a prepared paired_folder"
+    )
+    parser.add_argument("--seconds", type=float, default=60.0, help="time for the other to end")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as root:
         found = prove(arguments.data_dir, Path(root) / "run", arguments.seconds)

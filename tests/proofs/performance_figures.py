@@ -1,11 +1,11 @@
 """Pictures and profile of docs/PERFORMANCE.md.
 
-`python tests/proofs/performance_figures.py plot RESULTS.jsonl`: what
-`run.py benchmark --suite=generator` printed, as docs/images/performance_generator.png and
+`python tests/proofs/performance_figures.py plot RESULTS.jsonl` draws the output of
+`run.py benchmark --suite=generator` as docs/images/performance_generator.png and
 performance_share.png (needs matplotlib).
 
-`python tests/proofs/performance_figures.py profile --labels=DIR --instances=DIR`: milliseconds by
-operation, of one call of each form with the label map of median diversity, as
+`python tests/proofs/performance_figures.py profile --labels=DIR --instances=DIR` calls each form
+once with the label map of median diversity, and writes the milliseconds of each operation to
 docs/performance_profile.json.
 """
 
@@ -101,7 +101,7 @@ def plot(path: Path) -> None:
 
 
 def milliseconds_by_operation(run: Callable[[], None]) -> dict[str, list[float]]:
-    """What the profiler saw of each operation, on all threads."""
+    """The profiler's times of each operation, on all threads."""
     import tensorflow as tf
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
@@ -124,7 +124,7 @@ def milliseconds_by_operation(run: Callable[[], None]) -> dict[str, list[float]]
 
 
 def profile(labels: Path, instances: Path) -> None:
-    """Sums up what each operation took, form by form."""
+    """Sums the time of each operation, form by form."""
     from experiments.commands.benchmark.benchmark import read_layouts
     from experiments.commands.benchmark.cases import (
         Setting,

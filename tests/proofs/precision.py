@@ -1,13 +1,13 @@
 """Half precision beside float32: `python tests/proofs/precision.py --data_dir DIR --output FILE`.
 
 Two models of the built-in landscapes start from the same weights and are trained on the same
-batches, by turns, so that whatever else the machine does is in the times of both. Writes a line per
-step with the losses and seconds of both, and at last the summary.
+batches. They take turns, so that other work on the machine slows both alike. Writes a line per step
+with the losses and seconds of both, and then a summary.
 
-GANs are chaotic: two trainings in float32 that differ by rounding alone go apart, too. `--twin`
-adds such a one to the lines of an earlier run, in float32 from weights changed by a millionth: how
-far it strays is what half precision is to be judged by. With `--plot=FILE.png` (needs matplotlib)
-the losses are drawn, averaged over 50 steps.
+GANs are chaotic: two float32 trainings that differ only by rounding diverge too. `--twin` adds a
+float32 training from weights changed by a millionth to the lines of an earlier run. Compare half
+precision with how far this twin moves. `--plot=FILE.png` (needs matplotlib) draws the losses,
+averaged over 50 steps.
 """
 
 import argparse
@@ -30,7 +30,7 @@ WINDOW = 50
 
 
 def train(data_dir: Path, size: int, names: Sequence[str], lines: list[dict], output: Path) -> None:
-    """Trains by turns for as many steps as there are lines, and writes the lines, completed."""
+    """Trains the models in turns, one step per line; writes the lines with losses and seconds."""
     import tensorflow as tf
 
     from experiments.landscapes import get_config
@@ -64,7 +64,7 @@ def train(data_dir: Path, size: int, names: Sequence[str], lines: list[dict], ou
 
 
 def summary(lines: list[dict]) -> dict[str, object]:
-    """The ratio of step times, and how far the averaged losses are apart."""
+    """The ratio of step times, and the differences of the averaged losses."""
     losses = [name for name in lines[0]["float32"] if name != "seconds"]
     ratios = [line["mixed_bfloat16"]["seconds"] / line["float32"]["seconds"] for line in lines[5:]]
     result: dict[str, object] = {
@@ -126,11 +126,11 @@ def plot(lines: list[dict], path: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data_dir", type=Path, help="of prepared landscapes; none: plot alone")
+    parser.add_argument("--data_dir", type=Path, help="prepared landscapes; leave out to plot only")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=500)
-    parser.add_argument("--size", type=int, default=128, help="of the pictures")
-    parser.add_argument("--twin", action="store_true", help="add one to the lines of --output")
+    parser.add_argument("--size", type=int, default=128, help="height and width of the pictures")
+    parser.add_argument("--twin", action="store_true", help="add a twin to the lines of --output")
     parser.add_argument("--plot", type=Path)
     arguments = parser.parse_args()
     if arguments.data_dir:

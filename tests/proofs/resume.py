@@ -1,7 +1,7 @@
-"""A killed run goes on bit by bit as if it had not been killed: `python tests/proofs/resume.py`.
+"""Proof that a killed run ends bit-identical to one without a stop: `tests/proofs/resume.py`.
 
-Trains the tests' tiny model 20 steps straight, and 10 steps, death, 10 steps, on one device with
-deterministic operations. Deaths are SIGKILL and SIGTERM. Compares every tensor of the last
+Trains the tests' tiny model for 20 steps without a stop, and for 10 + 10 steps with SIGKILL or
+SIGTERM between, on one device with deterministic operations. Compares every tensor of the last
 checkpoints: networks, averages, both optimizers' slots and counts.
 """
 
@@ -42,7 +42,7 @@ def train_and_die(data_dir: Path, workdir: Path, number: int) -> int:
 
 
 def tensors(workdir: Path) -> dict[str, np.ndarray]:
-    """All that the newest checkpoint holds, but for how often it was saved."""
+    """All tensors of the newest checkpoint, except the number of saves."""
     import tensorflow as tf
 
     reader = tf.train.load_checkpoint(str(workdir / "checkpoints"))
@@ -73,7 +73,9 @@ def prove(data_dir: Path, root: Path) -> dict[str, object]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data_dir", type=Path, required=True, help="of a prepared paired_folder")
+    parser.add_argument(
+        "--data_dir", type=Path, required=True, help="folder of a prepared paired_folder"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as root:
         print(json.dumps(prove(arguments.data_dir, Path(root)), indent=1))

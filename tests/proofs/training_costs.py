@@ -1,8 +1,8 @@
-"""Time of the loop beside its steps, and memory: `python tests/proofs/training_costs.py`.
+"""Measures the training loop's own time, and memory: `python tests/proofs/training_costs.py`.
 
-`loop`: seconds per step that `loop.train` takes for itself, against those of a compiled step.
-`memory`: peak resident memory of a process that makes two training steps, without and with
-rematerialisation and accumulation.
+`loop`: seconds per step that `loop.train` adds, beside those of a compiled step. `memory`: peak
+resident memory of a process that makes two training steps, without and with rematerialisation and
+accumulation.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def _model(size, filters, **settings):
 def _batch(size, batch_size):
     import tensorflow as tf
 
-    # Blocks of 16 pixels, as smooth as label maps are.
+    # Blocks of 16 pixels are about as smooth as label maps.
     label = tf.random.stateless_uniform(
         [batch_size, size // 16, size // 16], (0, 0), 0, 10, tf.int32
     )
@@ -59,10 +59,10 @@ def _batch(size, batch_size):
 
 
 def measure_loop(steps: int, size: int, filters: int, batch_size: int) -> dict[str, float]:
-    """Seconds per step that the loop takes for itself, with the callbacks of a training.
+    """Seconds per step that the loop itself adds, with the callbacks of a training.
 
-    Steps vary by more than that from one to the next. So the loop is run with a step that does
-    nothing, beside bare calls of it, by turns; and a real step is timed for comparison.
+    Real steps vary by more than this. So the loop runs with an empty step, in turns with direct
+    calls of the empty step. A real step is timed for comparison.
     """
     import statistics
     import tempfile
@@ -114,7 +114,7 @@ def measure_loop(steps: int, size: int, filters: int, batch_size: int) -> dict[s
             # The first two trace, and start the reading of data.
             times = itertools.pairwise(marks[2:])
             seconds["loop"] += [after - before for before, after in times]
-    # Means: what is done every ten steps counts, too.
+    # Means, so that work done every ten steps counts too.
     means = {name: statistics.fmean(values) for name, values in seconds.items()}
     return means | {"overhead": (means["loop"] - means["empty"]) / means["step"]}
 

@@ -1,10 +1,10 @@
 """Proof that workers neither leak threads nor lose a slow chief: `python tests/proofs/workers.py`.
 
 A chief and a worker on the loopback device train a GauGAN of small networks for 2,000 steps.
-Halfway through, the chief stands still within its own work, for longer than any time limit that is
-left: `--connect_seconds` of the start, and the 10 s after which TensorFlow's coordination service
-takes a silent process for lost. Both must do every step, with the same losses, and with no more
-threads at the end than after the first steps.
+Halfway through, the chief pauses in its own work for longer than any time limit:
+`--connect_seconds` of the start, and the 10 s after which TensorFlow's coordination service gives
+up a silent process. Both must do every step, with the same losses, and must end with no more
+threads than after the first steps.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import json
 from worker_process import train_together
 
 HEARTBEAT_SECONDS = 10.0
-# Pools grow by some threads as they are used; a thread per collective would be tens of thousands.
+# Thread pools grow by some threads. A thread per collective would add tens of thousands.
 TOLERANCE = 20
 
 
