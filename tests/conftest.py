@@ -1,4 +1,4 @@
-"""What all tests share: two virtual devices, and seeds."""
+"""Shared by all tests: two virtual devices, and seeds."""
 
 import os
 
@@ -25,7 +25,7 @@ def _seeded():
 @pytest.fixture(scope="session")
 def two_replicas():
     """A strategy of two replicas on this machine's processor."""
-    # The one that training in this process has, too: there can be no second one.
+    # Training in this process uses the same one: a process can have only one.
     return make_strategy("mirrored")
 
 
@@ -37,7 +37,7 @@ def networks():
 
 @pytest.fixture(scope="session")
 def version(networks, tmp_path_factory):
-    """An export of both."""
+    """An export of the generator and the encoder."""
     from spade_tf.export.saved_model import export_saved_model
 
     generator, encoder = networks
@@ -52,11 +52,11 @@ def version(networks, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def loaded(version):
-    """It, in this process."""
+    """The export, loaded in this process."""
     return tf.saved_model.load(str(version))
 
 
 @pytest.fixture(scope="session")
 def signatures(loaded):
-    """Its signatures."""
+    """The signatures of the loaded export."""
     return loaded.signatures

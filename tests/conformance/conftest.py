@@ -103,13 +103,13 @@ def registered_classes():
 
 
 def ramp(*shape: int) -> np.ndarray:
-    """From -1 to 1, bent so that no two rows are multiples of each other."""
+    """Values from -1 to 1 on a curve, so that no two rows are multiples of each other."""
     x = np.linspace(-1.0, 1.0, int(np.prod(shape)))
     return (0.5 * x + 0.5 * np.sin(37.0 * x)).astype("float32").reshape(shape)
 
 
 def stripes(batch: int, height: int, width: int, count: int) -> np.ndarray:
-    """Label ids that change every few pixels, each occurring in each example."""
+    """Label ids that change every few pixels. Each example has every id."""
     ids = np.arange(batch * height * width).reshape(batch, height, width)
     return (ids // 5 % count).astype("int32")
 

@@ -122,7 +122,7 @@ def test_training_step(case, layer):
     with tf.GradientTape() as tape:
         tape.watch(sources)
         outputs = keras.tree.flatten(case.call(layer, inputs, training=True))
-        # Weighted, since the sum of a normalised map is constant.
+        # The sum of a normalised map is constant, so weight it.
         slopes = [tf.reshape(tf.linspace(0.5, 1.0, tf.size(y)), tf.shape(y)) for y in outputs]
         loss = tf.add_n(
             [tf.reduce_sum(y * slope) for y, slope in zip(outputs, slopes, strict=True)]
@@ -199,7 +199,7 @@ def test_weights_are_saved_and_restored(case, tmp_path):
             return case.call(self.layer, inputs, training=False)
 
     trained, restored = Wrapper(), Wrapper()
-    # Moves the state that is not trained: running statistics, singular vectors.
+    # Updates the state that is not trained: running statistics, singular vectors.
     case.call(trained.layer, case.tensors(), training=True)
     trained.save_weights(tmp_path / "model.weights.h5")
     restored.load_weights(tmp_path / "model.weights.h5")

@@ -68,7 +68,7 @@ def make(case, filters=2):
         num_labels, edges, num_scales=scales[0], filters=3, num_layers=scales[1]
     )
     networks = Networks(generator, discriminator, ConvEncoder(filters=filters) if style else None)
-    # Values that differ everywhere, so that no two axes can be mistaken for one another.
+    # All values differ, so that a swap of two axes shows.
     random = np.random.default_rng(0)
     for network in filter(None, networks):
         for variable in network.variables:
@@ -100,7 +100,7 @@ def test_official_files_come_back_bit_by_bit(name, legacy, tmp_path):
     options = json.loads((GOLDEN / name / "options.json").read_text())
     save_networks(load_networks(GOLDEN / name), tmp_path, options=options, legacy=legacy)
     assert_same_files(GOLDEN / name, tmp_path)
-    # So that one file format is read and the other written, in each direction.
+    # Reads one file format and writes the other, in each direction.
     with open(tmp_path / "latest_net_G.pth", "rb") as file:
         assert (file.read(len(LEGACY_SIGNATURE)) == LEGACY_SIGNATURE) == legacy
     assert json.loads((tmp_path / "options.json").read_text()) == options
@@ -150,7 +150,7 @@ def test_round_trip(case, tmp_path):
 def test_every_weight_has_a_gradient_and_every_output_its_shape(case, tmp_path):
     save_networks(make(case), tmp_path)
     networks = load_networks(tmp_path)
-    # Weights that train: those of `make` are all of one sign.
+    # Weights of both signs: those of `make` all have one sign and would not train.
     for network in filter(None, networks):
         for variable in network.trainable_variables:
             if "kernel" in variable.name:
@@ -268,7 +268,7 @@ def test_a_hostile_file_is_refused_and_its_command_not_run(kind, coco, tmp_path)
     assert message.startswith(str(path))
     assert "posix.system" in message
     assert not marker.exists()
-    # That the file is hostile indeed.
+    # Checks that the file really is hostile.
     pickle.loads(hostile)
     assert marker.exists()
 

@@ -76,7 +76,7 @@ def test_labels_from_channels_alone(channels, labels):
     ("given", "labels"),
     [
         ({"label_nc": 10}, (10, True, False)),
-        # Of one channel beside the classes, the official default is the edges.
+        # If there is one more channel than classes, the official default is instance edges.
         ({"label_nc": 11}, (11, False, False)),
         ({"label_nc": 11, "no_instance": True}, (11, True, True)),
         ({"label_nc": 12}, (12, False, True)),
@@ -104,7 +104,7 @@ def test_labels_that_do_not_add_up(given):
         ({}, (256, 256)),
         ({"crop_size": 512, "aspect_ratio": 2.0, "num_upsampling_layers": "more"}, (256, 512)),
         ({"crop_size": 128, "aspect_ratio": 0.5}, (256, 128)),
-        # Half a feature map there is none of: both are cut and rounded as there.
+        # Half a feature map does not exist: both are cut and rounded as in the release.
         ({"crop_size": 286}, (256, 256)),
         ({"crop_size": 256, "aspect_ratio": 1.5}, (160, 256)),
         ({"num_upsampling_layers": "most"}, (256, 256)),

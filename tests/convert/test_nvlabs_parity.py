@@ -34,7 +34,7 @@ class Golden:
             "label": self.values["label"].astype(np.int32),
             "instance": self.values["instance"],
         }
-        # The discriminator's own input, so that what follows shows its own differences.
+        # The reference's input, so that only differences of the discriminator show.
         images = tf.concat([self.values["fake_eval"], self.values["image"]], 0)
         twice = {name: np.concatenate([ids, ids]) for name, ids in self.inputs.items()}
         self.features = self.networks.discriminator(twice, images)
@@ -67,7 +67,7 @@ def test_edges():
 
 
 def test_generator(golden):
-    # The form of SPADE that does the same operations: the other differs in the order of sums.
+    # The dense form does the same operations. The other form sums in another order.
     for layer in golden.networks.generator._flatten_layers():
         if getattr(layer, "form", None) == "auto":
             layer.form = "dense"
@@ -179,7 +179,7 @@ class Recording(GauGAN):
         image, style = super().generate(semantics, real_image, **kwargs)
         self.calls = getattr(self, "calls", 0) + 1
         if self.calls % 2:
-            # Of the two pictures of a step, the first is the generator's own update's.
+            # Of the two pictures of a step, the first belongs to the generator's update.
             moments = [tf.reduce_mean(image), tf.math.reduce_std(image)]
             self.moments.assign(tf.stack(moments))
         return image, style
@@ -216,5 +216,5 @@ def test_four_iterations_of_training():
     mean_difference = np.abs(after - train["fake_eval_after"]).mean()
     print(f"\nafter four iterations, mean absolute: {mean_difference:.2e}", end="")
     assert mean_difference <= 2e-3
-    # The four updates moved the output far more than that.
+    # The four updates changed the output far more than this.
     assert np.abs(after - forward["fake_eval"]).mean() > 0.1

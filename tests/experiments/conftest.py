@@ -1,4 +1,4 @@
-"""A tiny data set of one's own, and a tiny model trained on it."""
+"""A tiny paired_folder data set, and a tiny model trained on it."""
 
 import numpy as np
 import pytest

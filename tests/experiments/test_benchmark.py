@@ -44,7 +44,7 @@ def small(size=32):
 def test_multiply_adds_are_the_published_ones():
     """190.9 GMAC for COCO-Stuff at 256x256: 42.0 in the main convolutions, 93.3, 55.6."""
     counted = gmac(Setting(183, (256, 256), True, 64))
-    # The first convolution over the label map has one decimal's worth of them.
+    # The first convolution over the label map accounts for the last decimal.
     assert counted["modulation"] == pytest.approx(93.3, abs=0.06)
     assert counted["labels"] == pytest.approx(55.6, abs=0.06)
     assert counted["main"] == pytest.approx(42.0, abs=0.3)
@@ -78,7 +78,7 @@ def test_cases_take_turns_and_each_line_is_printed_when_it_is_measured(capsys):
     seconds = interleave(Run("edit", repeats=2), setting, cases, layouts)
     assert calls == ["ax", "bx"] * 3 + ["ay", "by"] * 3
     assert [len(times["x"]) for times in seconds.values()] == [2, 2]
-    # Those of the first label map were there before the second was done.
+    # The lines of the first label map were printed before the second was done.
     assert [json.loads(line)["labels"] for line in printed] == ["x", "x"]
     rest = [json.loads(line)["labels"] for line in capsys.readouterr().out.splitlines()]
     assert rest == ["y", "y", "all", "all"]
@@ -89,7 +89,7 @@ def test_ratio():
 
 
 def test_lines(labels, capsys, monkeypatch):
-    # A process of its own takes as long to start as all the rest.
+    # Starting another process takes as long as all the rest.
     monkeypatch.setattr(suites, "peak_rss", lambda *_: 1000)
     monkeypatch.setattr("experiments.commands.benchmark.suites._REACHES", (1,))
     summary = benchmark("edit", small(), labels=labels, num_labels=7, repeats=1)

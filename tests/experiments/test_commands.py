@@ -91,7 +91,7 @@ def test_start_up_is_silent_and_quick_to_help(tmp_path):
         cwd=tmp_path,
         env=environment,
     )
-    # TensorFlow has been imported by then.
+    # TensorFlow has been imported by now.
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     listing = (
@@ -162,7 +162,7 @@ def test_the_installed_program_works_beside_the_users_own_modules(tmp_path):
         capture_output=True,
         text=True,
     )
-    # It has come as far as the data set, which is not there.
+    # The command has got as far as opening the data set, which does not exist.
     assert result.returncode == 2
     assert "prepare --dataset=paired_folder" in result.stderr
     usage = subprocess.run(
@@ -232,7 +232,7 @@ def test_only_what_is_raised_on_purpose_is_for_the_user(tmp_path):
     assert not is_for_the_user(raised(lambda: tf.ensure_shape(tf.zeros([2]), [3])))
     assert not is_for_the_user(raised(lambda: tf.keras.layers.Dense(-1)))
     assert not is_for_the_user(raised(lambda: {}["a"]))
-    # As if a module of the project had called what is written in C.
+    # As if a module of the project had called a function written in C.
     name = {"__name__": "experiments.commands.train"}
     assert not is_for_the_user(raised(lambda: exec("int('x')", dict(name))))
     assert is_for_the_user(raised(lambda: exec("raise ValueError('a b')", dict(name))))

@@ -87,7 +87,7 @@ def test_train_takes_the_workdir(converted, ten_classes, tmp_path):
     workdir = tmp_path / "fine"
     shutil.copytree(converted, workdir)
     content = read_workdir(workdir)
-    # What a run has begun with must not change, so that this is written before.
+    # A begun run must not change its settings, so this is written first.
     content["config"]["train"]["batch_size"] = 2
     (workdir / "config.json").write_text(json.dumps(content))
     config = Config.from_dict(content["config"])
@@ -97,7 +97,7 @@ def test_train_takes_the_workdir(converted, ten_classes, tmp_path):
     before = load_workdir(workdir).generator.get_weights()
     assert train(config, data_dir=ten_classes, workdir=workdir, strategy="one") == 1
     after = load_workdir(workdir).generator
-    # Adam's first step is at most the learning rate, so that these are the weights it began with.
+    # Adam's first step is at most the learning rate, so these are the initial weights.
     for old, variable in zip(before, after.variables, strict=True):
         if variable.trainable:
             assert np.abs(variable.numpy() - old).max() <= 1.01e-4
@@ -153,7 +153,7 @@ def test_pix2pixhd_becomes_a_workdir_and_goes_back(name, tmp_path, capsys):
     }
     loaded = load_workdir(workdir)
     is_rgb = name == "original_rgb"
-    # Data sets have pictures in place of labels from 0 to 1.
+    # In data sets, pictures in place of labels range from 0 to 1.
     inputs = tf.constant((values["condition"] + 1) / 2) if is_rgb else ids
     picture = loaded.generator(inputs)
     # The bound of all parity tests; see tests/convert/test_nvlabs_parity.py.

@@ -22,7 +22,7 @@ LABELS = {"class_names": ["sky", "sea"], "palette": [[0] * 3] * 2, "has_unknown"
 def student(teacher, steps):
     config = get_config()
     config.teacher = str(teacher)
-    # Of the conditionings, the one that is traced fastest.
+    # The conditioning that is traced fastest.
     config.generator.conditioning = "clade"
     config.train.steps = steps
     return config

@@ -1,4 +1,4 @@
-"""The samples of docs/EDGE.md: what they make of a label map is what Python makes of it."""
+"""The samples of docs/EDGE.md make the same inputs from a label map as Python."""
 
 import json
 import os
@@ -94,7 +94,7 @@ fun main() {
 
 
 class Case:
-    """A label map file, and what a model takes of it."""
+    """A label map file, and the model inputs made from it."""
 
     def __init__(self, labels, values, instance, path):
         self.labels, self.values, self.instance = labels, values, instance
@@ -109,7 +109,7 @@ class Case:
         }
 
     def semantics(self):
-        """As Python reads and encodes it for training."""
+        """The inputs as Python makes them in training."""
         label, _ = read_label(self.path, self.labels)
         inputs = {"label": label[None].astype(np.int32)}
         if self.instance is not None:
@@ -122,7 +122,7 @@ class Case:
         return dense[0].numpy()
 
     def numbers(self):
-        """For the programs that read no JSON: lists of int32, each after its length."""
+        """The case for programs that cannot read JSON: lists of int32, each after its length."""
         unknown = [
             -1 if self.label_map[name] is None else self.label_map[name]
             for name in ("unknown_value", "unknown")
@@ -169,11 +169,11 @@ def case(request, tmp_path):
         instance = np.asarray(Image.open(SAMPLE / "train_inst" / names[index].name))
         return Case(label_set(182, True, True), values, instance, path)
     if request.param == "other ids in files":
-        # As ADE20K's files: 0 for unknown, then the classes.
+        # Like ADE20K's files: 0 is unknown, then the classes.
         labels = label_set(4, True, False, [4, 0, 1, 2, 3])
         return Case(labels, blocks(16, 24, [0, 1, 2, 3, 4]), None, path)
     values = blocks(16, 24, [0, 1, 2, 255])
-    # The last pixel, beyond which there is no memory.
+    # The last pixel: there is no memory beyond it.
     values[-1, -1] = 255
     if request.param == "no instances":
         return Case(label_set(3, True, True), values, None, path)

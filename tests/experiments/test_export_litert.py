@@ -16,7 +16,7 @@ EXPORT = "experiments.commands.export"
 
 @pytest.fixture(scope="module")
 def exported(workdir, tmp_path_factory):
-    # Two filters, trained for four steps: nothing to spare for eight bits.
+    # Two filters after four training steps are not accurate in int8.
     variants = ("float32", "float16", "ids_float32")
     output_dir = tmp_path_factory.mktemp("models")
     return export(workdir, formats=["litert"], output_dir=output_dir, variants=variants)
@@ -54,7 +54,7 @@ def test_ids_instances_and_an_encoded_style_make_the_picture_that_keras_makes(wo
     encoder = LiteRTModel((exported / "encoder_float32.tflite").read_bytes())
     generator = LiteRTModel((exported / "generator_ids_float32.tflite").read_bytes())
     z = encoder(image=photograph)["z"]
-    # Sums in another order.
+    # Sums may be taken in another order.
     np.testing.assert_allclose(z, loaded.encoder(photograph)[0].numpy(), atol=1e-4)
     given = generator(**layout, z=z)["image"]
     np.testing.assert_allclose(given, loaded.generator(layout, z=z).numpy(), atol=1e-4)

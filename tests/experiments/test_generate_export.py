@@ -24,7 +24,7 @@ def exported(workdir, tmp_path_factory):
 
 @pytest.fixture(scope="module", autouse=True)
 def _loads_once():
-    """Each model once, however many tests ask for it."""
+    """Loads each model once for all tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("experiments.commands.generate.load_model", cache(load_model))
         yield
@@ -51,7 +51,8 @@ def test_pictures_of_label_maps_in_drawn_and_in_encoded_styles(workdir, source_d
         np.testing.assert_array_equal(read(one), read(other))
     alone = generate(workdir, output_dir=tmp_path / "d", seed=2, **folders)
     for one, other in zip(paths[1::2], alone, strict=True):
-        # Two styles of a layout, of seeds 1 and 2, are made in one call: sums may round otherwise.
+        # The two styles of a layout (seeds 1 and 2) are made in one call, so sums may round
+        # differently.
         assert np.abs(read(one).astype(int) - read(other)).max() <= 1
     style = source_dir / "val_img" / "0.png"
     assert len(generate(workdir, output_dir=tmp_path / "c", style_image=style, **folders)) == 2
@@ -109,7 +110,7 @@ def test_export_equals_keras_and_needs_no_code_of_the_project(workdir, exported,
     subprocess.run([sys.executable, "-c", script, *arguments], check=True, cwd=tmp_path)
     with np.load(tmp_path / "outputs.npz") as outputs:
         expected = model.generator({"label": label, "instance": label}, z=z).numpy()
-        # The same operations on the same weights: what is left is the order of sums.
+        # The same operations on the same weights differ only in the order of sums.
         np.testing.assert_allclose(outputs["generate"], expected, atol=1e-5)
         served = outputs["generate_with_style"]
     assert served.dtype == np.uint8

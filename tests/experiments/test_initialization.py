@@ -31,7 +31,7 @@ def fresh(config, label_set):
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
-    """As of a training of four steps on four classes."""
+    """The workdir of a training of four steps on four classes."""
     workdir = tmp_path_factory.mktemp("runs") / "old"
     config, old = get_config(), labels([f"class {index}" for index in range(4)])
     model = fresh(config, old)
@@ -56,7 +56,7 @@ def test_a_class_more_starts_with_the_old_pictures(config, workdir):
     assert "classes matched by id: 4 of 5; new: class 4" in lines
     random = np.random.default_rng(0)
     before = random.integers(0, 5, (2, 8, 8)).repeat(8, 1).repeat(8, 2)
-    # Unknown was 4, and is 5.
+    # Unknown was id 4 and is now id 5.
     after = np.where(before == 4, 5, before)
     instance = tf.constant(before // 2)
     z = tf.constant(random.normal(size=(2, 8)), tf.float32)

@@ -18,7 +18,7 @@ from pipelines.sources.palettes import load_palette
 
 
 def make_model(labels, preprocess="fixed", size=(64, 64), use_instance=False, **generator):
-    """What `generate` asks a model for, without networks."""
+    """A model for `generate`, without networks."""
     config = Config()
     config.data.preprocess = preprocess
     config.data.load_height, config.data.load_width = config.data.height, config.data.width = size
@@ -83,7 +83,7 @@ def cityscapes(root):
 @pytest.mark.parametrize("source", [ade20k, facades, cityscapes])
 def test_files_of_a_data_set_with_a_table_are_read_as_prepare_reads_them(source, tmp_path):
     builder, folder, expected = source(tmp_path)
-    # Through JSON, as a workdir keeps it.
+    # Through JSON, as in a workdir.
     labels = LabelSet.from_metadata(builder.label_set.to_metadata())
     if source is facades:
         (folder / "x.jpg").unlink()
@@ -108,7 +108,7 @@ TWO = LabelSet(("a", "b"), ((1, 1, 1), (2, 2, 2)), False, False)
 
 
 def test_oblong_maps_are_not_squeezed(labels_dir):
-    # A square of 32 pixels stays one, where training cropped what it scaled evenly.
+    # A square of 32 pixels stays a square, because training scaled both sides alike and cropped.
     label = np.zeros([64, 192], np.uint8)
     label[16:48, 80:112] = 1
     write(labels_dir, label)

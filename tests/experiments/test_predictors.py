@@ -1,4 +1,4 @@
-"""Models that are asked for pictures."""
+"""Models that make pictures."""
 
 import io
 

@@ -32,7 +32,7 @@ def losses(workdir):
 def variables(workdir):
     reader = tf.train.load_checkpoint(str(workdir / "checkpoints"))
     names = reader.get_variable_to_shape_map()
-    # How often it was saved is not of the training.
+    # The number of saves does not belong to the training.
     skipped = ("_CHECKPOINTABLE", "save_counter")
     return {name: reader.get_tensor(name) for name in names if not name.startswith(skipped)}
 
@@ -56,7 +56,7 @@ def test_a_run_leaves_losses_samples_and_checkpoints(workdir):
 
 @pytest.fixture
 def small(monkeypatch):
-    """Puts networks that are traced in a second in the place of an experiment's."""
+    """Replaces an experiment's networks by small ones that are traced in a second."""
 
     def generator(config, labels, name="generator"):
         return SmallGenerator(num_labels=labels.num_ids, name=name)
@@ -76,7 +76,7 @@ def test_resumed_equals_uninterrupted(small, data_dir, tmp_path, capsys):
     train(small, data_dir=data_dir, workdir=tmp_path / "straight", strategy="one")
     small.train.steps = 2
     train(small, data_dir=data_dir, workdir=tmp_path / "w", strategy="one")
-    # What a process leaves that is killed as it writes.
+    # Files that a process leaves when it is killed while writing.
     (tmp_path / "w" / "report.html.part").write_text("x")
     (tmp_path / "w" / "samples" / "step-000004.png.part").write_text("x")
     (tmp_path / "w" / "checkpoints" / "step-3_temp").mkdir()
@@ -88,7 +88,7 @@ def test_resumed_equals_uninterrupted(small, data_dir, tmp_path, capsys):
     straight, resumed = variables(tmp_path / "straight"), variables(tmp_path / "w")
     assert straight.keys() == resumed.keys()
     for name in straight:
-        # Multi-threaded sums on the CPU may be added up in another order, hence not exact here.
+        # Threads may add up sums in another order, so values are not exact here.
         np.testing.assert_allclose(resumed[name], straight[name], rtol=1e-3, atol=1e-5)
 
 
@@ -127,7 +127,7 @@ def test_nan_goes_back_at_half_the_rate_then_gives_up(
         losses_of = model.generator_losses
 
         def generator_losses(*args, **kwargs):
-            # The third step is not a number, whatever is tried.
+            # The third step always gives NaN.
             bad = tf.where(model.step.value == 2, float("nan"), 1.0)
             return {name: loss * bad for name, loss in losses_of(*args, **kwargs).items()}
 
@@ -143,14 +143,14 @@ def test_nan_goes_back_at_half_the_rate_then_gives_up(
     said = capsys.readouterr().err
     assert said.count("going back to the last checkpoint, at half the learning rate") == 2
     assert said.count("resumed from step 2") == 2
-    # A restart does not forget it, though no checkpoint was written since.
+    # A restart keeps it, although no checkpoint was written since.
     small.train.max_rollbacks = 0
     with pytest.raises(ConfigError, match="1 times"):
         train(small, data_dir=data_dir, workdir=tmp_path, strategy="one")
     np.testing.assert_allclose(rates[3:], [2.5e-5], rtol=1e-6)
     assert "resumed from step 2 of" in (said := capsys.readouterr().err)
     assert "at 0.25 of the learning rates" in said
-    # What was good is kept, and nothing else.
+    # Only the good checkpoint is kept.
     assert [path.name for path in (tmp_path / "checkpoints").glob("*.index")] == ["step-2.index"]
     assert np.isfinite(np.concatenate([v.ravel() for v in variables(tmp_path).values()])).all()
 
@@ -171,7 +171,7 @@ def test_another_batch_size_goes_on_at_the_next_example(
     small.train.steps, small.train.batch_size = 2, 3
     train(small, data_dir=data_dir, workdir=tmp_path, strategy="one")
     if old:
-        # A workdir from before this was noted: all its steps had the batch size it began with.
+        # An older workdir has no course.json: all its steps used the first batch size.
         (tmp_path / "checkpoints" / "course.json").unlink()
     monkeypatch.setattr(assemble, "make_batches", make)
     small.train.steps, small.train.batch_size = 4, 2
@@ -201,7 +201,7 @@ def test_a_workdir_that_cannot_be_written_is_refused(data_dir, tmp_path, monkeyp
     def refuse(self, *args, **kwargs):
         raise PermissionError(errno.EACCES, "Permission denied", str(self))
 
-    # Whoever runs the tests may be allowed to write everywhere.
+    # The user who runs the tests may have permission to write everywhere.
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(ConfigError, match=r"cannot be written .Permission denied.; choose another"):
         train(get_config(), data_dir=data_dir, workdir=tmp_path / "w", strategy="one")
@@ -232,7 +232,7 @@ def test_instances_follow_the_data_set(small, data_dir, data_without_instances, 
         train(small, data_dir=data, workdir=workdir, strategy="one")
         content = json.loads((workdir / "config.json").read_text())
         assert content["config"]["data"]["use_instance"] is used
-        # The same command goes on; so does one that names what was decided, and no other.
+        # The same command continues, and one that names the decided value. Any other is refused.
         small.train.steps = 3
         train(small, data_dir=data, workdir=workdir, strategy="one")
         small.data.use_instance = not used

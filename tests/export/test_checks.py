@@ -86,7 +86,7 @@ def test_the_largest_styles_make_pictures(signatures):
 
 
 def test_more_styles_than_the_export_makes(signatures):
-    # 4,096 pixels each, and 1,048,576 in all: one too many.
+    # One picture more than allowed: 4,096 pixels each, 1,048,576 in all.
     z = np.zeros([1, 257, Z_DIM], np.float32)
     inputs = {"label": LABEL[:1], "instance": LABEL[:1], "z": z}
     said = sentence(signatures["generate_styles"], inputs)
@@ -255,7 +255,7 @@ def test_sides_that_files_cannot_have(any_size):
 
 
 def test_a_picture_of_no_numbers():
-    """As a network makes it whose weights are none."""
+    """A network whose weights are NaN."""
     network = served_networks.spade()
     network.conv_img.bias.assign([np.nan, 0, 0])
     model = ServedModel(network, None, None, {})

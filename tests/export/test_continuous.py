@@ -43,7 +43,7 @@ def signatures(model, tmp_path_factory):
     path = str(tmp_path_factory.mktemp("continuous") / "1")
     tf.saved_model.save(model, path, signatures=model.signatures())
     loaded = tf.saved_model.load(path)
-    # What has been loaded must be kept, or its variables go.
+    # Keep the loaded model, otherwise its variables are deleted.
     yield loaded.signatures
     del loaded
 

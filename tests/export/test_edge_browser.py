@@ -15,7 +15,7 @@ from spade_tf.export.litert.edge_form import edge_form
 from spade_tf.export.litert.litert import edge_functions, plain_label_map
 from spade_tf.export.litert.model import LiteRTModel
 
-# Shown by docs/EDGE.md, as tests/experiments/test_edge_samples.py checks.
+# docs/EDGE.md shows this code; tests/experiments/test_edge_samples.py checks that.
 SAMPLES = Path(__file__).parents[2] / "docs" / "edge"
 PACKAGE = "@litertjs/core@2.5.3"
 CHROMIUM = [
@@ -111,7 +111,7 @@ def server(site):
 @pytest.mark.browser
 @pytest.mark.parametrize("name", ["semantics", "ids"])
 def test_the_documented_javascript_gives_what_keras_gives(name, site, server, tmp_path_factory):
-    """On a map with unknown pixels (255 in the file) and instances."""
+    """Runs it on a map with unknown pixels (255 in the file) and instances."""
     generator = make_generator("clade")
     layout = make_layouts(generator, 1)[0]
     label, unknown = layout["label"], generator.num_labels - 1

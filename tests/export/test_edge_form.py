@@ -18,7 +18,7 @@ def test_folding_changes_no_picture(name):
     z = None if generator.z_dim is None else np.ones((1, generator.z_dim), "float32")
     layout = make_layouts(generator, 1)[0]
     expected = picture(generator, layout, z)
-    # Not a picture that tanh has made flat.
+    # The picture is not saturated by tanh.
     assert 0.02 < expected.std() < 0.9
     # Sums in another order; what lies before tanh is a few units large.
     np.testing.assert_allclose(picture(edge_form(generator), layout, z), expected, atol=2e-5)
@@ -31,7 +31,7 @@ def test_no_batch_statistics_are_left(name):
     edge = edge_form(make_generator(name))
     for variable in edge.variables:
         if "moving" in variable.path:
-            # They count for nothing.
+            # They have no effect.
             variable.assign(np.full(variable.shape, np.nan))
     layout = make_layouts(edge, 1)[0]
     z = None if edge.z_dim is None else np.ones((1, edge.z_dim), "float32")
@@ -49,7 +49,7 @@ def test_tables_that_see_continuous_maps_keep_their_statistics():
     edge = edge_form(generator, one_hot=False)
     assert isinstance(edge.blocks[0].spade_0.normalization, BatchNorm)
     z = np.ones((1, 8), "float32")
-    # Nothing like one label per pixel.
+    # Far from one label per pixel.
     maps = np.random.default_rng(0).uniform(-1, 2, (1, 32, 64, 6)).astype("float32")
     np.testing.assert_allclose(picture(edge, maps, z), picture(generator, maps, z), atol=2e-5)
 

@@ -35,7 +35,7 @@ def exported(generator, tmp_path_factory):
         calibration_layouts=make_layouts(generator, 4, seed=2),
         encoder=encoder,
         photographs=photographs,
-        # A generator of two filters and noise for weights has nothing to spare for eight bits.
+        # A generator with two filters and random weights is not accurate in int8.
         allow_below_bound=("int8", "dynamic_int8"),
         description={"classes": [{"id": 0, "name": "sky", "color": [0, 0, 255]}]},
     )
@@ -151,7 +151,7 @@ def test_a_model_that_misses_its_bound_stops_the_export(tmp_path, monkeypatch):
 
 def test_activations_that_float16_cannot_hold_stop_the_export(tmp_path):
     generator = make_generator("concat")
-    # Too much for float16 on its way, and the same picture at its end.
+    # The activations inside exceed float16, but the picture is the same.
     generator.blocks[-1].conv_1.bias.assign(
         generator.blocks[-1].conv_1.bias + np.array([1e6, 0.0], "float32")
     )

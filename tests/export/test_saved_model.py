@@ -21,7 +21,7 @@ def test_every_generator_makes_the_pictures_of_keras(name, tmp_path):
     version = export_saved_model(generator, tmp_path / name)
     signatures = tf.saved_model.load(str(version)).signatures
     sizes = [(SIZE, SIZE)] if name == "clade" else [(SIZE, SIZE), (SIZE, 2 * SIZE)]
-    # Spectral norms are in the kernels, and the network has its own still.
+    # The export's kernels include spectral norms; the network's own still do not.
     names = [name for name, _ in tf.train.list_variables(str(version / "variables/variables"))]
     assert len(names) < len(generator.variables)
     assert not [layer for layer in spectral_layers(generator) if "normalized_kernel" in vars(layer)]
@@ -49,7 +49,7 @@ def test_every_generator_makes_the_pictures_of_keras(name, tmp_path):
 
 
 def test_weights_are_copied_into_the_export(networks, version, signatures):
-    """Spectral norm and batch statistics are in the kernels: no variable of them is left."""
+    """The kernels include spectral norm and batch statistics: no variables for these are left."""
     names = [name for name, _ in tf.train.list_variables(str(version / "variables/variables"))]
     generator = [name for name in names if name.startswith("fused")]
     assert isinstance(networks[0].fuse(), FusedGenerator)
@@ -74,7 +74,7 @@ def test_warm_up_requests_are_answered(version, signatures):
         outputs = signatures[request.model_spec.signature_name](**inputs)
         assert all(len(value) for value in outputs.values())
         asked.add(request.model_spec.signature_name)
-    # Parts of signatures are warm with them.
+    # This also warms up the parts of signatures.
     assert asked == {name for name in signatures if not name.startswith("stage_")}
 
 

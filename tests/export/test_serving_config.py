@@ -61,7 +61,7 @@ def test_batching_config_makes_pictures_one_at_a_time(files):
     read = batching_parameters(files["batching.config"])
     assert read.enable_large_batch_splitting.value
     assert read.max_execution_batch_size.value == 1
-    # TensorFlow Serving does not start otherwise.
+    # Otherwise TensorFlow Serving does not start.
     assert read.max_batch_size.value >= read.max_execution_batch_size.value
     assert not read.pad_variable_length_inputs
 
@@ -97,7 +97,7 @@ def test_kubernetes_manifest_probes_and_scales(files):
     assert deployment["spec"]["selector"]["matchLabels"] == service["spec"]["selector"]
     assert (scaler["kind"], scaler["apiVersion"]) == ("HorizontalPodAutoscaler", "autoscaling/v2")
     assert scaler["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
-    # A label of DNS: no capital, dot or underscore.
+    # A DNS label has no capital, dot or underscore.
     assert re.fullmatch(r"my-model-v2-[0-9a-f]{6}", deployment["metadata"]["name"])
 
 
@@ -105,7 +105,7 @@ def test_an_image_of_a_tag_says_how_to_pin_it(tmp_path):
     target = write_serving_config(tmp_path, model_name="any")
     for name in ("docker-compose.yml", "kubernetes.yaml"):
         text = (target / name).read_text()
-        # Nobody looked a digest up: the file must say so, and how to.
+        # Without a digest, the file must say so, and how to find one.
         assert "It is a tag" in text
         assert "RepoDigests" in text
 
@@ -134,7 +134,7 @@ def is_1035(name):
 
 
 def texts(value):
-    """All texts of a document, by where they stand."""
+    """All texts of a document, by their place in it."""
     if isinstance(value, dict):
         return [text for item in value.values() for text in texts(item)]
     if isinstance(value, list):
@@ -176,7 +176,7 @@ def test_every_name_makes_manifests_that_are_what_they_seem(name):
 def test_no_two_names_share_their_resources():
     every = set(names())
     assert len({resource_name(name) for name in every}) == len(every)
-    # One that needs no change is itself.
+    # A name that needs no change stays the same.
     assert resource_name("landscapes") == "landscapes"
 
 
@@ -186,7 +186,7 @@ def test_no_two_names_share_their_resources():
 def test_names_that_no_address_can_have(name):
     with pytest.raises(ExportError, match="letters, digits"):
         check_names(name)
-    # Nor would it harm Kubernetes.
+    # Kubernetes accepts it too.
     assert is_1035(resource_name(name))
 
 

@@ -20,7 +20,7 @@ def label():
 
 @pytest.fixture(scope="module")
 def expected(networks, label):
-    """What Keras makes of two layouts in the styles of `SEEDS`."""
+    """Keras's pictures of two layouts in the styles of `SEEDS`."""
     z = seeded_styles(SEEDS, Z_DIM)
     picture = networks[0]({"label": label, "instance": label}, z=z).numpy()
     assert picture.std() > 0.05
@@ -63,7 +63,7 @@ def test_uint8_ids_are_the_same_ids(signatures, label, served):
 
 @pytest.mark.parametrize("offset", [0, 300])
 def test_files_of_8_and_of_16_bits_make_the_same_picture(signatures, label, served, offset):
-    # Instance ids only count as far as they differ.
+    # Only differences between instance ids matter.
     inputs = {"label_bytes": files(label), "instance_bytes": files(label + offset)}
     png = signatures["generate_png_bytes"](**inputs, seed=SEEDS)["image_bytes"]
     np.testing.assert_array_equal(pixels(png), served)

@@ -1,4 +1,4 @@
-"""Files like those of a data set, decoded in the graph as Pillow and the table say."""
+"""The graph decodes a data set's files like Pillow and the table of ids."""
 
 import io
 from functools import cache

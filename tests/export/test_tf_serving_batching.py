@@ -1,4 +1,4 @@
-"""What each client of TensorFlow Serving gets beside others, as its configuration is written."""
+"""What each client of TensorFlow Serving gets beside others, with the written configuration."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from spade_tf.training.pictures import encode_png
 
 LABEL = layouts(4)
 PNG = [encode_png(ids.astype(np.uint8)) for ids in LABEL]
-# Batches of several requests: what is written must not be this.
+# A configuration that batches several requests. Exports must not write this one.
 SHARED = "max_batch_size { value: 8 } max_enqueued_batches { value: 64 }"
 
 

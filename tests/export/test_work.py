@@ -47,7 +47,7 @@ def test_work_of_a_spade_generator_by_hand():
 
 
 def test_work_of_a_transposed_convolution_by_hand():
-    """Each pixel that comes in meets the whole kernel."""
+    """Each input pixel is multiplied with the whole kernel."""
     network = Pix2PixHDGenerator(
         3, (16, 16), filters=2, num_downsamplings=1, num_blocks=0, conditioning="none"
     )
@@ -109,14 +109,14 @@ def test_an_export_says_what_its_pictures_take(version):
     content = json.loads((version / "assets.extra" / "work.json").read_text())
     assert (content["height"], content["width"]) == (SIZE, SIZE)
     assert content["gmac"]["picture"] > content["gmac"]["photograph"] > 0
-    # Not measured, as nobody asked for it.
+    # Not measured, because it was not requested.
     assert content["memory"] == {}
     assert content["largest_picture_bytes"] is None
 
 
 @pytest.mark.slow
 def test_a_measured_bound_holds(version):
-    """In processes of their own, on noise."""
+    """Measured in separate processes, on noise."""
     fixed = Limits(5, 255, 32, 32, (SIZE, SIZE), 1 << 20)
     model = SimpleNamespace(
         limits=fixed,

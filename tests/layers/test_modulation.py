@@ -28,7 +28,7 @@ def lively(layer):
 
 
 def pair(make, form):
-    """The same layer twice, dense and in another form."""
+    """One layer in two forms: dense, and another."""
     dense, other = make("dense"), make(form)
     lively(dense)
     other.set_weights(dense.get_weights())
@@ -98,7 +98,7 @@ def test_gradients_reach_every_weight_and_agree(dtype, training, form):
 
 @pytest.mark.parametrize("count", [2, 300])
 def test_auto_looks_up_what_repeats_and_convolves_what_does_not(count, monkeypatch):
-    """One function, of unknown size, takes either way as the label map asks for."""
+    """One function of unknown size takes the branch that suits the label map."""
     taken = []
     rng = np.random.default_rng(0)
     label = rng.integers(0, count, (1, 6, 6)).repeat(8, 1).repeat(8, 2)
@@ -181,7 +181,7 @@ def test_config(modulation_form):
 
 @pytest.mark.distributed
 def test_replicas_may_take_different_forms(two_replicas):
-    """Statistics are exchanged outside of the branches: a replica of noise does not block."""
+    """Statistics are exchanged outside the branches, so a replica with noise blocks no other."""
     strategy = two_replicas
     with strategy.scope():
         layer = SPADE(200, 4)
@@ -218,7 +218,7 @@ def test_replicas_may_take_different_forms(two_replicas):
 
 @pytest.mark.parametrize("training", [True, False])
 def test_lookups_wait_for_features_in_inference(training):
-    """Else the tables of all layers, made as soon as labels are known, would fill the memory."""
+    """Otherwise the tables of all layers would be made at once and fill the memory."""
     layer = lively(SPADE(4, 7, norm="instance", modulation="deduplicated"))
     layer.build((None, None, None, 6))
     semantics = layout(1, 6, 6)

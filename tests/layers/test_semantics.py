@@ -187,7 +187,7 @@ def test_like_resizes_at_unknown_sizes():
 
 
 def test_one_object_serves_eager_and_graph():
-    """What a function has traced must not be handed out after it."""
+    """Tensors traced in a function must not be reused outside of it."""
     semantics = Semantics(4, label=tf.constant(ids(1, 8, 8)))
     traced = tf.function(lambda: semantics.at(4, 4).dense + semantics.at(2, 2).dense[:, :1, :1])()
     eager = semantics.at(4, 4).dense + semantics.at(2, 2).dense[:, :1, :1]

@@ -15,7 +15,7 @@ from spade_tf.serving.errors import (
 
 
 def who(json):
-    """Which process reads it."""
+    """The id of the process that reads a body."""
     return os.getpid()
 
 
@@ -38,13 +38,13 @@ def test_bodies_of_many_values_are_read_in_another_process():
             assert await reader.read(who, FEW) == os.getpid()
             other = await reader.read(who, MANY)
             assert other != os.getpid()
-            # One process for all.
+            # One process reads all.
             assert await reader.read(who, MANY) == other
             with pytest.raises(BadRequestError, match="label: no"):
                 await reader.read(refuse, MANY)
             with pytest.raises(UnavailableError, match="send files in place of arrays"):
                 await reader.read(end, MANY)
-            # And it is there again.
+            # The process has been replaced.
             assert await reader.read(who, MANY) not in (other, os.getpid())
         finally:
             reader.close()

@@ -14,7 +14,7 @@ ROW = {"x": np.zeros([1], np.int32)}
 
 
 class FakeTransport:
-    """Fails as it is told, then doubles what it is given; time passes when someone sleeps."""
+    """A service that fails on demand, then doubles its input. Sleeping advances the clock."""
 
     def __init__(self, *failures):
         self.failures = list(failures)
@@ -53,7 +53,7 @@ def test_what_may_pass_is_tried_again_after_growing_pauses():
     assert len(transport.calls) == 4
     for pause, largest in zip(transport.pauses, (1, 2, 4), strict=True):
         assert largest / 2 <= pause <= largest
-    # What is left of the deadline is passed on.
+    # The rest of the deadline is passed on.
     assert [seconds for _, seconds in transport.calls] == pytest.approx(
         [60 - sum(transport.pauses[:index]) for index in range(4)]
     )
@@ -96,7 +96,7 @@ NAME = {"name": np.array([b"model_card.md"], object)}
 
 
 def test_grpc_codes(double):
-    """UNAVAILABLE and RESOURCE_EXHAUSTED may pass; the request's faults, and time, will not."""
+    """Only UNAVAILABLE and RESOURCE_EXHAUSTED are worth another try."""
     service = double.prediction
     codes = grpc.StatusCode
     with connect(double.endpoint, "tiny", backoff_seconds=0.01) as client:
@@ -141,7 +141,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def rest():
-    """An HTTP server that answers what it is told to."""
+    """An HTTP server with given answers."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -1,4 +1,4 @@
-"""All ways to a picture give the same bytes for the same request and seed."""
+"""All fronts give the same bytes for the same request and seed."""
 
 import base64
 import json

@@ -48,14 +48,14 @@ def test_what_fits_goes_through_in_one_piece():
 
 @pytest.mark.parametrize("length", [11, None])
 def test_too_large_a_body(length):
-    """By what it says of itself, without being received, and by what arrives."""
+    """A body is refused by its declared length before it arrives, and by what arrives."""
     status, body = call([b"0123456789", b"0"], length)
     assert status == 413
     assert "10 are taken at most" in json.loads(body)["error"]
 
 
 def test_a_client_that_still_sends_can_read_why_it_is_refused():
-    """The answer goes out first; then the rest of the body is taken, and only then is it over."""
+    """The server answers first, then reads the rest of the body, then ends."""
     order = []
 
     async def main():

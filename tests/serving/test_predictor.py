@@ -27,7 +27,7 @@ def test_it_warms_up_every_signature(predictor):
 
 
 def test_signatures_in_parts_are_the_signatures(predictor, signatures):
-    """Bit by bit, of two layouts: parts are what is run, and signatures are what is promised."""
+    """Parts, which the server runs, equal signatures bit by bit, on two layouts."""
     label = layouts()
     ids = {"label": label, "instance": np.zeros([2, 1, 1], np.int32)}
     seed = {"seed": np.array([7, -1], np.int64)}

@@ -1,4 +1,4 @@
-"""Clients of others, as their users write them, against the embedded server."""
+"""Other projects' clients against the embedded server, used as their users do."""
 
 import base64
 import gzip
@@ -49,7 +49,7 @@ def ask(server, path, body=None, **headers):
 
 
 def test_clients_of_tf_serving_work_unchanged(server, expected, tmp_path):
-    """In a process of its own, which knows nothing of this project."""
+    """Runs a client in its own process, without this project."""
     np.save(tmp_path / "label.npy", LABEL)
     script = Path(__file__).parent / "tf_serving_samples.py"
     ports = [str(server.port), str(server.grpc_port)]
@@ -94,7 +94,7 @@ def test_clients_of_triton_work_unchanged(server, expected, kind):
         packed = {"request_compression_algorithm": "gzip"}
         result = client.infer("tiny", inputs, **packed)
         np.testing.assert_array_equal(result.as_numpy("image"), expected[0])
-    # Raw files, as they are read from disk.
+    # Raw files, as read from disk.
     inputs = [triton.InferInput("seed", [1], "INT64")]
     inputs[0].set_data_from_numpy(arrays["seed"])
     for name in ("label_bytes", "instance_bytes"):
@@ -110,7 +110,7 @@ def test_clients_of_triton_work_unchanged(server, expected, kind):
     wrong = [triton.InferRequestedOutput("nosuch")]
     with pytest.raises(InferenceServerException, match="'nosuch' is none; the outputs are image"):
         client.infer("tiny", inputs, outputs=wrong, parameters=parameters)
-    # Nobody may take the model away.
+    # No client may unload the model.
     for call in (client.unload_model, client.load_model):
         with pytest.raises(InferenceServerException, match="folder"):
             call("tiny")
@@ -160,7 +160,7 @@ def test_compressed_bodies_are_taken(server, expected):
 
 
 def test_the_client_reads_that_its_body_is_too_large(server):
-    """It is told once, though the server stops reading while it sends."""
+    """The client reports the error once, although the server stops reading while it sends."""
     file = np.array([bytes(30 << 20), None], object)[:1]
     with connect(server.url, "tiny") as client, pytest.raises(ServingError) as caught:
         client.predict("generate_bytes", {"label_bytes": file})

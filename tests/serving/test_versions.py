@@ -16,7 +16,7 @@ def batcher(predictor):
 
 
 class FakePredictor:
-    """Loads at once, unless the folder holds a file called `broken`."""
+    """A predictor that loads at once, unless the folder holds a file called `broken`."""
 
     closed: list = []  # noqa: RUF012
 
@@ -87,7 +87,7 @@ def test_the_old_version_stays_until_its_requests_are_answered(fake, tmp_path):
             await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert states(fake) == [(12, "AVAILABLE"), (3, "END")]
-        # Taken away again: the older one is the newest that is there.
+        # After its removal, the older version is the newest.
         shutil.rmtree(tmp_path / "12")
         await fake.load()
         assert fake.find("m").number == 3
@@ -104,7 +104,7 @@ def test_a_version_that_cannot_be_loaded_changes_nothing(fake, tmp_path):
         assert fake.find("m").number == 3
         (status,) = fake.statuses("m", 4)
         assert (status.state, status.error) == ("END", "half of it is missing")
-        # The same files are not tried again; others are.
+        # The same files are not tried again; changed files are.
         await fake.load()
         (tmp_path / "4" / "broken").unlink()
         await fake.load()

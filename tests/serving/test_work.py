@@ -75,7 +75,7 @@ def test_requests_know_what_they_make(styles, pixels):
 
 
 class Servable(contextlib.nullcontext):
-    """A model of `WORK` that makes what it is asked."""
+    """A model with `WORK` that answers every request."""
 
     number = 1
     predictor = SimpleNamespace(inputs={}, work=WORK)

@@ -10,12 +10,12 @@ from spade_tf.training.guard import NonFiniteGuard
 
 
 def sgd():
-    # In proportion to the gradient, so that a wrong scale of it shows.
+    # Plain gradient descent, so that a wrong scale of the gradient shows.
     return keras.optimizers.SGD(0.1)
 
 
 def state(model):
-    # All that moves: weights, statistics, singular vectors.
+    # Everything that changes: weights, statistics, singular vectors.
     networks = (model.generator, model.discriminator, model.encoder)
     return [variable for network in networks for variable in network.variables]
 
@@ -160,7 +160,7 @@ def test_xla_compiles_the_step():
     plain, compiled = make_small(optimizer=sgd), make_small(optimizer=sgd)
     noise = tf.random.stateless_normal((4, 4), (0, 0))
     for model in (plain, compiled):
-        # XLA's generator is another one.
+        # XLA has another random generator.
         model.noise = lambda batch_size, draw: noise
     plain.train_step(small_batch())
     tf.function(compiled.train_step, autograph=False, jit_compile=True)(small_batch())

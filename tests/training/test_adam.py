@@ -27,7 +27,7 @@ def kingma_ba(rate, beta_1, beta_2, epsilon, decay=0.0):
 
 
 @pytest.mark.parametrize("beta_1", [0.0, 0.9])
-# An epsilon as large as the gradients tells where it stands.
+# With an epsilon as large as the gradients, its place in the formula shows.
 @pytest.mark.parametrize("epsilon", [1e-8, 1e-3])
 def test_equals_the_paper_s_algorithm(beta_1, epsilon):
     actual = run(Adam(0.1, beta_1=beta_1, beta_2=0.999, epsilon=epsilon))
@@ -39,8 +39,8 @@ def test_equals_keras_s_where_epsilon_does_not_matter():
     ours = run(Adam(0.1, beta_1=0.5, epsilon=1e-12))
     theirs = run(keras.optimizers.Adam(0.1, beta_1=0.5, epsilon=1e-12))
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=5e-5)
-    # Keras's stands beside sqrt(v) before the correction: here it must matter, or else this class
-    # would not have to be.
+    # Keras adds epsilon to sqrt(v) before the correction. If this made no difference here, this
+    # class would be needless.
     theirs = run(keras.optimizers.Adam(0.1, beta_1=0.5, epsilon=1e-3))
     assert np.abs(run(Adam(0.1, beta_1=0.5, epsilon=1e-3)) - theirs).max() > 1e-3
 

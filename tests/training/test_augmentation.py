@@ -147,7 +147,7 @@ def test_the_label_map_changes_with_the_picture(dense, policy):
     semantics = Semantics(5, label=label, edges=edges)
     if dense:
         semantics = Semantics(5, dense=semantics.dense)
-    # A picture that shows its label map, and is nowhere zero.
+    # A picture that shows its label map and has no zeros.
     picture = tf.cast(label, tf.float32)[..., None] + 1
     moved, image = augmentation.DiffAugment([policy])(semantics, picture, uniform(4))
     shown = image.numpy()[..., 0]
@@ -155,7 +155,7 @@ def test_the_label_map_changes_with_the_picture(dense, policy):
     one_hot = moved.dense.numpy()
     np.testing.assert_array_equal(one_hot[..., :5].argmax(-1)[shown > 0] + 1, shown[shown > 0])
     np.testing.assert_array_equal(one_hot[..., 5] == 1, shown == 4)
-    # What the picture does not show has no class, and no edge: neither at the frame.
+    # Pixels outside the picture have no class and no edge, not even at the frame.
     np.testing.assert_array_equal(one_hot[..., :5].sum(-1), shown > 0)
     if not dense:
         np.testing.assert_array_equal(moved.label, shown.astype(np.int32) - 1)
@@ -181,7 +181,7 @@ def test_policies_that_cannot_be_used(policies, message):
 
 
 def sgd():
-    # In proportion to the gradient, so that a wrong scale of it shows.
+    # Plain gradient descent, so that a wrong scale of the gradient shows.
     return keras.optimizers.SGD(0.1)
 
 
@@ -218,7 +218,7 @@ def test_the_step_and_the_pass_draw_anew():
     # The generator's pass, the discriminator's, and R1's, of two steps.
     passes = [seen[0][4:], seen[1][4:], seen[2], seen[3][4:], seen[4][4:], seen[5]]
     reals = {picture.tobytes() for picture in passes}
-    # R1 looks where the discriminator does.
+    # R1 uses the same pictures as the discriminator.
     np.testing.assert_array_equal(passes[1], passes[2])
     np.testing.assert_array_equal(passes[4], passes[5])
     assert len(reals) == 4

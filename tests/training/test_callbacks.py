@@ -20,7 +20,7 @@ PALETTE = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
 
 
 def batches(count=None, size=4, rest=0):
-    """Different batches; the last may be smaller."""
+    """Batches with different content. The last may be smaller."""
     drawn = [small_batch(size, seed) for seed in range(count or 3)]
     if rest:
         drawn[-1] = {name: value[:rest] for name, value in drawn[-1].items()}
@@ -33,7 +33,7 @@ def batches(count=None, size=4, rest=0):
 
 
 def fixed(dataset):
-    """With static shapes, as training data have."""
+    """Batches with static shapes, as in training."""
     return dataset.map(
         lambda batch: {n: tf.ensure_shape(v, [4, *v.shape[1:]]) for n, v in batch.items()}
     )
@@ -46,7 +46,7 @@ def begin(callback, model, start_step=0, steps=10):
 
 
 class EchoModel(keras.Model):
-    """Says what it is told."""
+    """A model with given losses."""
 
     def test_step(self, batch):
         value = tf.reduce_mean(batch["image"])
@@ -132,7 +132,7 @@ def test_the_average_gets_the_plain_mean_of_the_batches_statistics(trained):
     np.testing.assert_allclose(average.norm.moving_variance.numpy(), variances, rtol=1e-4)
     assert average.norm.momentum == 0.9
     callback.estimate()
-    # A second time from the start, and nothing else moves.
+    # A second estimate starts anew, and nothing else changes.
     np.testing.assert_allclose(average.norm.moving_mean.numpy(), means, rtol=1e-4, atol=1e-6)
     for before, after in zip(
         kept, values([v for v in average.variables if "moving" not in v.path]), strict=True
@@ -180,7 +180,7 @@ def test_evaluation_means_are_over_examples_and_the_best_is_kept(tmp_path):
             np.testing.assert_allclose(logs["evaluation/gap"], 1 / 6, rtol=1e-6)
     assert saved == [4, 8]
     records = [json.loads(line) for line in (tmp_path / "e.jsonl").read_text().splitlines()]
-    # Step 9 is to be done again: it was dropped.
+    # Step 9 will be repeated, so its line was dropped.
     assert [record["step"] for record in records] == [2, 4, 6, 8]
 
 
@@ -221,7 +221,7 @@ def test_the_report_is_one_well_formed_page(trained):
     parser.feed(page)
     assert not parser.open
     assert "&lt;b&gt;&amp;" in page
-    # Everything is in it: no address but those of embedded pictures.
+    # The page is complete: its only addresses are embedded pictures.
     for tag, attributes in parser.seen:
         for name in ("src", "href"):
             assert attributes.get(name, "data:").startswith("data:"), (tag, attributes)

@@ -36,7 +36,7 @@ def model():
 def test_everything_comes_back(model, tmp_path):
     fill(model, 3)
     Checkpoints(model, tmp_path).save(7)
-    # Another process's Keras would number names from one again.
+    # In another process, Keras would number names from one again.
     keras.backend.clear_session()
     other = make_model()
     assert Checkpoints(other, tmp_path).restore_latest() == 7
@@ -47,7 +47,7 @@ def test_everything_comes_back(model, tmp_path):
     ]
     assert len(everything) > 200
     for variable in everything:
-        # The rate is the configuration's: a training that goes back halves it.
+        # The rate comes from the configuration. A training that goes back halves it.
         if not variable.path.endswith("learning_rate"):
             np.testing.assert_array_equal(variable.numpy(), 3, err_msg=variable.path)
 

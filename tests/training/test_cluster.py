@@ -40,7 +40,7 @@ CHIEF = Task("chief", 0, "c:1")
 @pytest.mark.parametrize(
     ("jobs", "task", "tasks", "place"),
     [
-        # What managed services set for one machine, and for several.
+        # Values that managed services set for one machine and for several.
         ({"chief": ["c:1"]}, ("chief", 0), (CHIEF,), 0),
         ({"chief": ["c:1"], "worker": ["a:1"]}, ("chief", 0), (CHIEF, *workers("a:1")), 0),
         ({"worker": ["a:1"], "chief": ["c:1"]}, ("worker", 0), (CHIEF, *workers("a:1")), 1),
@@ -55,7 +55,7 @@ def test_forms_of_clusters(jobs, task, tasks, place, monkeypatch):
     tf_config(monkeypatch, {"cluster": jobs, "task": {"type": kind, "index": index}})
     found = read_cluster()
     assert found == Cluster(tasks, place)
-    # TensorFlow has the chief first, too, and is given no kind that nothing is of.
+    # TensorFlow also puts the chief first, and gets no empty kind.
     assert [*found.jobs().values()] == [
         [t.address for t in tasks if t.kind == k] for k in found.jobs()
     ]
@@ -147,7 +147,7 @@ def test_workers_find_one_another():
     def wait(place):
         try:
             cluster.wait_for_tasks(Cluster(both, place), 20.0)
-            # As TensorFlow would.
+            # TensorFlow does the same.
             with socket.create_server(("", address(both[place].address)[1])):
                 time.sleep(3.0)
         except (ValueError, OSError) as error:
@@ -183,7 +183,7 @@ def test_a_start_that_takes_too_long_ends_with_a_line(taken, code):
     [
         ("from remote target /job:worker/replica:0/task:1 while calling RecvBuf", "b:1"),
         ("Error reported from /job:chief/task:0: stopped sending heartbeats", "c:1"),
-        # Itself is never the one that it lost.
+        # A process never names itself as lost.
         ("/job:worker/replica:0/task:0 lost /job:worker/replica:0/task:1", "b:1"),
         ("connection reset by peer", "c:1 or b:1"),
     ],

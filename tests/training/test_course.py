@@ -10,12 +10,12 @@ def test_examples_add_up_over_batch_sizes(tmp_path):
     course.go_on(0, 4, 1.0)
     course.go_on(10, 6, 1.0)
     course.go_on(15, 6, 0.5)
-    # Whatever batch size the next run has, the file tells that of the steps done.
+    # The file gives the batch size of finished steps, whatever the next run uses.
     again = Course(tmp_path, batch_size=99)
     assert again.at(3) == Stretch(3, 12, 4, 1.0)
     assert again.at(12) == Stretch(12, 52, 6, 1.0)
     assert again.at(17) == Stretch(17, 82, 6, 0.5)
-    # Going back to an older checkpoint, what came after is forgotten.
+    # After a return to an older checkpoint, later entries are dropped.
     again.go_on(12, 2, 0.25)
     assert Course(tmp_path, 99).at(17) == Stretch(17, 62, 2, 0.25)
 

@@ -22,7 +22,7 @@ LOSSES = {
 }
 SHARED = {"num_labels": 3, "image_size": (32, 32), "use_instance_edges": True, "z_dim": 6}
 ENCODER = {"z_dim": 6, "filters": 2, "image_size": (32, 32), "num_layers": 3}
-# Of the conditionings, the one that is traced fastest.
+# The conditioning that is traced fastest.
 CLADE = {"conditioning": "clade"}
 # Nothing but rounding moves these: what they add, the batch norm that follows takes away, or, while
 # the hinge is open, real and fake pull with the same force.
@@ -40,7 +40,7 @@ def batch(size=4):
 
 
 def make_teacher(with_encoder=True, settled=True, **kwargs):
-    """With singular vectors and batch statistics that are those of its weights."""
+    """Gives a network singular vectors and batch statistics that match its weights."""
     keras.utils.set_random_seed(7)
     generator = SPADEGenerator(**SHARED | CLADE | kwargs, filters=4, name="generator")
     encoder = ConvEncoder(**ENCODER) if with_encoder else None
@@ -146,7 +146,7 @@ def test_every_gradient_is_finite_and_none_is_zero(model):
 
 
 def test_losses_are_the_formulas():
-    """From the networks' own outputs, by numpy."""
+    """The losses computed by numpy from the networks' outputs."""
     model = make(output_weight=3.0, feature_weight=2.0)
     semantics, real = model.semantics(batch()), batch()["image"]
     noise = tf.constant(np.linspace(-1, 1, 24).reshape(4, 6), tf.float32)
@@ -277,7 +277,7 @@ def test_two_replicas_equal_one_with_the_same_global_batch(two_replicas):
     """Teacher and projections included; one is eager, two a function."""
 
     def sgd():
-        # Adam would hide a wrong scale of the gradients, and make much of rounding in tiny ones.
+        # Adam would hide a wrong scale of the gradients, and enlarge the rounding of tiny ones.
         return keras.optimizers.SGD(0.01)
 
     one = make(optimizer=sgd)

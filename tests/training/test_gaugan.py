@@ -119,7 +119,7 @@ def test_statistics_and_power_iterations_move_in_both_updates(model):
 
 
 def test_losses_are_the_formulas(model):
-    """From the networks' outputs, by numpy."""
+    """The losses computed by numpy from the networks' outputs."""
     semantics, real = model.semantics(batch()), batch()["image"]
     fake, (mu, logvar) = model.generate(semantics, real)
     features = model.discriminator(
@@ -298,7 +298,7 @@ def test_two_replicas_equal_one_with_the_same_global_batch(two_replicas):
     """Synchronised batch norm, encoder and spectral norm included; one is eager, two a function."""
 
     def sgd():
-        # Adam would hide a wrong scale of the gradients, and make much of rounding in tiny ones.
+        # Adam would hide a wrong scale of the gradients, and enlarge the rounding of tiny ones.
         return keras.optimizers.SGD(0.01)
 
     def dataset():

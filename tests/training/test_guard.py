@@ -32,7 +32,7 @@ def test_nan_in_a_loss_moves_no_weight_and_is_named():
     for old, variable in zip(before, everything(model)[0], strict=True):
         np.testing.assert_array_equal(variable.numpy(), old, err_msg=variable.path)
     failure = model.guard.failure()
-    # The loss is before the gradients that it spoils, and the first of the steps is told.
+    # The loss is named before the gradients that it spoils, and only the first step counts.
     assert (failure.step, failure.culprit) == (1, "loss generator/perceptual")
     assert str(failure) == "step 1: loss generator/perceptual is NaN or infinite"
 
@@ -41,7 +41,7 @@ def test_infinity_in_a_gradient_alone_is_named():
     model = make_small(guard=NonFiniteGuard())
     model.train_step(small_batch())
     before = values(everything(model)[0])
-    # sqrt is finite at zero, and its slope is not.
+    # sqrt is finite at zero, but its slope is not.
     bias = model.generator.last.bias
     bias.assign(tf.zeros(3))
     before = values(everything(model)[0])
@@ -65,7 +65,7 @@ def test_reset_lets_steps_be_applied_again():
     assert isinstance(model.guard.failure(), NonFiniteError)
     before = values(everything(model)[0])
     model.guard.reset()
-    # What was held in statistics and singular vectors is lost: a checkpoint brings it back.
+    # Statistics and singular vectors are spoiled: a checkpoint restores them.
     fresh = make_small(guard=NonFiniteGuard())
     for variable, good in zip(model.variables, fresh.variables, strict=True):
         variable.assign(good)

@@ -12,7 +12,7 @@ from spade_tf.training.strategy import check_batch_size
 
 
 class Counting(keras.Model):
-    """Stands in for GauGAN: adds the means of batches up."""
+    """Stands in for GauGAN: adds up the means of batches."""
 
     def __init__(self):
         super().__init__()
@@ -98,7 +98,7 @@ def test_workers_ask_one_another_every_ten_steps_alone(monkeypatch):
         return lambda wanted: asked.append(wanted) or agree(wanted)
 
     monkeypatch.setattr(loop, "_any_worker", counting)
-    # Steps are counted over all runs, so that a worker that joins again asks with the others.
+    # Steps are counted over all runs, so a worker that joins again asks at the same steps.
     assert run(Recorder(stop_at=13), tf.distribute.get_strategy(), steps=40, start_step=4)[1] == 20
     assert asked == [False, True]
 

@@ -76,7 +76,7 @@ def test_collectives_have_no_time_limit(monkeypatch):
     make_strategy("auto")
     (options,) = made
     limits = options.get("communication_options")
-    # TensorFlow makes a thread per collective that sleeps for as long.
+    # TensorFlow would make a thread per collective that sleeps until the time limit.
     assert limits is None or not limits.timeout_seconds
     resolver = options["cluster_resolver"]
     assert resolver.cluster_spec().as_dict() == {"chief": ["c:1"], "worker": ["a:1"]}
@@ -92,7 +92,7 @@ def test_the_lost_worker_is_named(monkeypatch):
     assert lost_worker(down) == "c:3"
     aborted = "Collective ops is aborted by: heartbeat of /job:worker/task:0"
     assert lost_worker(error(tf.errors.InternalError, aborted)) == "a:1"
-    # What went wrong in this process is its own.
+    # An error of this process itself names no lost worker.
     assert lost_worker(error(tf.errors.ResourceExhaustedError, "out of memory")) is None
     monkeypatch.delenv("TF_CONFIG")
     assert lost_worker(down) is None

@@ -1,4 +1,4 @@
-"""Weights move with the classes that they belong to: same pictures of the same places."""
+"""Weights move with their classes, so the same places give the same pictures."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ from spade_tf.training.transfer import TransferError, semantic_axes, transfer
 # Three classes, unknown, edges; then a class more, in the middle, and two others exchanged.
 OLD, NEW = 4, 5
 CHANNELS = [1, None, 0, 2, 3, 4]
-# Where an old id is now.
+# The new id of each old id.
 IDS = np.array([2, 0, 3, 4])
 SPADE = {"image_size": (64, 64), "filters": 2, "hidden_filters": 4}
 CASES = {
@@ -32,7 +32,7 @@ CASES = {
 
 
 def moved(make, channels=CHANNELS, num_labels=NEW, first=False, probe=None):
-    """Networks of `make`, of which the second has the weights of the first."""
+    """Two networks of `make`; the second has the weights of the first."""
     keras.utils.set_random_seed(0)
     source = make(OLD)
     for variable in source.variables:
