@@ -1,11 +1,11 @@
-"""Reads bodies of requests without holding up the server, whatever is in them.
+"""Reads bodies of requests without blocking the server, whatever they hold.
 
-Parsing holds Python's global lock: while one body of many small values is read, no other request,
-and no health check, is answered. So a body is measured first, by counting bytes, and then read
+Parsing holds Python's global lock: while a body of many small values is read, no other request and
+no health check is answered. So a body is first measured by counting bytes, and then read
 
 - in a thread, if it holds few values, however long its texts are;
 - in another process, if it holds many;
-- not at all, if it holds more lists than any request has.
+- not at all, if it holds more lists than any valid request.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from spade_tf.serving.errors import BadRequestError, MediaTypeError, TooLargeErr
 
 Result = TypeVar("Result")
 
-# Values that are read in a few milliseconds.
+# This many values are read in a few milliseconds.
 _FEW_VALUES = 20_000
-# Lists and objects of a body: a label map has one for each of its rows of pixels. Each takes many
+# Most lists and objects in a body. A label map has one list per row of pixels. Each list takes many
 # times the memory of its two brackets.
 _MOST_LISTS = 1 << 20
 _PIECE = 1 << 20
@@ -45,21 +45,21 @@ class BodyReader:
         self._process: ProcessPoolExecutor | None = None
 
     async def in_thread(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """What a function returns that holds Python's lock for milliseconds at most."""
+        """Calls a function in a thread. It must hold Python's lock for milliseconds at most."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
     async def read(self, function: Callable[..., Result], json: bytes, *arguments: Any) -> Result:
-        """What `function(json, *arguments)` returns, called in a thread or in the process.
+        """Calls `function(json, *arguments)` in a thread or in the process.
 
         Args:
-            function: of a module that needs no TensorFlow; its arguments and its result can be
-                pickled.
-            json: what it parses.
-            arguments: what else it is given.
+            function: a function of a module that needs no TensorFlow. Its arguments and its result
+                can be pickled.
+            json: the text that it parses.
+            arguments: its other arguments.
 
         Raises:
-            BadRequestError: if there are too many lists in it, and whatever the function raises.
-            UnavailableError: if the process ended, for lack of memory, say.
+            BadRequestError: if the text holds too many lists. The function's errors are raised too.
+            UnavailableError: if the process ended, for example because memory ran out.
         """
         if await self.in_thread(count_values, json) <= _FEW_VALUES:
             return await self.in_thread(function, json, *arguments)
@@ -78,7 +78,7 @@ class BodyReader:
             ) from None
 
     def start(self) -> None:
-        """Starts the process, so that the first large body does not wait for it."""
+        """Starts the process now, so that the first large body does not wait for it."""
         self._process = _start()
         self._process.submit(int)
 
@@ -96,19 +96,19 @@ def _start() -> ProcessPoolExecutor:
 
 
 def _leave_interrupts() -> None:
-    """Ctrl-C is for the server, which then ends this process."""
+    """Ignores Ctrl-C in this process: the server handles it and then ends this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def count_values(json: bytes) -> int:
-    """About how many values a JSON text holds.
+    """Counts roughly how many values a JSON text holds.
 
     Raises:
-        BadRequestError: if it holds more lists and objects than any request has.
+        BadRequestError: if it holds more lists and objects than any valid request.
     """
     lists = commas = 0
     for start in range(0, len(json), _PIECE):
-        # Between pieces, others run.
+        # Other threads run between pieces.
         part = (start, start + _PIECE)
         lists += json.count(b"[", *part) + json.count(b"{", *part)
         commas += json.count(b",", *part)
@@ -121,10 +121,10 @@ def count_values(json: bytes) -> int:
 
 
 def parse_json(text: bytes) -> Any:
-    """What a JSON text says.
+    """Parses a JSON text.
 
     Raises:
-        BadRequestError: if it is none, or nests more than 1024 lists.
+        BadRequestError: if it is not JSON, or nests more than 1024 lists.
     """
     try:
         return orjson.loads(text)
@@ -133,17 +133,17 @@ def parse_json(text: bytes) -> Any:
 
 
 def decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:
-    """A body as it was before its sender compressed it.
+    """Decompresses a body.
 
     Args:
-        body: as it arrived.
+        body: the body as received.
         encoding: header `Content-Encoding`: `gzip`, `deflate`, `identity` or empty.
-        max_bytes: it may be at most.
+        max_bytes: largest size after decompression.
 
     Raises:
         MediaTypeError: if it has another encoding.
         BadRequestError: if it is damaged.
-        TooLargeError: if it is larger; no more than that is decompressed.
+        TooLargeError: if it is larger. Decompression stops at the limit.
     """
     name = encoding.strip().lower()
     if name in ("", "identity"):
@@ -152,7 +152,7 @@ def decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:
         raise MediaTypeError(
             f"Content-Encoding: {encoding[:40]!r} received; send gzip, deflate or identity"
         )
-    # Either header is told from its first bytes.
+    # The first bytes tell which header it has.
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
     try:
         unpacked = unpacker.decompress(body, max_bytes + 1)

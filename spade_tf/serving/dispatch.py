@@ -1,4 +1,4 @@
-"""From a request to its answer, the same for every protocol."""
+"""Answers a request, in the same way for every protocol."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Asked = TypeVar("Asked")
 
 
 class Target(NamedTuple):
-    """Which model a request is for.
+    """The model that a request is for.
 
     Attributes:
-        name: of the model.
-        version: its number, or None for the newest.
-        label: in place of a number; empty for none.
+        name: name of the model.
+        version: number of its version, or None for the newest.
+        label: version label instead of a number; empty for none.
     """
 
     name: str
@@ -32,11 +32,11 @@ class Target(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the model made.
+    """The model's outputs.
 
     Attributes:
         outputs: arrays by key.
-        version: the number of the version that made them.
+        version: number of the version that made them.
     """
 
     outputs: Mapping[str, np.ndarray]
@@ -44,13 +44,13 @@ class Answer(NamedTuple):
 
 
 class Dispatch:
-    """Finds the model, has the request read, asks the model, and counts.
+    """Finds the model, reads the request, runs the model, and counts requests.
 
     Args:
-        versions: of the model.
-        bodies: what reads requests.
-        limits: of a request.
-        metrics: that are kept.
+        versions: versions of the model.
+        bodies: reader of requests.
+        limits: limits of a request.
+        metrics: metrics to update.
     """
 
     def __init__(
@@ -75,16 +75,16 @@ class Dispatch:
         """Answers a request.
 
         Args:
-            front: the protocol that it came by, for the metrics.
+            front: name of the protocol, for the metrics.
             target: the model.
-            read: reads the request, given the inputs of the model's signatures.
-            request_of: from what was read to what is asked of the model.
+            read: function that reads the request, given the inputs of the model's signatures.
+            request_of: function from the read request to the request to the model.
 
         Returns:
-            What was read, and what the model made of it.
+            The read request, and the model's answer.
 
         Raises:
-            ServingError: whatever it cannot be answered for.
+            ServingError: if it cannot be answered.
         """
         with self.metrics.request(front), self.versions.find(*target) as servable:
             asked = await read(servable.predictor.inputs)

@@ -1,4 +1,4 @@
-"""What can be wrong between a client and a model."""
+"""Errors of serving, and the status codes that they are answered with."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import re
 
 
 class ServingError(ValueError):
-    """A server that cannot be started or asked; the message is one line.
+    """A server cannot be started, or a request cannot be answered; the message is one line.
 
     Attributes:
-        status: of HTTP, for what a request is answered with.
-        code: of gRPC, likewise.
+        status: HTTP status of the answer.
+        code: gRPC status code of the answer.
     """
 
     status = 500
@@ -18,27 +18,27 @@ class ServingError(ValueError):
 
 
 class BadRequestError(ServingError):
-    """A request that will never be answered as it is: what was received, and the way out."""
+    """A request that can never be answered. The message says what was received and what to do."""
 
     status = 400
     code = "INVALID_ARGUMENT"
 
 
 class TooLargeError(BadRequestError):
-    """A body beyond the limit."""
+    """A body that is larger than the limit."""
 
     status = 413
     code = "RESOURCE_EXHAUSTED"
 
 
 class MediaTypeError(BadRequestError):
-    """A body that is encoded in a way that is not taken."""
+    """A body with an encoding that is not supported."""
 
     status = 415
 
 
 class MissingError(ServingError):
-    """A model, a version or a label that is not there."""
+    """A model, a version or a label that does not exist."""
 
     status = 404
     code = "NOT_FOUND"
@@ -52,24 +52,24 @@ class UnsupportedError(ServingError):
 
 
 class OverloadedError(ServingError):
-    """A request that may be answered later, as too many wait."""
+    """A request that may be answered later: too many are waiting now."""
 
     status = 503
     code = "RESOURCE_EXHAUSTED"
 
 
 class UnavailableError(ServingError):
-    """A request that may be answered later, as no model is loaded."""
+    """A request that may be answered later: no model is loaded now."""
 
     status = 503
     code = "UNAVAILABLE"
 
 
 def sentence(text: str) -> str:
-    """What a graph said of its inputs, without the places in the graph where it said it.
+    """Extracts the sentence about the inputs from a graph's error, without places in the graph.
 
     Args:
-        text: of an error of a TensorFlow runtime, or of a server of one.
+        text: the error of a TensorFlow runtime, or of a server that runs one.
     """
     said = re.search(r"assertion failed: \[(.*?)\](?:\s|$)(?!\S+ or )", text)
     if said is not None:

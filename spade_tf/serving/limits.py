@@ -1,4 +1,4 @@
-"""How much of a client a server puts up with, before it looks at what was asked."""
+"""Limits on requests, and a middleware that enforces the size and time limits of bodies."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class RequestLimits(NamedTuple):
-    """What one request may ask for.
+    """Limits of one request.
 
     Attributes:
-        max_body_bytes: of an HTTP body, or of a gRPC message.
-        receive_seconds: that a body may take to arrive.
-        max_pixels: of all pictures of a request, and of each file in it.
-        max_batch: label maps, or photographs, of a request.
-        max_queue: requests that wait at once; those beyond are turned away.
-        max_gmac: billions of multiply-adds of a request, of models that say what a picture takes.
-        max_memory: bytes that this process may take, of models that say so; None for any.
-        num_threads: batches that are made at once, each of which takes memory.
-        micro_batch: rows of a batch of several requests.
+        max_body_bytes: largest size of an HTTP body or a gRPC message.
+        receive_seconds: longest time in which a body must arrive.
+        max_pixels: most pixels of all pictures of a request together, and of each file in it.
+        max_batch: most label maps or photographs in a request.
+        max_queue: most requests that wait at once; more are refused.
+        max_gmac: most billions of multiply-adds of a request, if the export states its costs.
+        max_memory: most bytes that this process may take, if the export states its costs; None for
+            no limit.
+        num_threads: number of batches that are made at once. Each needs memory.
+        micro_batch: most rows in a batch of several requests.
     """
 
     max_body_bytes: int = 16 << 20
@@ -40,15 +41,15 @@ class RequestLimits(NamedTuple):
 
 
 class BodyLimits:
-    """ASGI middleware: receives each body whole, within a size and a time, or refuses it.
+    """ASGI middleware: receives each body whole, within limits of size and time, or refuses it.
 
-    The application behind it only sees requests that arrived; a client that leaves or trickles
-    costs it nothing.
+    The application behind it only sees complete requests. Clients that leave or send slowly cost
+    it nothing.
 
     Args:
         app: the application.
-        limits: of a request.
-        refused: called with gRPC's name of the reason, of each body that is refused.
+        limits: limits of a request.
+        refused: called for each refused body, with gRPC's name of the reason.
     """
 
     def __init__(
@@ -86,10 +87,10 @@ class BodyLimits:
         await self.app(scope, _replay(body, receive), send)
 
     async def _refuse_large(self, size, receive, send, more):
-        """Says 413, and takes a while of the rest, which it throws away.
+        """Answers 413, then reads the rest of the body for a while and discards it.
 
-        A connection that is closed while its client sends is reset, and the client never reads the
-        answer.
+        If a connection is closed while its client sends, it is reset, and the client never reads
+        the answer.
         """
         self._refused("RESOURCE_EXHAUSTED")
         largest = self.limits.max_body_bytes
@@ -141,7 +142,7 @@ async def _refuse(send, status, text, more=False):
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(content)).encode()),
-        # What else of the body is on its way cannot be told from a next request.
+        # The rest of the body cannot be told from a next request.
         (b"connection", b"close"),
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})

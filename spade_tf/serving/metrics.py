@@ -1,4 +1,4 @@
-"""What Prometheus is told of a server."""
+"""The metrics of a server, for Prometheus."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ class Metrics:
 
     | name | labels | |
     |---|---|---|
-    | `spade_requests_total` | front, code | answered; code is OK or gRPC's name of an error |
-    | `spade_request_seconds` | front | histogram: from the whole request to its answer |
-    | `spade_requests_in_progress` | | being read, waiting, or made |
-    | `spade_queue_length` | | waiting for a thread of the model |
-    | `spade_model_version` | | number of the version that is served; 0 for none |
+    | `spade_requests_total` | front, code | answered requests; code: OK or gRPC's error name |
+    | `spade_request_seconds` | front | histogram: time from the whole request to its answer |
+    | `spade_requests_in_progress` | | requests that are being read, waiting, or being computed |
+    | `spade_queue_length` | | requests that wait for a thread of the model |
+    | `spade_model_version` | | number of the served version; 0 for none |
     | `process_*` | | memory, processor time, open files |
 
     Args:
-        queue_length: tells how many requests wait.
-        version: tells which version is served.
+        queue_length: function that returns how many requests wait.
+        version: function that returns the number of the served version.
     """
 
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
     def __init__(self, queue_length: Callable[[], int], version: Callable[[], int]):
-        # Of its own: another server in this process has others.
+        # A separate registry, because another server in this process has its own metrics.
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._requests = Counter(
@@ -63,7 +63,7 @@ class Metrics:
 
     @contextmanager
     def request(self, front: str) -> Iterator[None]:
-        """Counts what happens within the `with` block as one request."""
+        """Counts the `with` block as one request."""
         start = time.perf_counter()
         code = "INTERNAL"
         try:
@@ -82,5 +82,5 @@ class Metrics:
         self._requests.labels(front, code).inc()
 
     def text(self) -> bytes:
-        """All of it, as Prometheus reads it."""
+        """All metrics in Prometheus's text format."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""From what a client sent to arrays that fit a signature, or a sentence that says why not."""
+"""Turns a client's values into arrays that fit a signature, or says why they do not fit."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from spade_tf.serving.limits import RequestLimits
 
 
 class Spec(NamedTuple):
-    """One input or output of a signature, without TensorFlow: other processes read it, too.
+    """One input or output of a signature. It needs no TensorFlow, so other processes can use it.
 
     Attributes:
         dtype: "string", or the name of a NumPy dtype.
-        shape: sizes; None for any.
+        shape: sizes; None for any size.
     """
 
     dtype: str
@@ -36,14 +36,14 @@ _WHITE_SPACE = b" \t\n\r\v\f"
 
 
 class Request(NamedTuple):
-    """What is asked of a model.
+    """A request to a model.
 
     Attributes:
-        signature: its name.
+        signature: name of the signature.
         inputs: arrays by key.
-        key: requests of the same key can be made together.
-        rows: label maps, or photographs.
-        pixels: of all pictures that are made; 0 of signatures that make none.
+        key: requests with equal keys can share a batch.
+        rows: number of label maps or photographs.
+        pixels: pixels of all pictures to make; 0 if the signature makes none.
     """
 
     signature: str
@@ -56,15 +56,15 @@ class Request(NamedTuple):
 def make_request(
     signature: str, values: Mapping[str, Any], specs: Specs, limits: RequestLimits
 ) -> Request:
-    """Checks values against a signature.
+    """Checks values against a signature, and makes a request.
 
-    Keys that may be left out: `seed` (0), `instance` and `instance_bytes` (none).
+    These keys may be left out: `seed` (then 0), `instance` and `instance_bytes` (then none).
 
     Args:
-        signature: its name.
+        signature: name of the signature.
         values: lists or arrays by key; bytes for strings.
-        specs: of the model's inputs.
-        limits: of a request.
+        specs: specs of the model's inputs.
+        limits: limits of a request.
 
     Raises:
         BadRequestError: if they do not fit.
@@ -172,7 +172,7 @@ def _shape(key: str, spec: Spec) -> str:
 def _check_pixels(
     inputs: Mapping[str, np.ndarray], limits: RequestLimits
 ) -> tuple[tuple[tuple[int, int], ...], int]:
-    """Checks how many pixels are made and decoded; returns sizes of files, and pixels made."""
+    """Checks the numbers of pixels to make and decode; returns file sizes and pixels to make."""
     sizes: set[tuple[int, int]] = set()
     count = 0
     for key, value in inputs.items():
@@ -203,10 +203,10 @@ def _check_pixels(
 
 
 def png_size(name: str, encoded: bytes) -> tuple[int, int]:
-    """Height and width of a PNG file, from its header alone.
+    """Height and width of a PNG file, from its header.
 
     Raises:
-        BadRequestError: if it is none.
+        BadRequestError: if it is not a PNG file.
     """
     if not encoded:
         raise BadRequestError(f"{name}: empty; send a single-channel PNG of ids")
@@ -219,7 +219,7 @@ def png_size(name: str, encoded: bytes) -> tuple[int, int]:
 
 
 def photograph_size(name: str, encoded: bytes) -> tuple[int, int]:
-    """Height and width of a JPEG or PNG file, from its header alone.
+    """Height and width of a JPEG or PNG file, from its header.
 
     Raises:
         BadRequestError: if it is neither.
@@ -236,10 +236,9 @@ def photograph_size(name: str, encoded: bytes) -> tuple[int, int]:
 
 
 def from_base64(name: str, text: Any) -> bytes:
-    """The bytes that a text stands for.
+    """Decodes base64.
 
-    As TF Serving reads it: white space is skipped, such as line breaks, and padding may be left
-    out.
+    As in TF Serving, white space such as line breaks is skipped, and padding may be missing.
 
     Raises:
         BadRequestError: if it is not base64.

@@ -1,4 +1,4 @@
-"""The packages of the extra `serve`, which not everybody installs."""
+"""Checks that the packages of the extra `serve` are installed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ def require(package: str, purpose: str) -> None:
     """Imports a package.
 
     Args:
-        package: its name.
-        purpose: what it is wanted for.
+        package: name of the package.
+        purpose: what needs it.
 
     Raises:
-        ServingError: naming the extra, where it is not installed.
+        ServingError: naming the extra, if it is not installed.
     """
     try:
         importlib.import_module(package)

@@ -1,7 +1,7 @@
-"""The embedded server: an export by REST and gRPC, on one event loop.
+"""The embedded server: serves an export by REST and gRPC, on one event loop.
 
-uvicorn and grpc.aio move bytes; Starlette and the protocols' own stubs name what is asked. What is
-here starts them, loads the model behind them, and ends all in order.
+uvicorn and grpc.aio transport bytes. Starlette and the protocols' own stubs route requests. This
+module starts them, loads the model, and stops everything in order.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "loggers": {
         "spade_tf.serving": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
-        # It calls the sessions that TF Serving loads models into deprecated.
+        # TensorFlow warns that sessions are deprecated; TF Serving loads models into them too.
         "tensorflow": {"level": "ERROR"},
         "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
     },
@@ -48,9 +48,9 @@ _LOGGING = {
 
 
 class _BoundedHttp(HttpToolsProtocol):
-    """HTTP, without headers beyond 64 KiB, and without thousands of chunks of a few bytes.
+    """HTTP that refuses headers beyond 64 KiB, and thousands of chunks of a few bytes.
 
-    Each part is a call of Python, and all parts of what has arrived are taken at once.
+    Each part costs a Python call, and all parts that have arrived are handled at once.
     """
 
     def on_message_begin(self) -> None:
@@ -60,7 +60,7 @@ class _BoundedHttp(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         self._header_bytes += len(name) + len(value)
         if self._header_bytes > _MOST_HEADER_BYTES:
-            # The parser passes it on, and uvicorn answers 400 and closes the connection.
+            # The parser passes this error on. uvicorn answers 400 and closes the connection.
             raise ValueError("the headers are too large")
         super().on_header(name, value)
 
@@ -87,15 +87,15 @@ def serve(
     """Serves an export until it is interrupted.
 
     Args:
-        directory: of the export, or of its versions.
-        port: of REST.
-        grpc_port: of gRPC; 0 for none.
-        model_name: that requests name; None for the name of the folder of versions.
-        limits: of a request; None for the defaults.
-        micro_batch: int >= 1, rows that concurrent requests are put together to; 1 for never.
-        num_threads: int >= 1, batches that are made at once.
-        poll_seconds: float > 0, between looks for a new version; 0 to never look.
-        version_labels: texts that stand for the version that is served.
+        directory: folder of the export, or of its versions.
+        port: REST port.
+        grpc_port: gRPC port; 0 for none.
+        model_name: name of the model in requests; None for the name of the folder of versions.
+        limits: limits of a request; None for the defaults.
+        micro_batch: int >= 1, most rows of concurrent requests in a batch; 1 to batch none.
+        num_threads: int >= 1, number of batches that are made at once.
+        poll_seconds: float > 0, time between checks for a new version; 0 to never check.
+        version_labels: labels that stand for the served version.
 
     Raises:
         ServingError: if it cannot be loaded.
@@ -137,7 +137,7 @@ class _Running:
         self._poll_seconds = poll_seconds
 
     async def run(self) -> None:
-        # uvicorn ends on these, and then raises them again for whoever had them before.
+        # uvicorn stops on these signals, then raises them again for the earlier handlers.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
         config = uvicorn.Config(
@@ -168,7 +168,7 @@ class _Running:
                 keeping.cancel()
                 await answering
                 with contextlib.suppress(asyncio.CancelledError):
-                    # Only ever ends by an error, or by being told to.
+                    # Ends only by an error, or on request.
                     await keeping
             finally:
                 await self._end(grpc_server)

@@ -1,4 +1,4 @@
-"""Asks a model server for pictures: TF Serving's gRPC and REST, and whatever speaks them."""
+"""A client for pictures from model servers that speak TF Serving's gRPC or REST."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TransportError(Exception):
     """A call that failed.
 
     Args:
-        message: what the server, or the network, said.
+        message: message of the server or the network.
         retryable: whether the same call may succeed later.
     """
 
@@ -33,7 +33,7 @@ class Transport(Protocol):
     """One call to a server, over one protocol."""
 
     def predict(self, signature: str, inputs: Mapping[str, np.ndarray], seconds: float) -> Arrays:
-        """Outputs of a signature; raises a TransportError, after `seconds` at the latest."""
+        """Returns the outputs of a signature, or raises a TransportError, within `seconds`."""
 
     def close(self) -> None:
         """Ends connections."""
@@ -42,20 +42,20 @@ class Transport(Protocol):
 class Client:
     """Predictions of a remote model, with a deadline, retries and batches.
 
-    A call that fails for a reason that may pass (unavailable, out of resources, a connection that
-    broke) is made again after a pause of `backoff_seconds`, doubled each time, times a random
-    factor in [0.5, 1]. Pictures are functions of their request, so that asking twice does no harm.
-    Anything else fails at once. The deadline holds for all attempts of a call together.
+    A call is repeated if its failure may be temporary (unavailable, out of resources, a broken
+    connection). The pause before is `backoff_seconds`, doubled each time, times a random factor in
+    [0.5, 1]. A picture depends only on its request, so asking twice does no harm. Other failures
+    are raised at once. The deadline holds for all attempts of a call together.
 
     Args:
         transport: a `GrpcTransport` or a `RestTransport`; see `connect`.
-        deadline_seconds: float > 0, of a call with all its attempts.
-        max_attempts: int >= 1, of a call.
-        backoff_seconds: float > 0, before the second attempt.
-        max_rows: int >= 1, rows of one call: larger batches are split up.
-        max_calls: int >= 1, calls at once, of such a batch.
-        sleep: what pauses.
-        clock: what tells the time, in seconds.
+        deadline_seconds: float > 0, time for a call with all its attempts.
+        max_attempts: int >= 1, attempts per call.
+        backoff_seconds: float > 0, pause before the second attempt.
+        max_rows: int >= 1, most rows of one call; larger batches are split.
+        max_calls: int >= 1, most calls at once for a split batch.
+        sleep: function that pauses.
+        clock: function that returns the time in seconds.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Client:
         self._threads = ThreadPoolExecutor(max_calls, thread_name_prefix="client")
 
     def __enter__(self) -> Client:
-        """Itself."""
+        """Returns itself."""
         return self
 
     def __exit__(
@@ -98,14 +98,14 @@ class Client:
         self.transport.close()
 
     def predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
-        """Outputs of a signature, for a batch of any size.
+        """Returns the outputs of a signature, for a batch of any size.
 
         Args:
-            signature: its name.
-            inputs: arrays by key, all of the same number of rows.
+            signature: name of the signature.
+            inputs: arrays by key, all with the same number of rows.
 
         Returns:
-            Arrays by key, of as many rows.
+            Arrays by key, with the same number of rows.
 
         Raises:
             ServingError: if the server refuses, or cannot be reached in time.
@@ -147,13 +147,13 @@ class Client:
 
 
 def connect(endpoint: str, model_name: str, **options) -> Client:
-    """A client of a server.
+    """Makes a client of a server.
 
     Args:
-        endpoint: `grpc://HOST:PORT` (TF Serving's protocol) or `http://HOST:PORT` or `https://...`
-            (its REST interface, version 1, which `run.py serve` speaks too).
-        model_name: as the server knows it.
-        options: of `Client`.
+        endpoint: `grpc://HOST:PORT` (TF Serving's gRPC), or `http://HOST:PORT` or `https://...`
+            (its REST interface, version 1). `run.py serve` speaks both.
+        model_name: the server's name for the model.
+        options: options of `Client`.
 
     Raises:
         ServingError: if the endpoint is none of these.

@@ -12,7 +12,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from spade_tf.serving.client.client import Arrays, TransportError
 from spade_tf.serving.errors import sentence
 
-# The others say that the request is wrong, or that time is up.
+# Other codes mean that the request is wrong, or that time is up.
 RETRYABLE = (
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -25,7 +25,7 @@ class GrpcTransport:
 
     Args:
         address: `HOST:PORT`.
-        model_name: as the server knows it.
+        model_name: the server's name for the model.
     """
 
     def __init__(self, address: str, model_name: str):
@@ -41,16 +41,16 @@ class GrpcTransport:
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
 
     def __str__(self) -> str:
-        """Where it goes."""
+        """The address of the server."""
         return f"grpc://{self.address}"
 
     def predict(self, signature: str, inputs: Mapping[str, np.ndarray], seconds: float) -> Arrays:
-        """Outputs of a signature.
+        """Returns the outputs of a signature.
 
         Args:
-            signature: its name.
-            inputs: arrays by key; of objects for bytes.
-            seconds: to be done in.
+            signature: name of the signature.
+            inputs: arrays by key; arrays of objects for bytes.
+            seconds: time limit.
 
         Raises:
             TransportError: if it fails.

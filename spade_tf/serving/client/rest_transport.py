@@ -16,15 +16,15 @@ import numpy as np
 from spade_tf.serving.client.client import Arrays, TransportError
 from spade_tf.serving.errors import sentence
 
-# Too many requests, and what proxies and servers say of a server that is not there at the moment.
+# Too many requests, and the codes of proxies and servers for a server that is down at the moment.
 RETRYABLE = (429, 502, 503, 504)
 
 
 class _Patient:
-    """Reads what a server answered before it had the whole body, such as that it is too large.
+    """Reads an answer that comes before the whole body is sent, such as "too large".
 
-    A server that refuses a body closes the connection while it is being sent; what breaks then is
-    no reason to give up, as the answer is there to be read.
+    A server that refuses a body closes the connection while the client sends. Sending then fails,
+    but the answer can still be read.
     """
 
     def send(self, data: Any) -> None:
@@ -58,8 +58,8 @@ class RestTransport:
     """Calls of `/v1/models/NAME:predict`, in columns.
 
     Args:
-        endpoint: `http://HOST:PORT`, and a path before `/v1` if there is one.
-        model_name: as the server knows it.
+        endpoint: `http://HOST:PORT`, with a path before `/v1` if there is one.
+        model_name: the server's name for the model.
     """
 
     def __init__(self, endpoint: str, model_name: str):
@@ -68,16 +68,16 @@ class RestTransport:
         self._opener = urllib.request.build_opener(_HttpHandler, _HttpsHandler)
 
     def __str__(self) -> str:
-        """Where it goes."""
+        """The address of the server."""
         return self.endpoint
 
     def predict(self, signature: str, inputs: Mapping[str, np.ndarray], seconds: float) -> Arrays:
-        """Outputs of a signature.
+        """Returns the outputs of a signature.
 
         Args:
-            signature: its name.
-            inputs: arrays by key; of objects for bytes.
-            seconds: to be done in.
+            signature: name of the signature.
+            inputs: arrays by key; arrays of objects for bytes.
+            seconds: time limit.
 
         Raises:
             TransportError: if it fails.
@@ -106,12 +106,12 @@ class RestTransport:
                 "no answer in time" if late else str(reason), retryable=not late
             ) from error
         if not isinstance(outputs, dict) or set(outputs) == {"b64"}:
-            # With one output, it stands for itself.
+            # A single output is written without its key.
             outputs = {_ONLY_OUTPUT.get(signature, "image"): outputs}
         return {key: _to_array(key, value) for key, value in outputs.items()}
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Does nothing: no connection stays open."""
 
 
 _ONLY_OUTPUT = {
@@ -148,7 +148,7 @@ def _to_array(key: str, value: Any) -> np.ndarray:
 
 
 def _whole(value: Any) -> bool:
-    """Whether the first number is one that is written without a point."""
+    """Whether the first number is written without a decimal point."""
     while isinstance(value, list):
         value = value[0] if value else 0
     return isinstance(value, int)

@@ -1,1 +1,1 @@
-"""Protocols: requests become arrays, and arrays answers."""
+"""The protocols: they turn requests into arrays, and arrays into answers."""

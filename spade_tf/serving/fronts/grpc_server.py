@@ -43,12 +43,12 @@ class GrpcServer:
     """Answers by gRPC.
 
     Args:
-        dispatch: that finds answers.
-        port: to listen on; 0 for any that is free.
-        host: to listen on.
+        dispatch: finds the answers.
+        port: port to listen on; 0 for any free port.
+        host: address to listen on.
 
     Attributes:
-        port: that it listens on.
+        port: the port that it listens on.
 
     Raises:
         OSError: if the port is taken.
@@ -57,9 +57,9 @@ class GrpcServer:
     def __init__(self, dispatch: Dispatch, port: int, host: str = "[::]"):
         limits = [
             ("grpc.max_receive_message_length", dispatch.limits.max_body_bytes),
-            # Pictures are larger than what they are made from.
+            # Answers with pictures are larger than requests.
             ("grpc.max_send_message_length", -1),
-            # Or a second server would get half of the requests, without an error.
+            # Otherwise a second server on this port would get half of the requests, without error.
             ("grpc.so_reuseport", 0),
         ]
         self._server = grpc.aio.server(options=limits)
@@ -118,18 +118,18 @@ class GrpcServer:
             raise OSError(f"--grpc_port={port}: something else listens there; give another")
 
     async def start(self) -> None:
-        """Begins to answer; what needs a model is not served yet, says its health."""
+        """Starts to answer. Health says NOT_SERVING until a model is loaded."""
         await self.set_ready(False)
         await self._server.start()
 
     async def set_ready(self, ready: bool) -> None:
-        """Says by grpc.health.v1 whether there is a model."""
+        """Sets what grpc.health.v1 reports: whether a model is loaded."""
         status = health_pb2.HealthCheckResponse
         for name in self._names:
             await self._health.set(name, status.SERVING if ready else status.NOT_SERVING)
 
     async def stop(self, seconds: float) -> None:
-        """Takes no more requests, and gives those that it has some time."""
+        """Accepts no more requests, and gives running ones some time to finish."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(seconds)
 
@@ -276,7 +276,7 @@ _PIECE = 1 << 16
 
 
 def _typed(given: Any, shape: Sequence[int]) -> np.ndarray:
-    """An input whose contents are typed, taken out in pieces of some milliseconds."""
+    """Reads an input with typed contents, in pieces of some milliseconds."""
     contents = getattr(given.contents, _CONTENTS[given.datatype])
     if given.datatype == "BYTES":
         if len(contents) != int(np.prod(shape)):

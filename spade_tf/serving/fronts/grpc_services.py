@@ -1,7 +1,7 @@
-"""gRPC services, from the descriptors of the real stubs, on raw messages.
+"""gRPC services on raw messages, from the descriptors of the real stubs.
 
-The generated servicers parse each message on the event loop, whatever is in it. So handlers are
-given bytes, and have them parsed in a thread, after a look at them.
+Generated servicers parse each message on the event loop, whatever it holds. These handlers get
+bytes instead, measure them, and parse them in a thread.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def service_handler(
 
     Args:
         service: its descriptor.
-        methods: coroutines from a parsed message to an answer, by name.
-        bodies: whose threads parse messages.
-        refusal: why the other methods are not offered.
+        methods: by name, coroutines from a parsed message to an answer.
+        bodies: its threads parse messages.
+        refusal: the reason why other methods are not offered.
     """
     handlers = {}
     for method in service.methods:

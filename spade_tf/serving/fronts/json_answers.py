@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-# Numbers of a piece, about 4 ms of writing.
+# Numbers per piece: about 4 ms of writing.
 _PIECE = 1 << 16
 
 
@@ -17,12 +17,12 @@ def rest_answer(outputs: Mapping[str, np.ndarray], by_rows: bool) -> Iterator[by
     """The answer of TF Serving's REST interface, version 1.
 
     Args:
-        outputs: arrays by key, of a signature.
-        by_rows: whether `instances` were asked for, rather than `inputs`.
+        outputs: outputs of a signature, by key.
+        by_rows: whether the request had `instances`, not `inputs`.
 
     Yields:
-        Pieces of `{"predictions": rows}` or `{"outputs": columns}`; with one output, it stands for
-        itself.
+        Pieces of `{"predictions": rows}` or `{"outputs": columns}`. A single output is written
+        without its key.
     """
     yield b'{"predictions":' if by_rows else b'{"outputs":'
     if len(outputs) == 1:
@@ -40,10 +40,10 @@ def rest_answer(outputs: Mapping[str, np.ndarray], by_rows: bool) -> Iterator[by
 
 
 def flat(key: str, value: np.ndarray) -> Iterator[bytes]:
-    """Pieces of a list of all values of an array in order, as the open inference protocol has it.
+    """Pieces of a flat list of all values of an array, for the open inference protocol.
 
     Args:
-        key: of the array; files are written as base64.
+        key: key of the array; files are written as base64.
         value: the array.
     """
     yield from _array(key, value.reshape(-1), _base64_of)

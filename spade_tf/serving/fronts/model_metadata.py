@@ -1,4 +1,4 @@
-"""What TF Serving's interfaces say of a model and its versions."""
+"""Status and metadata of a model and its versions, for TF Serving's interfaces."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def status_message(statuses: Sequence[Status]) -> get_model_status_pb2.GetModelS
         each = response.model_version_status.add(version=status.version)
         each.state = each.State.Value(status.state)
         if status.error:
-            # As TF Serving reports a version that could not be loaded.
+            # TF Serving reports a version that could not be loaded in this way.
             each.status.error_code = 2
             each.status.error_message = status.error
     return response
@@ -52,7 +52,7 @@ def signatures_message(servable: Servable) -> get_model_metadata_pb2.SignatureDe
 def metadata_message(
     servable: Servable, name: str
 ) -> get_model_metadata_pb2.GetModelMetadataResponse:
-    """Signatures of a version, and which it is."""
+    """Signatures and number of a version."""
     response = get_model_metadata_pb2.GetModelMetadataResponse()
     response.model_spec.name = name
     response.model_spec.version.value = servable.number
@@ -61,7 +61,7 @@ def metadata_message(
 
 
 def metadata_object(servable: Servable, name: str) -> Mapping[str, Any]:
-    """It, for JSON."""
+    """Signatures and number of a version, for JSON."""
     signatures = MessageToDict(
         signatures_message(servable),
         preserving_proto_field_name=True,

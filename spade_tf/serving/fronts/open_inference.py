@@ -1,4 +1,4 @@
-"""The open inference protocol, version 2, over REST: JSON, with tensors in it or after it.
+"""The open inference protocol, version 2, over REST: JSON that holds tensors or precedes them.
 
 Reference: https://github.com/kserve/open-inference-protocol; tensors after the JSON are its
 "binary tensor data extension".
@@ -37,7 +37,7 @@ _DTYPES = {
     "BOOL": "bool",
 }
 _DATATYPES = {dtype: datatype for datatype, dtype in _DTYPES.items()}
-# Arrays of these may take the place of int32 or int64: their values are checked.
+# Arrays of these dtypes are accepted for int32 or int64, because their values are checked.
 _INTEGERS = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32")
 
 
@@ -45,10 +45,10 @@ class OpenRequest(NamedTuple):
     """A request of the protocol.
 
     Attributes:
-        request: what is asked of the model.
-        id: that the answer repeats.
-        outputs: names of what is wanted, and whether as binary data; None for all.
-        binary: whether outputs are binary unless they say otherwise.
+        request: the request to the model.
+        id: text that the answer repeats.
+        outputs: by name of a requested output, whether it is binary; None for all outputs.
+        binary: whether outputs are binary by default.
     """
 
     request: Request
@@ -58,15 +58,15 @@ class OpenRequest(NamedTuple):
 
 
 def read_open(json: bytes, tail: bytes, specs: Specs, limits: RequestLimits) -> OpenRequest:
-    """A request; parameter `signature_name` says which signature, `serving_default` unless given.
+    """Reads a request. Parameter `signature_name` names the signature; default `serving_default`.
 
-    Files are base64 in JSON, which holds no bytes, and bytes in what comes after it.
+    Files are base64 in JSON, because JSON holds no bytes, and plain bytes after the JSON.
 
     Args:
-        json: the body, or the part of it that is JSON.
-        tail: the rest: tensors one after another.
-        specs: of the model's inputs.
-        limits: of a request.
+        json: the JSON part of the body.
+        tail: the rest of the body: tensors one after another.
+        specs: specs of the model's inputs.
+        limits: limits of a request.
 
     Raises:
         BadRequestError: if it does not fit.
@@ -121,12 +121,12 @@ def _named(given: Any) -> tuple[str, str, list[int]]:
 def check_input(
     name: str, datatype: str, shape: Sequence[int], values: Mapping[str, Any], wanted: Signature
 ) -> None:
-    """Raises a BadRequestError if an input cannot be one of a signature's.
+    """Raises a BadRequestError if an input does not belong to a signature.
 
     Args:
-        name: of the input.
-        datatype: of the protocol.
-        shape: of the input.
+        name: name of the input.
+        datatype: its datatype in the protocol.
+        shape: its shape.
         values: inputs that were read before.
         wanted: the signature's inputs.
     """
@@ -149,10 +149,10 @@ def check_input(
 
 
 def from_raw(name: str, datatype: str, shape: Sequence[int], raw: bytes) -> np.ndarray:
-    """An array from its bytes: little endian, row by row; strings each after its uint32 length.
+    """Makes an array from bytes: little endian, row by row; each string follows its uint32 length.
 
     Raises:
-        BadRequestError: if they are not those of the shape.
+        BadRequestError: if the bytes do not fit the shape.
     """
     count = math.prod(shape)
     if datatype != "BYTES":
@@ -172,23 +172,23 @@ def from_raw(name: str, datatype: str, shape: Sequence[int], raw: bytes) -> np.n
 
 
 def strings(items: Sequence[bytes], shape: Sequence[int]) -> np.ndarray:
-    """An array of objects."""
+    """Makes an array of strings."""
     array = np.empty([len(items)], object)
     array[:] = items
     return array.reshape(shape)
 
 
 def from_values(name: str, datatype: str, shape: Sequence[int], values: Any) -> np.ndarray:
-    """An array of numbers from a list of them.
+    """Makes an array from a list of numbers.
 
     Raises:
-        BadRequestError: if they are no numbers, or not those of the shape.
+        BadRequestError: if they are not numbers, or do not fit the shape.
     """
     try:
         array = np.asarray(values)
     except (ValueError, TypeError, OverflowError):
         array = np.asarray(None)
-    # What kind of number is for make_request to check.
+    # make_request checks the kind of number.
     if array.size != math.prod(shape) or (array.dtype.kind not in "iuf" and array.size):
         raise _misfit(name, datatype, shape, "other contents")
     return array.reshape(shape)
@@ -230,11 +230,11 @@ def _wanted_outputs(body: Mapping[str, Any]) -> dict[str, bool] | None:
 def chosen_outputs(
     outputs: Mapping[str, np.ndarray], wanted: Sequence[str] | Mapping[str, Any] | None
 ) -> dict[str, np.ndarray]:
-    """The outputs that were asked for.
+    """Returns the requested outputs.
 
     Args:
-        outputs: of the signature.
-        wanted: names; None, or none, for all.
+        outputs: outputs of the signature.
+        wanted: names; None or empty for all.
 
     Raises:
         BadRequestError: if there is no such output.
@@ -250,10 +250,10 @@ def chosen_outputs(
 def write_open(
     asked: OpenRequest, outputs: Mapping[str, np.ndarray], model_name: str, version: str
 ) -> tuple[Iterator[bytes], int | None]:
-    """The answer.
+    """Writes the answer.
 
     Returns:
-        Its pieces, and how many bytes of it are JSON, or None if all of it is.
+        Its pieces, and the number of bytes of JSON in it, or None if all of it is JSON.
     """
     chosen = chosen_outputs(outputs, asked.outputs)
     binary = {key: (asked.outputs or {}).get(key, asked.binary) for key in chosen}

@@ -1,4 +1,4 @@
-"""TF Serving's REST interface, version 1: what a body of it asks for."""
+"""Reads requests of TF Serving's REST interface, version 1."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class RestRequest(NamedTuple):
     """A request of the interface.
 
     Attributes:
-        request: what is asked of the model.
-        by_rows: whether it came in rows, as the answer then does.
+        request: the request to the model.
+        by_rows: whether it came in rows. The answer then has rows too.
     """
 
     request: Request
@@ -24,23 +24,23 @@ class RestRequest(NamedTuple):
 
 
 def read_rest(json: bytes, specs: Specs, limits: RequestLimits) -> RestRequest:
-    """A request from its body; see `from_rest`."""
+    """Reads a request from its body; see `from_rest`."""
     body = parse_json(json)
     request = from_rest(body, specs, limits)
     return RestRequest(request, "instances" in body)
 
 
 def from_rest(body: Any, specs: Specs, limits: RequestLimits) -> Request:
-    """A request of TF Serving's REST interface, version 1.
+    """Makes a request from a parsed body of TF Serving's REST interface, version 1.
 
     Args:
-        body: JSON that was read: `signature_name` (`serving_default`) and either `instances`, a
+        body: parsed JSON: `signature_name` (default `serving_default`) and either `instances`, a
             list of rows, or `inputs`, columns.
-        specs: of the model's inputs.
-        limits: of a request.
+        specs: specs of the model's inputs.
+        limits: limits of a request.
 
     Raises:
-        BadRequestError: if it is none, or does not fit.
+        BadRequestError: if it is not such a body, or does not fit the model.
 
     Reference: https://www.tensorflow.org/tfx/serving/api_rest
     """

@@ -38,10 +38,10 @@ _HEADER_LENGTH = "Inference-Header-Content-Length"
 
 
 def make_app(dispatch: Dispatch) -> Starlette:
-    """An application that answers by REST.
+    """Makes an application that answers by REST.
 
     Args:
-        dispatch: that finds answers.
+        dispatch: finds the answers.
     """
     front = _Front(dispatch)
     one_of = ("", "/versions/{version:int}", "/labels/{label}")
@@ -98,7 +98,7 @@ async def _answer_http(request: HttpRequest, error: Any) -> Response:
 
 
 async def _answer_fault(_: HttpRequest, error: Any) -> Response:
-    # Starlette raises it again, so that it is logged with its traceback.
+    # Starlette raises the error again, so it is logged with its traceback.
     return JSONResponse({"error": "an error of the server; its log says which"}, 500)
 
 
@@ -202,7 +202,7 @@ class _Front:
 
 
 def open_metadata(servable: Servable, name: str) -> dict[str, Any]:
-    """What the open inference protocol says of a model: of `serving_default`, then of all."""
+    """Metadata of a model in the open inference protocol: `serving_default`, then the rest."""
     predictor = servable.predictor
     signatures = {
         signature: {

@@ -1,4 +1,4 @@
-"""Arrays from, and as, TensorFlow's messages of tensors."""
+"""Converts between arrays and TensorFlow's tensor messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tensorflow.core.framework import tensor_pb2, types_pb2
 from spade_tf.serving.errors import BadRequestError
 from spade_tf.serving.fronts.open_inference import strings
 
-# Where a message has its numbers unless they are in `tensor_content`.
+# The field that holds a message's numbers if `tensor_content` does not.
 _FIELDS = {
     types_pb2.DT_UINT8: "int_val",
     types_pb2.DT_INT8: "int_val",
@@ -27,18 +27,18 @@ _FIELDS = {
     types_pb2.DT_DOUBLE: "double_val",
     types_pb2.DT_STRING: "string_val",
 }
-# Numbers that are taken out at once, in a few milliseconds.
+# This many numbers are read at once, in a few milliseconds.
 _PIECE = 1 << 16
 _MOST_NUMBERS = 1 << 26
 
 
 def from_tensor(name: str, tensor: tensor_pb2.TensorProto) -> np.ndarray:
-    """The array of a message.
+    """Reads the array of a message.
 
-    As `tf.make_ndarray`, but that a message is not believed, and that others run meanwhile.
+    Unlike `tf.make_ndarray`, it checks the message, and lets other threads run meanwhile.
 
     Args:
-        name: of the input.
+        name: name of the input.
         tensor: the message.
 
     Raises:
@@ -77,7 +77,7 @@ def _numbers(name: str, given: Any, dtype: np.dtype, count: int) -> np.ndarray:
         if dtype.kind in "iu" and not np.array_equal(wide.astype(dtype), wide):
             raise BadRequestError(f"{name}: numbers that {dtype.name} does not hold; give others")
         array[start : start + len(part)] = wide.astype(dtype)
-    # The last stands for all that are left out.
+    # The last number stands for all that are left out.
     array[len(given) :] = array[len(given) - 1] if len(given) else 0
     return array
 

@@ -1,8 +1,8 @@
-"""Looks at the bytes of a protocol buffer before it is parsed.
+"""Checks the bytes of a protocol buffer before it is parsed.
 
-Parsing holds Python's global lock, and a message of millions of small parts takes seconds: no
-health check would be answered meanwhile. So parts are counted first, by code that lets others run,
-and messages with more than any request has are refused.
+Parsing holds Python's global lock. A message of millions of small parts takes seconds, and no
+health check would be answered meanwhile. So parts are counted first, by code that lets other
+threads run. Messages with more parts than any valid request are refused.
 
 Reference: https://protobuf.dev/programming-guides/encoding
 """
@@ -26,20 +26,20 @@ _TEXTS = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES)
 
 
 def parse_message(kind: Any, message: bytes) -> Any:
-    """A message from its bytes.
+    """Parses a message.
 
     Args:
-        kind: its class.
-        message: as it arrived.
+        kind: class of the message.
+        message: its bytes.
 
     Raises:
-        BadRequestError: if it has too many parts, or is none of its class.
+        BadRequestError: if it has too many parts, or is not of this class.
     """
     _count(memoryview(message), kind.DESCRIPTOR, 0, 0)
     try:
         return kind.FromString(message)
     except Exception as error:
-        # DecodeError, or whatever the implementation of protocol buffers in use raises.
+        # DecodeError, or another error, depending on the implementation of protocol buffers.
         raise BadRequestError(
             f"the message is no {kind.DESCRIPTOR.name} ({' '.join(str(error).split())[:120]})"
         ) from None
@@ -47,7 +47,7 @@ def parse_message(kind: Any, message: bytes) -> Any:
 
 @functools.cache
 def _contents(descriptor: Descriptor) -> dict[int, Descriptor | None]:
-    """What is in length-delimited fields, by number: a message, or None for numbers."""
+    """The content of length-delimited fields, by number: a message, or None for numbers."""
     return {
         field.number: field.message_type for field in descriptor.fields if field.type not in _TEXTS
     }

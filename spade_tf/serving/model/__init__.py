@@ -1,1 +1,1 @@
-"""Models that are served: loading, versions, batching, bounds."""
+"""The served model: loading, versions, batching, limits of work."""

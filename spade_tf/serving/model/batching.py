@@ -1,4 +1,4 @@
-"""Concurrent requests made together."""
+"""Batches of concurrent requests."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class _Waiting(NamedTuple):
 
 
 class MicroBatcher:
-    """Runs requests on a few threads, those that wait meanwhile and fit in one batch together.
+    """Runs requests on a few threads. Waiting requests that fit together share a batch.
 
-    None waits for others to come: a batch is what has queued up while the threads were busy. If a
-    batch is refused, its requests are made one by one, so that none spoils another.
+    No request waits for others to arrive: a batch holds the requests that queued while the threads
+    were busy. If a batch is refused, its requests run one by one, so that none spoils another.
 
     Args:
-        run: from the name of a signature and its inputs to outputs.
-        max_rows: int >= 1, rows of a batch; 1 to make every request alone.
-        num_threads: int >= 1, batches that are made at once.
-        max_queue: int >= 1, requests that wait at once.
+        run: function from the name of a signature and its inputs to outputs.
+        max_rows: int >= 1, most rows of a batch; 1 to run every request alone.
+        num_threads: int >= 1, number of batches that run at once.
+        max_queue: int >= 1, most requests that wait at once.
     """
 
     def __init__(
@@ -49,25 +49,25 @@ class MicroBatcher:
         self._threads = ThreadPoolExecutor(num_threads, thread_name_prefix="model")
         self._queue: deque[_Waiting] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
-        # Those of the tasks that will look into the queue again: one that has ended is among the
-        # tasks a little longer, and a request that came meanwhile would be forgotten.
+        # The tasks that will check the queue again. A finished task stays in `tasks` a little
+        # longer, and a request that arrives in this time would be forgotten.
         self._looking = 0
 
     @property
     def waiting(self) -> int:
-        """Requests that no thread has taken yet."""
+        """Number of requests that no thread has taken yet."""
         return len(self._queue)
 
     def close(self) -> None:
-        """Ends its threads, once they have nothing left to do."""
+        """Ends its threads when they have nothing left to do."""
         self._threads.shutdown(wait=False)
 
     async def submit(self, request: Request) -> Outputs:
-        """The outputs of a request.
+        """Returns the outputs of a request.
 
         Raises:
             BadRequestError: if the model refuses it.
-            OverloadedError: if too many wait.
+            OverloadedError: if too many requests wait.
         """
         if len(self._queue) >= self.max_queue:
             raise OverloadedError(
@@ -132,7 +132,7 @@ class MicroBatcher:
             if len(requests) == 1:
                 return [error]
         except Exception as error:
-            # Whatever it is, those who wait must be told.
+            # Waiting requests must learn of any error.
             if len(requests) == 1:
                 return [error]
         return [answer for request in requests for answer in self._answer([request])]

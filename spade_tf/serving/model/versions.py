@@ -1,4 +1,4 @@
-"""The versions of a model: the newest is served, and replaced when a newer one appears."""
+"""The versions of a model. The newest is served; a newer one replaces it when it appears."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from spade_tf.serving.errors import MissingError, ServingError, UnavailableError
 from spade_tf.serving.model.batching import MicroBatcher
 from spade_tf.serving.model.predictor import Predictor, newest_version, numbered_versions
 
-# Versions that the status still tells of.
+# Number of versions that the status lists.
 _MOST_STATUSES = 16
 
 _log = logging.getLogger("spade_tf.serving")
 
 
 class Status(NamedTuple):
-    """What became of a version, in TF Serving's words.
+    """The state of a version, in TF Serving's terms.
 
     Attributes:
-        version: its number.
+        version: number of the version.
         state: LOADING, AVAILABLE, UNLOADING or END.
         error: why it could not be loaded, or empty.
     """
@@ -37,9 +37,9 @@ class Servable:
     """A version that answers requests.
 
     Args:
-        number: of the version.
-        predictor: that makes pictures.
-        batcher: that asks it.
+        number: number of the version.
+        predictor: the predictor that makes pictures.
+        batcher: the batcher that calls the predictor.
     """
 
     def __init__(self, number: int, predictor: Predictor, batcher: MicroBatcher):
@@ -51,35 +51,35 @@ class Servable:
         self._free.set()
 
     def __enter__(self) -> Servable:
-        """Itself, which is not closed before the `with` block ends."""
+        """Returns itself. It is not closed before the `with` block ends."""
         self._held += 1
         self._free.clear()
         return self
 
     def __exit__(self, *_: Any) -> None:
-        """Lets go of it."""
+        """Releases it."""
         self._held -= 1
         if not self._held:
             self._free.set()
 
     async def close(self) -> None:
-        """Waits for the requests that it still has, and gives its memory back."""
+        """Waits for its remaining requests, then frees its memory."""
         await self._free.wait()
         self.batcher.close()
         self.predictor.close()
 
 
 class ModelVersions:
-    """Loads the newest version of a model, and each that becomes the newest, beside the old one.
+    """Loads the newest version of a model, and later each newer one while the old one still serves.
 
-    As TF Serving with its default policy. A version that cannot be loaded is reported, and the old
-    one stays; it is tried again when its files have changed, as they do while they are copied.
+    This is TF Serving's default policy. If a version cannot be loaded, this is reported and the old
+    one stays. It is tried again when its files have changed, for example when a copy is complete.
 
     Args:
-        directory: of the export, or of its versions.
-        name: that requests name.
-        make_batcher: from a predictor to what asks it.
-        labels: texts that stand for the version that is served.
+        directory: folder of the export, or of its versions.
+        name: name of the model in requests.
+        make_batcher: function from a predictor to its batcher.
+        labels: labels that stand for the served version.
     """
 
     def __init__(
@@ -100,26 +100,26 @@ class ModelVersions:
 
     @property
     def ready(self) -> bool:
-        """Whether there is a model that answers."""
+        """Whether a model answers."""
         return self._servable is not None
 
     @property
     def number(self) -> int:
-        """Of the version that is served; 0 for none."""
+        """Number of the served version; 0 for none."""
         return 0 if self._servable is None else self._servable.number
 
     @property
     def queue_length(self) -> int:
-        """Requests that wait for the model."""
+        """Number of requests that wait for the model."""
         return 0 if self._servable is None else self._servable.batcher.waiting
 
     def find(self, name: str, version: int | None = None, label: str = "") -> Servable:
-        """What answers requests of a model.
+        """Finds the version that answers a request.
 
         Args:
-            name: of the model.
-            version: its number; None for the newest.
-            label: in place of a number; empty for none.
+            name: name of the model.
+            version: number of the version; None for the newest.
+            label: version label instead of a number; empty for none.
 
         Raises:
             MissingError: if it is not served.
@@ -147,10 +147,10 @@ class ModelVersions:
         return servable
 
     def statuses(self, name: str, version: int | None = None, label: str = "") -> list[Status]:
-        """What became of versions, the newest first; arguments as of `find`.
+        """The states of versions, the newest first; arguments as in `find`.
 
         Raises:
-            MissingError: if there is none of these.
+            MissingError: if no such version is known.
         """
         if label:
             version = self.find(name, label=label).number
@@ -165,10 +165,10 @@ class ModelVersions:
         return found
 
     async def load(self) -> None:
-        """Loads the newest version, if it is not the one that is served.
+        """Loads the newest version if it is not served yet.
 
         Raises:
-            ServingError: if it cannot be loaded; the one that is served stays.
+            ServingError: if it cannot be loaded; the served version stays.
         """
         path = newest_version(self.directory)
         number = version_number(path)
@@ -213,11 +213,11 @@ class ModelVersions:
             self._statuses[old.number] = Status(old.number, "END")
 
     async def watch(self, seconds: float) -> None:
-        """Looks for other versions every so many seconds, for ever."""
+        """Checks for other versions at regular intervals, forever."""
         while True:
             await asyncio.sleep(seconds)
             if not await asyncio.to_thread(numbered_versions, self.directory):
-                # One version, or none any more: what is served stays.
+                # There is only one version, or none: the served version stays.
                 continue
             try:
                 await self.load()
@@ -225,19 +225,19 @@ class ModelVersions:
                 _log.error("%s: %s; the version that is served stays", self.name, error)
 
     async def close(self) -> None:
-        """Lets go of the model once its requests are answered."""
+        """Releases the model when its requests are answered."""
         servable, self._servable = self._servable, None
         if servable is not None:
             await servable.close()
 
 
 def version_number(path: Path) -> int:
-    """The number of a version: its folder's name, or 1 where that is none."""
+    """The number of a version: its folder's name, or 1 if that is not a number."""
     name = path.resolve().name
     return int(name) if name.isdecimal() else 1
 
 
 def _fingerprint(path: Path) -> Any:
-    """What changes with the files of a version."""
+    """A value that changes when the files of a version change."""
     files = sorted(each for each in path.rglob("*") if each.is_file())
     return [(str(each), each.stat().st_size, each.stat().st_mtime_ns) for each in files]

@@ -1,4 +1,4 @@
-"""What a request takes to compute, by what the export says of itself."""
+"""The cost of a request, from the costs that the export states."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _GIB = 1 << 30
 
 
 class Work(NamedTuple):
-    """What pictures of an export take.
+    """The costs of an export's pictures.
 
     Attributes:
-        gmac_per_pixel: billions of multiply-adds for each pixel that is made.
-        gmac_per_photograph: likewise, for the style of a photograph.
-        memory: bytes of a process, and bytes for each pixel that is made at once, by signature.
+        gmac_per_pixel: billions of multiply-adds per pixel of a picture.
+        gmac_per_photograph: billions of multiply-adds for the style of a photograph.
+        memory: by signature, bytes of a process, and bytes per pixel that is made at once.
     """
 
     gmac_per_pixel: float
@@ -31,7 +31,7 @@ class Work(NamedTuple):
 
 
 def read_work(version: Path) -> Work | None:
-    """What a version says of itself; None for exports that do not say.
+    """Reads the costs that a version states; None if it states none.
 
     Args:
         version: directory of a SavedModel.
@@ -50,12 +50,12 @@ def read_work(version: Path) -> Work | None:
 
 
 def check_work(request: Request, work: Work | None, limits: RequestLimits) -> None:
-    """Raises a BadRequestError if a request takes too much work, or too much memory.
+    """Raises a BadRequestError if a request needs too much work or too much memory.
 
     Args:
-        request: that is asked.
-        work: of the export; None for one that does not say.
-        limits: of a request.
+        request: the request.
+        work: costs of the export; None if it states none.
+        limits: limits of a request.
     """
     if work is None:
         return
@@ -71,7 +71,7 @@ def check_work(request: Request, work: Work | None, limits: RequestLimits) -> No
     if not work.memory or not pixels or limits.max_memory is None:
         return
     base, per_pixel = work.memory.get(request.signature, work.memory["serving_default"])
-    # It may be made beside others, and together with others of its size.
+    # Other batches may run beside it, and it may share its batch with others of its size.
     at_once = limits.num_threads * pixels * max(limits.micro_batch / request.rows, 1)
     needed = base + per_pixel * at_once
     if needed > limits.max_memory:
@@ -82,13 +82,13 @@ def check_work(request: Request, work: Work | None, limits: RequestLimits) -> No
 
 
 def available_memory() -> int | None:
-    """Bytes that this machine, or this container, has; None where it is not known."""
+    """Bytes of memory of this machine or container; None if unknown."""
     found = []
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
             found.append(int(Path(path).read_text()))
         except (OSError, ValueError):
-            # No container, or one without a limit.
+            # Not a container, or one without a limit.
             continue
     with contextlib.suppress(AttributeError, OSError, ValueError):
         found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
