@@ -30,7 +30,7 @@ from spade_tf.export.decoding import (
 )
 from spade_tf.export.source_files import SourceFiles, decode_conditions, decode_labels
 from spade_tf.layers.semantics import Semantics
-from spade_tf.networks.fused.fused import FusedGenerator, NotFusibleError
+from spade_tf.networks.fused.generator import FusedGenerator, NotFusibleError
 from spade_tf.networks.generator import SPADEGenerator
 from spade_tf.networks.styles import seeded_styles
 

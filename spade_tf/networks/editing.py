@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from spade_tf.layers.semantics import crop
-from spade_tf.networks.fused.fused import FusedGenerator
-from spade_tf.networks.generator import upsample
+from spade_tf.networks.fused.generator import FusedGenerator
+from spade_tf.networks.upsampling import upsample
 
 # How far the two 3x3 convolutions of a residual block see.
 _BLOCK_MARGIN = 2

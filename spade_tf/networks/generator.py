@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
@@ -14,9 +13,10 @@ from spade_tf.layers.rematerialization import rematerialize
 from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.shared_predictor import SharedPredictor
 from spade_tf.layers.spade_resnet_block import SPADEResnetBlock
-
-if TYPE_CHECKING:
-    from spade_tf.networks.fused.fused import FusedGenerator
+from spade_tf.networks.fused.generator import FusedGenerator
+from spade_tf.networks.sizes import check_image_size, check_label_size
+from spade_tf.networks.styles import draw_style
+from spade_tf.networks.upsampling import upsample
 
 # How many times the picture is larger than the first feature map, as a power of two.
 UPSAMPLINGS = {"normal": 5, "more": 6, "most": 7}
@@ -286,8 +286,6 @@ class SPADEGenerator(keras.Model):
         Raises:
             NotFusibleError: if the conditioning or the normalisation cannot be fused.
         """
-        from spade_tf.networks.fused.fused import FusedGenerator
-
         return FusedGenerator(self, dtype, jit_compile, winograd)
 
     def compute_output_shape(self, input_shape=None, z_shape=None):
@@ -311,55 +309,3 @@ class SPADEGenerator(keras.Model):
             "concat": self.concat,
             "modulation": self.modulation,
         }
-
-
-def draw_style(semantics: Semantics, z_dim: int) -> tf.Tensor:
-    """Standard normal styles `[B, z_dim]`, as many as there are label maps."""
-    batch = semantics.shape[0]
-    if batch is None:
-        batch = tf.shape(semantics.dense if semantics.label is None else semantics.label)[0]
-    return tf.random.normal([batch, z_dim])
-
-
-def check_label_size(
-    semantics: Semantics, multiple: int, image_size: tuple[int, int] | None = None
-) -> None:
-    """Raises a ValueError if the size of a label map is known and cannot be made.
-
-    Args:
-        semantics: the label maps.
-        multiple: int, what height and width must be multiples of.
-        image_size: `(height, width)`, the only one that can be made; None for any.
-    """
-    _, height, width = semantics.shape
-    if height is None or width is None:
-        return
-    if image_size is not None and (height, width) != image_size:
-        raise ValueError(
-            f"a generator that starts from z makes {image_size[0]}x{image_size[1]} "
-            f"pictures only: received a label map of {height}x{width}"
-        )
-    check_image_size((height, width), multiple)
-
-
-def check_image_size(image_size: tuple[int, int], multiple: int) -> None:
-    """Raises a ValueError that names the nearest sizes, unless both are multiples.
-
-    Args:
-        image_size: `(height, width)` in pixels.
-        multiple: int, what both must be positive multiples of.
-    """
-    if any(size < multiple or size % multiple for size in image_size):
-        nearest = [max(round(size / multiple), 1) * multiple for size in image_size]
-        raise ValueError(
-            f"height and width must be multiples of {multiple}: received "
-            f"{image_size[0]}x{image_size[1]}; the nearest is {nearest[0]}x{nearest[1]}"
-        )
-
-
-def upsample(x: tf.Tensor) -> tf.Tensor:
-    """Twice as high and wide, each pixel repeated: `[B, H, W, C]` to `[B, 2H, 2W, C]`."""
-    height, width = x.shape[1:3]
-    if height is None or width is None:
-        height, width = tf.shape(x)[1], tf.shape(x)[2]
-    return tf.image.resize(x, [2 * height, 2 * width], "nearest")

@@ -16,7 +16,8 @@ from spade_tf.layers.shared_predictor import SharedPredictor
 from spade_tf.layers.spade_resnet_block import check_concat
 from spade_tf.layers.spectral_norm import SpectralConv2D
 from spade_tf.layers.spectral_transpose import SpectralConv2DTranspose
-from spade_tf.networks.generator import check_image_size, draw_style
+from spade_tf.networks.sizes import check_image_size
+from spade_tf.networks.styles import draw_style
 
 # By their names, and as TensorFlow calls them.
 DOWN_PADDINGS = {"reflect": "REFLECT", "zeros": "CONSTANT"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from spade_tf.layers.semantics import Semantics
+
 
 def seeded_styles(seed: tf.Tensor, z_dim: int) -> tf.Tensor:
     """Standard normal styles, each a function of its own seed and nothing else.
@@ -28,3 +30,11 @@ def seeded_styles(seed: tf.Tensor, z_dim: int) -> tf.Tensor:
 
     seed = tf.convert_to_tensor(seed, tf.int64)
     return tf.map_fn(draw, seed, fn_output_signature=tf.TensorSpec([z_dim], tf.float32))
+
+
+def draw_style(semantics: Semantics, z_dim: int) -> tf.Tensor:
+    """Standard normal styles `[B, z_dim]`, as many as there are label maps."""
+    batch = semantics.shape[0]
+    if batch is None:
+        batch = tf.shape(semantics.dense if semantics.label is None else semantics.label)[0]
+    return tf.random.normal([batch, z_dim])

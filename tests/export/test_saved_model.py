@@ -10,7 +10,7 @@ from served_networks import SIZE, Z_DIM, layouts
 from spade_tf.export.baking import spectral_layers
 from spade_tf.export.errors import ExportError
 from spade_tf.export.saved_model import export_saved_model
-from spade_tf.networks.fused.fused import FusedGenerator
+from spade_tf.networks.fused.generator import FusedGenerator
 
 
 @pytest.mark.parametrize(

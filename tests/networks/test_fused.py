@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from spade_tf.networks.fused.fused import FusedGenerator
+from spade_tf.networks.fused.generator import FusedGenerator
 from spade_tf.networks.generator import SPADEGenerator
 
 
@@ -65,9 +65,11 @@ def test_fused_is_the_generator(network, modulation, options):
     # Float32 through twenty convolutions, in another order.
     np.testing.assert_allclose(other(inputs), expected, rtol=0, atol=1e-5)
     fused = other.fuse(**options)
-    tiled = [block for block in fused.blocks if block.conv_0.winograd and block.conv_1.winograd]
-    # Blocks of 16x32 and 32x64 pixels.
-    assert len(tiled) == (2 if "winograd" in options else 0)
+    algorithms = [block.conv_0.algorithm for block in fused.blocks]
+    assert algorithms == [block.conv_1.algorithm for block in fused.blocks]
+    # The last blocks have 16x32 and 32x64 pixels, all others at most 8x16.
+    last = "winograd" if "winograd" in options else "convolution"
+    assert algorithms == ["product"] * 5 + [last] * 2
     pictures = tf.function(fused, autograph=False)(inputs)
     np.testing.assert_allclose(pictures, expected, rtol=0, atol=1e-5)
 

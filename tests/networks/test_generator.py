@@ -4,7 +4,9 @@ import pytest
 import tensorflow as tf
 
 from spade_tf.layers.semantics import Semantics
-from spade_tf.networks.generator import SPADEGenerator, check_image_size, upsample
+from spade_tf.networks.generator import SPADEGenerator
+from spade_tf.networks.sizes import check_image_size
+from spade_tf.networks.upsampling import upsample
 
 
 def labels(height, width, batch=2, count=3):

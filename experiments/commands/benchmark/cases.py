@@ -100,9 +100,7 @@ def make_network(name: str, setting: Setting, source: Any = None) -> Any:
     if source is None or form in ("dense", "layers"):
         source = make_generator(setting, modulation)
     if form == "dense" and dtype == "bfloat16":
-        from spade_tf.networks.fused.fused import FusedGenerator
-
-        return FusedGenerator(source, dtype)
+        return source.fuse(dtype)
     if form.startswith("deduplicated"):
         fast = form == "deduplicated"
         return source.fuse(dtype, jit_compile=fast, winograd=fast)

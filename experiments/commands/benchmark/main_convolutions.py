@@ -6,7 +6,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from spade_tf.networks.fused.fused import FusedBlock, FusedGenerator, activate
+from spade_tf.networks.fused.block import FusedBlock
+from spade_tf.networks.fused.convolution import Algorithm
+from spade_tf.networks.fused.generator import FusedGenerator
+from spade_tf.networks.fused.spade import activate
 
 
 class _Activation(tf.Module):
@@ -29,6 +32,6 @@ class MainConvolutions(FusedGenerator):
     The same kernels at the same sizes as in the fused generator, and no normalisation at all.
     """
 
-    def make_block(self, block: Any, dtype: tf.DType, small: bool, winograd: bool) -> Any:
+    def make_block(self, block: Any, dtype: tf.DType, algorithm: Algorithm) -> FusedBlock:
         """The block without its SPADE layers."""
-        return _Block(block, dtype, small=small, winograd=winograd)
+        return _Block(block, dtype, algorithm)

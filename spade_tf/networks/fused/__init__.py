@@ -1,1 +1,1 @@
-"""Generators in their fast form for inference."""
+"""The fast form of SPADE generators for inference."""

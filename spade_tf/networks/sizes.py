@@ -1,0 +1,41 @@
+"""Sizes of pictures that a generator can make."""
+
+from __future__ import annotations
+
+from spade_tf.layers.semantics import Semantics
+
+
+def check_label_size(
+    semantics: Semantics, multiple: int, image_size: tuple[int, int] | None = None
+) -> None:
+    """Raises a ValueError if the size of a label map is known and cannot be made.
+
+    Args:
+        semantics: the label maps.
+        multiple: int, what height and width must be multiples of.
+        image_size: `(height, width)`, the only one that can be made; None for any.
+    """
+    _, height, width = semantics.shape
+    if height is None or width is None:
+        return
+    if image_size is not None and (height, width) != image_size:
+        raise ValueError(
+            f"a generator that starts from z makes {image_size[0]}x{image_size[1]} "
+            f"pictures only: received a label map of {height}x{width}"
+        )
+    check_image_size((height, width), multiple)
+
+
+def check_image_size(image_size: tuple[int, int], multiple: int) -> None:
+    """Raises a ValueError that names the nearest sizes, unless both are multiples.
+
+    Args:
+        image_size: `(height, width)` in pixels.
+        multiple: int, what both must be positive multiples of.
+    """
+    if any(size < multiple or size % multiple for size in image_size):
+        nearest = [max(round(size / multiple), 1) * multiple for size in image_size]
+        raise ValueError(
+            f"height and width must be multiples of {multiple}: received "
+            f"{image_size[0]}x{image_size[1]}; the nearest is {nearest[0]}x{nearest[1]}"
+        )
