@@ -18,7 +18,7 @@ import pytest
 import tensorflow as tf
 from official_files import assert_same_files, assert_same_variables, refused
 
-from spade_tf.convert.nvlabs import (
+from spade_tf.convert.nvlabs.checkpoint import (
     ConversionError,
     Networks,
     load_networks,

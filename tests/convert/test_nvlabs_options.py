@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from spade_tf.convert.nvlabs_options import (
+from spade_tf.convert.nvlabs.complete_options import (
     ConversionError,
     complete_options,
     given_options,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from spade_tf.convert.nvlabs import load_networks
+from spade_tf.convert.nvlabs.checkpoint import load_networks
 from spade_tf.convert.torch_file import read_state_dict
 from spade_tf.layers.semantics import instance_edges
 from spade_tf.losses.adversarial import get_adversarial_loss

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from official_files import assert_same_files, assert_same_variables, refused
 
-from spade_tf.convert.nvlabs import (
+from spade_tf.convert.nvlabs.checkpoint import (
     ConversionError,
     Networks,
     load_checkpoint,
@@ -20,8 +20,8 @@ from spade_tf.convert.nvlabs import (
     read_options,
     save_networks,
 )
-from spade_tf.convert.nvlabs_options import complete_options, given_options
-from spade_tf.convert.pix2pixhd_repository import from_unit_range
+from spade_tf.convert.nvlabs.complete_options import complete_options, given_options
+from spade_tf.convert.nvlabs.pix2pixhd_repository import from_unit_range
 from spade_tf.convert.torch_file import read_state_dict, write_state_dict
 from spade_tf.networks.encoder import ConvEncoder
 from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator

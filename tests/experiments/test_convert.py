@@ -19,7 +19,7 @@ from experiments.setup.workdir import read_workdir, write_workdir
 from pipelines.prepare.prepare import prepare
 from pipelines.schema import LabelFiles, LabelSet
 from pipelines.sources.label_sets import ADE20K
-from spade_tf.convert.nvlabs import ConversionError
+from spade_tf.convert.nvlabs.checkpoint import ConversionError
 from spade_tf.convert.torch_file import read_state_dict
 from spade_tf.training.checkpoints import Checkpoints
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spade_tf.convert.nvlabs import ConversionError, load_networks
+from spade_tf.convert.nvlabs.checkpoint import ConversionError, load_networks
 from spade_tf.convert.torch_file import read_state_dict
 
 

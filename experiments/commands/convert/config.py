@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.setup.config import Config, ConfigError
 
 if TYPE_CHECKING:
-    from spade_tf.convert.nvlabs import Checkpoint
+    from spade_tf.convert.nvlabs.checkpoint import Checkpoint
 
 _GAN_MODES = {"hinge": "hinge", "ls": "least_squares", "original": "original", "w": "wasserstein"}
 
@@ -23,7 +23,7 @@ def config_of(name: str, checkpoint: Checkpoint) -> Config:
     Raises:
         ConfigError: if a training option cannot be used.
     """
-    from spade_tf.convert.nvlabs import Options
+    from spade_tf.convert.nvlabs.checkpoint import Options
 
     official, given = checkpoint.options, checkpoint.given
     generator = checkpoint.networks.generator

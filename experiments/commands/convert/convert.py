@@ -17,8 +17,8 @@ from experiments.setup.workdir import read_workdir, write_workdir
 
 if TYPE_CHECKING:
     from pipelines.schema import LabelFiles, LabelSet
-    from spade_tf.convert.nvlabs import Networks
-    from spade_tf.convert.official_options import Options, Pix2PixHDOptions
+    from spade_tf.convert.nvlabs.checkpoint import Networks
+    from spade_tf.convert.nvlabs.options import Options, Pix2PixHDOptions
 
 _FORMATS = ("nvlabs",)
 
@@ -107,7 +107,7 @@ def _from_nvlabs(
     data_dir: str | os.PathLike[str],
     unknown_first: bool,
 ) -> tuple[Config, LabelSet, Networks]:
-    from spade_tf.convert.nvlabs import ConversionError, load_checkpoint
+    from spade_tf.convert.nvlabs.checkpoint import ConversionError, load_checkpoint
 
     checkpoint = load_checkpoint(folder, options, unknown_first=unknown_first)
     official, networks = checkpoint.options, checkpoint.networks
@@ -158,8 +158,8 @@ def _of_pictures(
     folder: Path, official: Options | Pix2PixHDOptions, networks: Networks
 ) -> Networks:
     """Networks that take pictures of 0 to 1 in place of labels, as data sets have them."""
-    from spade_tf.convert.nvlabs import ConversionError
-    from spade_tf.convert.pix2pixhd_repository import from_unit_range
+    from spade_tf.convert.nvlabs.checkpoint import ConversionError
+    from spade_tf.convert.nvlabs.pix2pixhd_repository import from_unit_range
     from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
 
     if not official.no_instance:
@@ -253,7 +253,7 @@ def _write(
 
 def _to_nvlabs(workdir: Path, output: Path, unknown_first: bool, legacy: bool) -> None:
     from pipelines.schema import LabelSet
-    from spade_tf.convert.nvlabs import ConversionError, Networks, save_networks
+    from spade_tf.convert.nvlabs.checkpoint import ConversionError, Networks, save_networks
     from spade_tf.training.checkpoints import restore_networks
 
     content = read_workdir(workdir)

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from spade_tf.convert.errors import ConversionError
-from spade_tf.convert.nvlabs_norms import (
+from spade_tf.convert.nvlabs.norm_names import (
     norm_name,
     parse_norm,
     parse_plain_norm,
     plain_norm_name,
 )
-from spade_tf.convert.nvlabs_shapes import Evidence, Shapes
-from spade_tf.convert.official_options import Options, Pix2PixHDOptions, image_size
-from spade_tf.convert.option_files import read_option_file
-from spade_tf.convert.pix2pixhd_repository import official_options
+from spade_tf.convert.nvlabs.option_file import read_option_file
+from spade_tf.convert.nvlabs.options import Options, Pix2PixHDOptions, image_size
+from spade_tf.convert.nvlabs.pix2pixhd_repository import official_options
+from spade_tf.convert.nvlabs.shapes import Evidence, Shapes
 from spade_tf.networks.generator import UPSAMPLINGS
 
 __all__ = ["ConversionError", "Options", "Pix2PixHDOptions"]

@@ -15,16 +15,16 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from spade_tf.convert.nvlabs_networks import Networks, make_networks, options_of
-from spade_tf.convert.nvlabs_options import (
+from spade_tf.convert.nvlabs.complete_options import (
     ConversionError,
     Options,
     Pix2PixHDOptions,
     complete_options,
     given_options,
 )
-from spade_tf.convert.nvlabs_tensors import official_tensors
-from spade_tf.convert.pix2pixhd_repository import is_of_repository, official_state
+from spade_tf.convert.nvlabs.networks import Networks, make_networks, options_of
+from spade_tf.convert.nvlabs.pix2pixhd_repository import is_of_repository, official_state
+from spade_tf.convert.nvlabs.tensors import official_tensors
 from spade_tf.convert.restricted_pickle import shown
 from spade_tf.convert.torch_file import TorchFileError, read_state_dict, write_state_dict
 

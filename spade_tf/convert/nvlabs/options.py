@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from spade_tf.convert.nvlabs_norms import parse_norm, parse_plain_norm
+from spade_tf.convert.nvlabs.norm_names import parse_norm, parse_plain_norm
 from spade_tf.networks.generator import UPSAMPLINGS
 
 __all__ = ["Options", "Pix2PixHDOptions", "image_size"]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from spade_tf.convert.errors import ConversionError
-from spade_tf.convert.nvlabs_norms import norm_name, plain_norm_name
-from spade_tf.convert.official_options import Options, Pix2PixHDOptions
+from spade_tf.convert.nvlabs.norm_names import norm_name, plain_norm_name
+from spade_tf.convert.nvlabs.options import Options, Pix2PixHDOptions
 from spade_tf.networks.discriminator import MultiscaleDiscriminator
 from spade_tf.networks.encoder import ConvEncoder
 from spade_tf.networks.generator import SPADEGenerator

@@ -1,0 +1,1 @@
+"""Checkpoints of the official SPADE release, and of pix2pixHD, read and written."""
