@@ -1,41 +1,32 @@
-"""PyTorch state dicts (`.pth`), read and written without PyTorch.
+"""PyTorch state dicts (`.pth`), read without PyTorch; `torch_file_writing` writes them.
 
-A `.pth` file is a pickle, and a pickle is a program: see `restricted_pickle` for why a hostile one
-ends in a `TorchFileError` and never in running code.
+A `.pth` file is a pickle, and a pickle is a program. A hostile one ends in a `TorchFileError`, and
+its code never runs: see `restricted_pickle`.
 """
 
 import io
 import math
 import mmap
 import os
-import pickle
 import struct
 import zipfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal, NamedTuple, cast
 
 import numpy as np
 
 from spade_tf.convert.restricted_pickle import PickleGlobal, shown, unpickle
 
-__all__ = ["LEGACY_SIGNATURE", "TorchFileError", "read_state_dict", "write_state_dict"]
-
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-_LEGACY_PROTOCOL = 1001
+LEGACY_PROTOCOL = 1001
 LEGACY_SIGNATURE = b"\x80\x02\x8a\x0a" + _LEGACY_MAGIC.to_bytes(10, "little") + b"."
-_LEGACY_SYS_INFO = {
-    "protocol_version": _LEGACY_PROTOCOL,
-    "little_endian": True,
-    "type_sizes": {"short": 2, "int": 4, "long": 4},
-}
 
-_BFLOAT16 = "BFloat16Storage"
-_STORAGE_DTYPES: dict[str, np.dtype[Any]] = {
+BFLOAT16 = "BFloat16Storage"
+STORAGE_DTYPES: dict[str, np.dtype[Any]] = {
     "FloatStorage": np.dtype(np.float32),
     "DoubleStorage": np.dtype(np.float64),
     "HalfStorage": np.dtype(np.float16),
-    _BFLOAT16: np.dtype(np.uint16),  # NumPy has no bfloat16: its bits are read, then widened.
+    BFLOAT16: np.dtype(np.uint16),  # NumPy has no bfloat16: its bits are read, then widened.
     "LongStorage": np.dtype(np.int64),
     "IntStorage": np.dtype(np.int32),
     "ShortStorage": np.dtype(np.int16),
@@ -43,7 +34,6 @@ _STORAGE_DTYPES: dict[str, np.dtype[Any]] = {
     "ByteStorage": np.dtype(np.uint8),
     "BoolStorage": np.dtype(np.bool_),
 }
-_DTYPE_STORAGES = {d: name for name, d in _STORAGE_DTYPES.items() if name != _BFLOAT16}
 
 
 class TorchFileError(ValueError):
@@ -117,7 +107,7 @@ _CONSTRUCTORS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor": _rebuild_tensor,
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
     "torch._utils._rebuild_parameter": _rebuild_parameter,
-    **{f"torch.{name}": _refuse_storage_call for name in _STORAGE_DTYPES},
+    **{f"torch.{name}": _refuse_storage_call for name in STORAGE_DTYPES},
 }
 
 
@@ -203,11 +193,11 @@ def _state_dict(content: Any) -> dict[str, _Tensor]:
 
 
 def _numbers(raw: bytes, kind: str, byte_order: Literal["<", ">"]) -> np.ndarray:
-    dtype = _STORAGE_DTYPES[kind]
+    dtype = STORAGE_DTYPES[kind]
     if kind == "BoolStorage":
         return np.frombuffer(raw, np.uint8) != 0  # Any other byte is no valid NumPy bool.
     numbers = np.frombuffer(raw, dtype.newbyteorder(byte_order)).astype(dtype, copy=False)
-    if kind == _BFLOAT16:
+    if kind == BFLOAT16:
         # A bfloat16 is the upper half of the float32 of the same value.
         return (numbers.astype(np.uint32) << 16).view(np.float32)
     return numbers
@@ -256,7 +246,7 @@ def _read_zip(file: BinaryIO, file_size: int) -> tuple[dict[str, _Tensor], dict[
         for key in dict.fromkeys(tensor.storage.key for tensor in tensors.values()):
             kind, numel = index[key].kind, index[key].numel
             raw = record(f"data/{key}")
-            expected = numel * _STORAGE_DTYPES[kind].itemsize
+            expected = numel * STORAGE_DTYPES[kind].itemsize
             if len(raw) != expected:
                 raise ValueError(
                     f"has {len(raw)} bytes for storage {shown(key)}, which needs {expected}"
@@ -270,8 +260,8 @@ def _read_legacy(file: BinaryIO) -> tuple[dict[str, _Tensor], dict[str, np.ndarr
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         stream = cast(IO[bytes], mapped)
         stream.seek(len(LEGACY_SIGNATURE))
-        if unpickle(stream, {}) != _LEGACY_PROTOCOL:
-            raise ValueError(f"has a legacy protocol other than {_LEGACY_PROTOCOL}")
+        if unpickle(stream, {}) != LEGACY_PROTOCOL:
+            raise ValueError(f"has a legacy protocol other than {LEGACY_PROTOCOL}")
         unpickle(stream, {})  # The system's info: storages are little-endian whatever it says.
         index = _StorageIndex()
         tensors = _state_dict(unpickle(stream, _CONSTRUCTORS, persistent_load=index.load))
@@ -289,7 +279,7 @@ def _read_legacy(file: BinaryIO) -> tuple[dict[str, _Tensor], dict[str, np.ndarr
             head = stream.read(8)
             if len(head) == 8 and head != struct.pack("<q", numel):
                 raise ValueError(f"has a storage {shown(key)} of another size than described")
-            expected = numel * _STORAGE_DTYPES[kind].itemsize
+            expected = numel * STORAGE_DTYPES[kind].itemsize
             raw = stream.read(expected)
             if len(head) != 8 or len(raw) != expected:
                 raise ValueError(
@@ -298,98 +288,3 @@ def _read_legacy(file: BinaryIO) -> tuple[dict[str, _Tensor], dict[str, np.ndarr
             if key in used:
                 storages[key] = _numbers(raw, kind, "<")
         return tensors, storages
-
-
-def write_state_dict(
-    path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], *, legacy: bool = False
-) -> None:
-    """Writes a state dict that `torch.load(path, weights_only=True)` opens.
-
-    The same tensors give the same bytes. The file appears whole or not at all.
-
-    Args:
-        path: the file to write; its folder must exist.
-        tensors: each tensor by its name, in the order to be written and in PyTorch's layout:
-            float16/32/64, int8/16/32/64, uint8 or bool, of any shape.
-        legacy: writes the format of PyTorch before 1.6 instead of the zip format.
-
-    Raises:
-        TorchFileError: if a tensor has another type, or the file cannot be written.
-    """
-    arrays = {name: np.asarray(value) for name, value in tensors.items()}
-    for name, array in arrays.items():
-        if array.dtype.newbyteorder("=") not in _DTYPE_STORAGES:
-            supported = ", ".join(str(dtype) for dtype in _DTYPE_STORAGES)
-            raise TorchFileError(
-                f"{os.fspath(path)}: tensor {shown(name)} is {array.dtype}; cast it to one of "
-                f"{supported}"
-            )
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            (_write_legacy if legacy else _write_zip)(file, arrays)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise TorchFileError(f"{target}: cannot be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _little_endian(array: np.ndarray) -> bytes:
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
-
-
-def _write_zip(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
-    with zipfile.ZipFile(file, "w") as archive:
-
-        def add(name: str, content: bytes) -> None:
-            info = zipfile.ZipInfo(f"archive/{name}", date_time=(1980, 1, 1, 0, 0, 0))
-            info.create_system = 3  # The same bytes on every system.
-            # Storages start at multiples of 64, as torch.load(mmap=True) expects of them. The
-            # padding is an extra field (two bytes id, two bytes length) after a 30-byte header.
-            padding = -(file.tell() + 30 + len(info.filename) + 4) % 64
-            info.extra = struct.pack("<2sH", b"FB", padding) + bytes(padding)
-            archive.writestr(info, content)
-
-        add("data.pkl", _pickled_state_dict(arrays, legacy=False))
-        add("byteorder", b"little")
-        for index, array in enumerate(arrays.values()):
-            add(f"data/{index}", _little_endian(array))
-        add("version", b"3\n")
-
-
-def _write_legacy(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
-    file.write(LEGACY_SIGNATURE)
-    for header in (_LEGACY_PROTOCOL, _LEGACY_SYS_INFO):
-        file.write(pickle.dumps(header, protocol=2))
-    file.write(_pickled_state_dict(arrays, legacy=True))
-    file.write(pickle.dumps([str(index) for index in range(len(arrays))], protocol=2))
-    for array in arrays.values():
-        file.write(struct.pack("<q", array.size))
-        file.write(_little_endian(array))
-
-
-def _literal(value: Any) -> bytes:
-    """The opcodes of a plain value: its pickle, without the protocol header and the stop."""
-    return pickle.dumps(value, protocol=2)[2:-1]
-
-
-def _pickled_state_dict(arrays: Mapping[str, np.ndarray], *, legacy: bool) -> bytes:
-    # Written opcode by opcode, for a pickler would have to import the classes that it names.
-    ordered_dict = b"ccollections\nOrderedDict\n)R"
-    parts = [b"\x80\x02", ordered_dict, b"("]
-    for index, (name, array) in enumerate(arrays.items()):
-        kind = _DTYPE_STORAGES[array.dtype.newbyteorder("=")]
-        strides = [
-            math.prod(max(n, 1) for n in array.shape[axis + 1 :]) for axis in range(array.ndim)
-        ]
-        parts += [
-            _literal(name),
-            b"ctorch._utils\n_rebuild_tensor_v2\n(",
-            b"(" + _literal("storage") + f"ctorch\n{kind}\n".encode() + _literal(str(index)),
-            _literal("cpu") + _literal(array.size) + (b"N" if legacy else b"") + b"tQ",
-            _literal(0) + _literal(array.shape) + _literal(tuple(strides)),
-            b"\x89" + ordered_dict + b"tR",
-        ]
-    return b"".join([*parts, b"u."])

@@ -8,7 +8,8 @@ from spade_tf.convert.efficientnet_lite import (
     find_efficientnet_lite,
     load_efficientnet_lite,
 )
-from spade_tf.convert.torch_file import read_state_dict, write_state_dict
+from spade_tf.convert.torch_file import read_state_dict
+from spade_tf.convert.torch_file_writing import write_state_dict
 
 GOLDENS = Path(__file__).parents[1] / "goldens/efficientnet_lite/features.npz"
 STAGES = [f"stage{stage}" for stage in range(1, 8)]

@@ -25,7 +25,8 @@ from spade_tf.convert.nvlabs.checkpoint import (
     read_options,
     save_networks,
 )
-from spade_tf.convert.torch_file import LEGACY_SIGNATURE, read_state_dict, write_state_dict
+from spade_tf.convert.torch_file import LEGACY_SIGNATURE, read_state_dict
+from spade_tf.convert.torch_file_writing import write_state_dict
 from spade_tf.networks.discriminator import MultiscaleDiscriminator
 from spade_tf.networks.encoder import ConvEncoder
 from spade_tf.networks.generator import SPADEGenerator

@@ -22,7 +22,8 @@ from spade_tf.convert.nvlabs.checkpoint import (
 )
 from spade_tf.convert.nvlabs.complete_options import complete_options, given_options
 from spade_tf.convert.nvlabs.pix2pixhd_repository import from_unit_range
-from spade_tf.convert.torch_file import read_state_dict, write_state_dict
+from spade_tf.convert.torch_file import read_state_dict
+from spade_tf.convert.torch_file_writing import write_state_dict
 from spade_tf.networks.encoder import ConvEncoder
 from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
 

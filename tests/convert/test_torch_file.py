@@ -11,12 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spade_tf.convert.torch_file import (
-    LEGACY_SIGNATURE,
-    TorchFileError,
-    read_state_dict,
-    write_state_dict,
-)
+from spade_tf.convert.torch_file import LEGACY_SIGNATURE, TorchFileError, read_state_dict
+from spade_tf.convert.torch_file_writing import write_state_dict
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "nvlabs"
 DTYPES = ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "?"]

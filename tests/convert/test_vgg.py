@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from spade_tf.convert.torch_file import write_state_dict
+from spade_tf.convert.torch_file_writing import write_state_dict
 from spade_tf.convert.vgg import VGGWeightsError, load_vgg
 
 SHALLOW = ("relu1_1", "relu2_1")

@@ -26,7 +26,8 @@ from spade_tf.convert.nvlabs.networks import Networks, make_networks, options_of
 from spade_tf.convert.nvlabs.pix2pixhd_repository import is_of_repository, official_state
 from spade_tf.convert.nvlabs.tensors import official_tensors
 from spade_tf.convert.restricted_pickle import shown
-from spade_tf.convert.torch_file import TorchFileError, read_state_dict, write_state_dict
+from spade_tf.convert.torch_file import TorchFileError, read_state_dict
+from spade_tf.convert.torch_file_writing import write_state_dict
 
 __all__ = ["Checkpoint", "ConversionError", "Networks", "Options", "Pix2PixHDOptions"]
 __all__ += ["load_checkpoint", "load_networks", "read_options", "save_networks"]
