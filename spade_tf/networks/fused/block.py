@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from spade_tf.layers.semantics import Semantics
 from spade_tf.networks.fused.convolution import Algorithm, FusedConv2D
-from spade_tf.networks.fused.spade import FusedSPADE, Modulation
+from spade_tf.networks.fused.spade import FusedSPADE, ScaleAndShift
 from spade_tf.networks.upsampling import upsample
 
 
@@ -48,14 +48,14 @@ class FusedBlock(tf.Module):
     def __call__(
         self,
         x: tf.Tensor,
-        semantics: Semantics | Sequence[Modulation],
+        semantics: Semantics | Sequence[ScaleAndShift],
         upsamples: bool = False,
     ) -> tf.Tensor:
         """`[B, H, W, C]` to `[B, H, W, filters]`, or to twice that size if it upsamples.
 
         Args:
             x: features.
-            semantics: at the size of the result; or the block's `modulations` of it.
+            semantics: at the size of the result; or the block's `scales_and_shifts`.
             upsamples: bool, whether to make `x` twice as high and wide first.
         """
         by_layer = (semantics,) * 3 if isinstance(semantics, Semantics) else semantics
@@ -65,16 +65,16 @@ class FusedBlock(tf.Module):
         if self.conv_s is not None and self.spade_s is not None:
             shortcut = self.conv_s(self.spade_s(x, by_layer[2], upsamples))
             # The rest waits for the shortcut. If both ran at once, they would hold a hundred
-            # megabytes more of modulations, and their threads would slow one another down.
+            # megabytes more of scales and shifts, and their threads would slow one another down.
             with tf.control_dependencies([shortcut]):
                 x = tf.identity(x)
         x = self.conv_0(self.spade_0(x, by_layer[0], upsamples))
         x = self.conv_1(self.spade_1(x, by_layer[1]))
         return shortcut + x
 
-    def modulations(self, semantics: Semantics) -> list[Modulation]:
+    def scales_and_shifts(self, semantics: Semantics) -> list[ScaleAndShift]:
         """What a call takes in place of the semantics: made once, for many features."""
         layers = [self.spade_0, self.spade_1, self.spade_s]
-        found = [layer.modulation_of(semantics) for layer in layers if layer is not None]
+        found = [layer.scale_and_shift(semantics) for layer in layers if layer is not None]
         # XLA's loop looks rows up as fast as it reads them. Without it, look up once, here.
         return found if self.jit_compile else [each.at_pixels() for each in found]

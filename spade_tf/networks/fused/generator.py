@@ -13,7 +13,7 @@ from spade_tf.layers.normalization import BatchNorm
 from spade_tf.layers.semantics import Semantics
 from spade_tf.networks.fused.block import FusedBlock
 from spade_tf.networks.fused.convolution import Algorithm, FusedConv2D, FusedDense
-from spade_tf.networks.fused.spade import Modulation
+from spade_tf.networks.fused.spade import ScaleAndShift
 from spade_tf.networks.sizes import check_label_size
 from spade_tf.networks.styles import draw_style
 
@@ -127,13 +127,13 @@ class FusedGenerator(tf.Module):
         semantics = self.semantics(inputs)
         scale, x, label = self.scale, self.start(semantics, z), semantics.label
         many = label is not None and label.shape[0] == 1 and x.shape[0] != 1
-        later: list[tuple[FusedBlock, list[Modulation], bool]] = []
+        later: list[tuple[FusedBlock, list[ScaleAndShift], bool]] = []
         for block, upsamples in zip(self.blocks, self.upsamples, strict=True):
             scale //= 2 if upsamples else 1
             here = semantics.downsample(scale)
             height, width = (size // scale for size in self.image_size)
             if many and height * width > _TOGETHER:
-                later.append((block, block.modulations(here), upsamples))
+                later.append((block, block.scales_and_shifts(here), upsamples))
             else:
                 x = block(x, here, upsamples=upsamples)
         if not later:
@@ -141,8 +141,8 @@ class FusedGenerator(tf.Module):
 
         def one_style(x):
             x = x[None]
-            for block, modulations, upsamples in later:
-                x = block(x, modulations, upsamples=upsamples)
+            for block, scales_and_shifts, upsamples in later:
+                x = block(x, scales_and_shifts, upsamples=upsamples)
             return self.finish(x)[0]
 
         picture = tf.TensorSpec([None, None, 3], tf.float32)

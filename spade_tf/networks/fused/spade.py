@@ -19,7 +19,7 @@ from spade_tf.networks.upsampling import upsample
 _FEW_PIXELS = 256
 
 
-class Modulation(NamedTuple):
+class ScaleAndShift(NamedTuple):
     """Scale and shift of one layer, with the batch statistics in them.
 
     Attributes:
@@ -32,11 +32,11 @@ class Modulation(NamedTuple):
     shift: tf.Tensor
     ids: tf.Tensor | None
 
-    def at_pixels(self) -> Modulation:
-        """The same modulation with a scale and shift for each pixel, and no `ids`."""
+    def at_pixels(self) -> ScaleAndShift:
+        """The same scales and shifts, one of each per pixel, without `ids`."""
         if self.ids is None:
             return self
-        return Modulation(tf.gather(self.scale, self.ids), tf.gather(self.shift, self.ids), None)
+        return ScaleAndShift(tf.gather(self.scale, self.ids), tf.gather(self.shift, self.ids), None)
 
 
 class FusedSPADE(tf.Module):
@@ -60,7 +60,7 @@ class FusedSPADE(tf.Module):
         super().__init__(name=spade.name)
         self.slope = slope
         self.jit_compile = jit_compile
-        self.modulation = spade.modulation.form
+        self.form = spade.modulation.form
         self.kernel_size = spade.kernel_size
         norm, layer = spade.normalization, spade.modulation
         mean, variance = array(norm.moving_mean), array(norm.moving_variance)
@@ -80,31 +80,33 @@ class FusedSPADE(tf.Module):
     def __call__(
         self,
         x: tf.Tensor,
-        semantics: Semantics | Modulation,
+        semantics: Semantics | ScaleAndShift,
         upsamples: bool = False,
     ) -> tf.Tensor:
         """Normalised, modulated and activated `x`.
 
         Args:
             x: `[B, H, W, C]`.
-            semantics: at the size of the result, or the `modulation_of` it. One example serves
+            semantics: at the size of the result, or its `scale_and_shift`. One example serves
                 for the whole batch.
             upsamples: bool, whether to make `x` twice as high and wide first.
         """
-        if not isinstance(semantics, Modulation):
+        if not isinstance(semantics, ScaleAndShift):
             # Tables depend on labels alone. If they did not wait for `x`, all layers would make
             # theirs at once, and fill the memory.
-            semantics = self.modulation_of(semantics, after=x)
+            semantics = self.scale_and_shift(semantics, after=x)
         return self._affine(x, semantics, upsamples)
 
-    def modulation_of(self, semantics: Semantics, after: tf.Tensor | None = None) -> Modulation:
+    def scale_and_shift(
+        self, semantics: Semantics, after: tf.Tensor | None = None
+    ) -> ScaleAndShift:
         """What a call takes in place of the semantics.
 
         Args:
             semantics: at the size of the features.
             after: a tensor to wait for; or None.
         """
-        prefers = prefers_lookup(semantics, self.kernel_size, self.modulation)
+        prefers = prefers_lookup(semantics, self.kernel_size, self.form)
         waiting = tf.control_dependencies([] if after is None else [after])
         if prefers is False:
             dense = tf.cast(semantics.dense, self.hidden_kernel.dtype)
@@ -113,32 +115,32 @@ class FusedSPADE(tf.Module):
             hidden = tf.nn.relu(tf.nn.bias_add(hidden, self.hidden_bias))
             maps = tf.nn.bias_add(self._convolve(hidden), self.bias)
             scale, shift = tf.split(maps, 2, axis=-1)
-            return Modulation(scale, shift, None)
+            return ScaleAndShift(scale, shift, None)
         neighbourhoods = semantics.neighbourhoods(self.kernel_size)
         with waiting:
             hidden = self._hidden(neighbourhoods)
 
         def look_up():
             scale, shift = self._tables(hidden, neighbourhoods)
-            return Modulation(scale, shift, neighbourhoods.ids)
+            return ScaleAndShift(scale, shift, neighbourhoods.ids)
 
         def half_look_up():
             # The hidden features are looked up, and convolved. Rows and pixels are the same.
             ids = neighbourhoods.first_ids
             rows = tf.reshape(self._convolve(tf.gather(hidden, ids)), [-1, self.bias.shape[0]])
             scale, shift = self._with_biases(*tf.split(rows, 2, axis=-1))
-            return Modulation(scale, shift, tf.reshape(tf.range(tf.size(ids)), tf.shape(ids)))
+            return ScaleAndShift(scale, shift, tf.reshape(tf.range(tf.size(ids)), tf.shape(ids)))
 
         if prefers is True:
             return look_up()
         prefers |= tf.size(neighbourhoods.ids) <= _FEW_PIXELS
         return tf.cond(prefers, look_up, half_look_up)
 
-    def _affine(self, x, modulation, upsamples):
-        if self.jit_compile and modulation.ids is not None:
-            scale, shift, ids = modulation
+    def _affine(self, x, given, upsamples):
+        if self.jit_compile and given.ids is not None:
+            scale, shift, ids = given
             return _compiled_affine(x, scale, shift, self.bias, ids, self.slope, upsamples)
-        scale, shift, _ = modulation.at_pixels()
+        scale, shift, _ = given.at_pixels()
         return activate((upsample(x) if upsamples else x) * scale + shift, self.slope)
 
     def _hidden(self, neighbourhoods):
