@@ -12,7 +12,8 @@ import pytest
 from edge_networks import make_generator, make_layouts
 
 from spade_tf.export.litert.edge_form import edge_form
-from spade_tf.export.litert.litert import edge_functions, plain_label_map
+from spade_tf.export.litert.functions import edge_functions
+from spade_tf.export.litert.meanings import plain_label_map
 from spade_tf.export.litert.model import LiteRTModel
 
 # docs/EDGE.md shows this code; tests/experiments/test_edge_samples.py checks that.

@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ from edge_networks import (
 )
 
 from spade_tf.export.errors import ExportError
-from spade_tf.export.litert import litert
 from spade_tf.export.litert.edge_form import edge_form
-from spade_tf.export.litert.litert import edge_functions, edge_inputs, export_litert
+from spade_tf.export.litert.export import export_litert
+from spade_tf.export.litert.functions import edge_functions, edge_inputs
 from spade_tf.export.litert.model import GPU_SAFE_OPS, LiteRTModel
+from spade_tf.export.litert.variants import VARIANTS, Variant
 
 FLOATS = ("float32", "float16")
 
@@ -70,7 +72,7 @@ def test_label_ids_give_what_maps_give(name):
 def test_every_variant_has_its_file_and_its_facts(exported):
     assert exported.parent.name == "litert"
     stems = {path.stem for path in exported.iterdir()}
-    assert stems == {f"generator_{name}" for name in litert.VARIANTS} | {
+    assert stems == {f"generator_{name}" for name in VARIANTS} | {
         "encoder_float32",
         "encoder_float16",
     }
@@ -140,7 +142,7 @@ def test_an_operation_that_gpus_do_not_take_stops_the_export(tmp_path, monkeypat
 
 def test_a_model_that_misses_its_bound_stops_the_export(tmp_path, monkeypatch):
     generator = make_generator("concat")
-    monkeypatch.setitem(litert.VARIANTS, "float16", litert.Variant("float16", 150.0))
+    monkeypatch.setitem(VARIANTS, "float16", Variant("float16", 150.0))
     text = r"float16: [\d.]+ dB against Keras, less than 150.*--variants=float32, or"
     refused(generator, tmp_path, text, FLOATS)
     path = export(generator, tmp_path, FLOATS, allow_below_bound=("float16",))
@@ -182,7 +184,7 @@ def test_an_export_that_fails_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     generator = make_generator("concat")
-    monkeypatch.setattr(litert.os, "replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
     refused(generator, tmp_path, "No space left on device")
     assert list((tmp_path / "litert").iterdir()) == []
 

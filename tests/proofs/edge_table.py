@@ -79,7 +79,7 @@ def print_costs() -> int:
     from pipelines.landscapes.classes import CLASS_NAMES, PALETTE
     from pipelines.schema import LabelSet
     from spade_tf.export.litert.edge_form import edge_form
-    from spade_tf.export.litert.litert import edge_functions
+    from spade_tf.export.litert.functions import edge_functions
     from spade_tf.export.litert.model import LiteRTModel
 
     labels = LabelSet(tuple(CLASS_NAMES), tuple(PALETTE), False, True)
@@ -117,7 +117,7 @@ def draw(workdir, data_dir, path) -> int:
     from experiments.commands.export.litert import NUM_CALIBRATION_LAYOUTS, read_layouts
     from experiments.setup.trained_model import load_workdir
     from spade_tf.export.litert.edge_form import edge_form, float32_copy
-    from spade_tf.export.litert.litert import edge_functions, edge_inputs
+    from spade_tf.export.litert.functions import edge_functions, edge_inputs
     from spade_tf.export.litert.model import LiteRTModel
     from spade_tf.training.pictures import colorize, grid, to_uint8, write_png
 
@@ -149,8 +149,8 @@ def rows(workdir, data_dir, environment):
     from experiments.commands.export.litert import read_layouts
     from experiments.setup.trained_model import load_workdir
     from spade_tf.export.litert.edge_form import float32_copy
+    from spade_tf.export.litert.functions import edge_inputs
     from spade_tf.export.litert.gpu import GPUError, run_on_gpu
-    from spade_tf.export.litert.litert import edge_inputs
     from spade_tf.export.litert.model import LiteRTModel
 
     loaded = load_workdir(workdir)

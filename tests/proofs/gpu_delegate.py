@@ -116,7 +116,7 @@ def main() -> int:
     from edge_networks import make_encoder, make_generator, make_layouts, make_photographs
 
     from spade_tf.export.litert.edge_form import edge_form
-    from spade_tf.export.litert.litert import edge_functions, edge_inputs, encoder_function
+    from spade_tf.export.litert.functions import edge_functions, edge_inputs, encoder_function
 
     results = []
     for name in NAMES:

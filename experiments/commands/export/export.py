@@ -46,7 +46,7 @@ def export(
         max_pixels: saved_model: that are made of one label map at most; None for the default.
         measure_memory: saved_model: whether the memory that pictures take is measured, for the
             manifests and the embedded server.
-        variants: litert: of `spade_tf.export.litert.litert.VARIANTS`; None for all.
+        variants: litert: of `spade_tf.export.litert.variants.VARIANTS`; None for all.
         allow_below_bound: litert: those that may be shipped though they miss a bound.
         data_dir: litert: where the data set of the run was prepared; None for where it was then.
 
@@ -64,8 +64,8 @@ def export(
         raise ConfigError(f"--format={','.join(formats)}: give some of {', '.join(FORMATS)}")
     from experiments.commands.export.litert import read_examples, write_litert
     from experiments.setup.trained_model import load_workdir
-    from spade_tf.export.litert.litert import check_variants
     from spade_tf.export.litert.model import import_interpreter
+    from spade_tf.export.litert.variants import check_variants
     from spade_tf.export.saved_model import check_max_pixels
     from spade_tf.export.serving_config import (
         DEFAULT_IMAGE,

@@ -51,13 +51,13 @@ def write_litert(
     variants: Sequence[str] | None = None,
     allow_below_bound: Sequence[str] = (),
 ) -> Path:
-    """Writes `output_dir/litert/N`; see `spade_tf.export.litert.litert.export_litert`.
+    """Writes `output_dir/litert/N`; see `spade_tf.export.litert.export.export_litert`.
 
     Args:
         loaded: a training run.
         output_dir: of the model.
         examples: of its data set.
-        variants: of `spade_tf.export.litert.litert.VARIANTS`; None for all.
+        variants: of `spade_tf.export.litert.variants.VARIANTS`; None for all.
         allow_below_bound: those that may be shipped though they miss a bound.
 
     Returns:
@@ -66,7 +66,8 @@ def write_litert(
     Raises:
         ExportError: if a model cannot be made, or must not be shipped.
     """
-    from spade_tf.export.litert.litert import VARIANTS, export_litert
+    from spade_tf.export.litert.export import export_litert
+    from spade_tf.export.litert.variants import VARIANTS
 
     return export_litert(
         loaded.generator,
@@ -137,10 +138,10 @@ def describe_labels(labels: LabelSet) -> dict[str, Any]:
     Returns:
         `classes`: id, name, colour, and value in a file of each class, the unknown one last if
         there is one (`value` None where files cannot hold it). `label_map`: see
-        `spade_tf.export.litert.litert.plain_label_map`; not for continuous maps.
+        `spade_tf.export.litert.meanings.plain_label_map`; not for continuous maps.
     """
     from pipelines.sources.inspection import source_unknown_id
-    from spade_tf.export.litert.litert import plain_label_map
+    from spade_tf.export.litert.meanings import plain_label_map
 
     if labels.condition_channels:
         return {"classes": []}
