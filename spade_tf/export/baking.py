@@ -8,10 +8,12 @@ from contextlib import contextmanager
 import keras
 import tensorflow as tf
 
+from spade_tf.layers.nested import nested_layers
+
 
 def spectral_layers(network: keras.Model) -> list[keras.layers.Layer]:
     """The layers of a network whose kernels are divided by their spectral norms."""
-    return [layer for layer in network._flatten_layers() if hasattr(layer, "normalized_kernel")]
+    return [layer for layer in nested_layers(network) if hasattr(layer, "normalized_kernel")]
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from spade_tf.layers.conditional_norm import _ConditionalNorm
+from spade_tf.layers.folding import fold_affine
 from spade_tf.layers.initialization import xavier_normal
 
 
@@ -63,6 +64,9 @@ class AdaIN(_ConditionalNorm):
             )
         gamma, beta = self.gamma(embedding), self.beta(embedding)
         return gamma[:, tf.newaxis, tf.newaxis], beta[:, tf.newaxis, tf.newaxis]
+
+    def _fold(self, mean, inverse, num_labels):
+        return fold_affine(self.gamma, self.beta, mean, inverse)
 
     def get_config(self):
         return {**super().get_config(), "embedding_dim": self.embedding_dim}

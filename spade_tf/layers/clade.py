@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from spade_tf.layers.conditional_norm import _ConditionalNorm, check_semantics
+from spade_tf.layers.folding import fold_table
 from spade_tf.layers.initialization import xavier_normal
 
 
@@ -67,6 +68,9 @@ class CLADE(_ConditionalNorm):
             if semantics.edges is not None:
                 rows += tf.cast(semantics.edges, self.compute_dtype)[..., tf.newaxis] * table[-1]
         return tf.split(rows, 2, -1)
+
+    def _fold(self, mean, inverse, num_labels):
+        return fold_table(self.gamma, self.beta, mean, inverse, num_labels)
 
     def get_config(self):
         return {**super().get_config(), "semantic_channels": self.semantic_channels}

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from spade_tf.layers.conditional_norm import _ConditionalNorm, check_semantics
+from spade_tf.layers.folding import fold_table
 from spade_tf.layers.initialization import xavier_normal
 
 
@@ -61,6 +62,9 @@ class ConditionalBatchNorm(_ConditionalNorm):
         gamma = tf.matmul(shares, tf.convert_to_tensor(self.gamma))
         beta = tf.matmul(shares, tf.convert_to_tensor(self.beta))
         return gamma[:, tf.newaxis, tf.newaxis], beta[:, tf.newaxis, tf.newaxis]
+
+    def _fold(self, mean, inverse, num_labels):
+        return fold_table(self.gamma, self.beta, mean, inverse, num_labels)
 
     def get_config(self):
         return {**super().get_config(), "semantic_channels": self.semantic_channels}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from spade_tf.layers.folding import FoldsStatistics
 from spade_tf.layers.normalization import get_normalization
 from spade_tf.layers.semantics import Semantics
 
 
-class _ConditionalNorm(keras.layers.Layer):
+class _ConditionalNorm(FoldsStatistics, keras.layers.Layer):
     """Base of normalisations whose scale and shift depend on a condition.
 
     Computes `norm(x) * (1 + gamma) + beta`. A subclass makes its weights in `build_modulation`

@@ -235,6 +235,8 @@ def _in_xla() -> bool:
         return False
     graph = tf.compat.v1.get_default_graph()
     while graph is not None:
+        # Private: TensorFlow has no public way to ask. test_modulation.py calls "auto" layers in
+        # jit-compiled functions, and would notice its end.
         context = graph._get_control_flow_context()
         while context is not None:
             if context.IsXLAContext():

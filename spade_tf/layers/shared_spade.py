@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from spade_tf.layers.conditional_norm import _ConditionalNorm, check_semantics
+from spade_tf.layers.folding import fold_affine
 from spade_tf.layers.initialization import xavier_normal
 
 
@@ -55,6 +56,9 @@ class SharedSPADE(_ConditionalNorm):
         semantics = check_semantics(self, semantics, self.semantic_channels).like(x)
         features = tf.cast(semantics.dense, self.compute_dtype)
         return self.gamma(features), self.beta(features)
+
+    def _fold(self, mean, inverse, num_labels):
+        return fold_affine(self.gamma, self.beta, mean, inverse)
 
     def get_config(self):
         return {**super().get_config(), "semantic_channels": self.semantic_channels}

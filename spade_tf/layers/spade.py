@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import keras
 
+from spade_tf.layers.folding import FoldsStatistics, fold_affine
 from spade_tf.layers.modulation import SpatialModulation, check_form
 from spade_tf.layers.normalization import get_normalization
 from spade_tf.layers.semantics import Semantics
 
 
 @keras.saving.register_keras_serializable("spade_tf")
-class SPADE(keras.layers.Layer):
+class SPADE(FoldsStatistics, keras.layers.Layer):
     """Spatially-adaptive (de)normalization.
 
     Computes `norm(x) * (1 + gamma) + beta`, with gamma and beta per pixel from the semantics.
@@ -84,6 +85,9 @@ class SPADE(keras.layers.Layer):
 
     def compute_output_shape(self, x_shape, embedding_shape=None):
         return x_shape
+
+    def _fold(self, mean, inverse, num_labels):
+        return fold_affine(self.modulation.gamma, self.modulation.beta, mean, inverse)
 
     def get_config(self):
         return {

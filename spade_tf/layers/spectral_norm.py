@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from spade_tf.layers.initialization import xavier_normal
@@ -81,6 +82,11 @@ class _SpectralLayer(keras.layers.Layer):
             self.u.assign(u)
             self.v.assign(v)
         return tf.cast(kernel / tf.tensordot(u, projected, 1), self.compute_dtype)
+
+    def plain_weights(self) -> list[np.ndarray]:
+        """The weights of a layer of Keras that does the same, in its order."""
+        weights = [self.normalized_kernel(), *([self.bias] if self.use_bias else [])]
+        return [np.asarray(weight, "float32") for weight in weights]
 
     def _normalize(self, vector):
         return vector / tf.maximum(tf.norm(vector), self.epsilon)

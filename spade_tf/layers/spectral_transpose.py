@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from spade_tf.layers.spectral_norm import _SpectralLayer
@@ -60,6 +61,10 @@ class SpectralConv2DTranspose(_SpectralLayer):
                 f"SpectralConv2DTranspose needs a known number of channels: received {x_shape}"
             )
         self._build_weights((self.kernel_size, self.kernel_size, x_shape[-1], self.filters))
+
+    def plain_weights(self) -> list[np.ndarray]:
+        kernel, *bias = super().plain_weights()
+        return [kernel.transpose(0, 1, 3, 2), *bias]
 
     def call(self, x, training=False):
         kernel = tf.transpose(self.normalized_kernel(training=training), [0, 1, 3, 2])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 
+from spade_tf.layers.folding import FoldsStatistics
 from spade_tf.layers.normalization import get_normalization
 
 
 @keras.saving.register_keras_serializable("spade_tf")
-class UnconditionalNorm(keras.layers.Layer):
+class UnconditionalNorm(FoldsStatistics, keras.layers.Layer):
     """Normalisation, with or without a learned scale and shift per channel.
 
     Computes `norm(x) * gamma + beta`, or `norm(x)` where `affine` is False. It is called like the
@@ -59,6 +61,14 @@ class UnconditionalNorm(keras.layers.Layer):
 
     def compute_output_shape(self, x_shape, embedding_shape=None):
         return x_shape
+
+    def _fold(self, mean, inverse, num_labels):
+        if not self.affine:
+            return False
+        scale = np.asarray(self.gamma, "float64") * inverse
+        self.beta.assign(np.asarray(self.beta, "float64") - mean * scale)
+        self.gamma.assign(scale)
+        return True
 
     def get_config(self):
         return {**super().get_config(), "norm": self.norm, "affine": self.affine}

@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from spade_tf.layers.nested import nested_layers
 from spade_tf.layers.normalization import BatchNorm
 from spade_tf.layers.state import hold_state
 from spade_tf.training.checkpoints import Checkpoints
@@ -151,4 +152,4 @@ def _traced_once(function: Callable, batches: tf.data.Dataset) -> Callable:
 
 
 def _batch_norms(network: keras.Model) -> list[BatchNorm]:
-    return [layer for layer in network._flatten_layers() if isinstance(layer, BatchNorm)]
+    return [layer for layer in nested_layers(network) if isinstance(layer, BatchNorm)]

@@ -133,6 +133,7 @@ class LiteRTModel:
             experimental_op_resolver_type=module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         )
         shapes = {t["index"]: t["shape"].tolist() for t in interpreter.get_tensor_details()}
+        # Private: there is no public list of operations. test_litert.py checks what is in it.
         details = interpreter._get_ops_details()
         counts = Counter(op["op_name"] for op in details)
         return Operations(
