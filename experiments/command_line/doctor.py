@@ -15,7 +15,8 @@ def define(flags: Flags) -> None:
 
 def run(flags: Flags) -> int:
     """Examines a data set."""
-    from pipelines.doctor.doctor import diagnose, print_diagnosis
+    from pipelines.doctor.diagnosis import print_diagnosis
+    from pipelines.doctor.doctor import diagnose
 
     diagnosis = diagnose(
         config=flags.config_name,

@@ -8,12 +8,12 @@ from experiments.command_line.command import Flags
 def define_source(flags: Flags) -> None:
     """Defines the flags that `prepare` and `doctor` share."""
     from pipelines.sources.catalogue import DATASETS
-    from pipelines.sources.folders import LAYOUTS
+    from pipelines.sources.folders import FOLDERS
     from pipelines.sources.palettes import PALETTES
 
     flags.enum("dataset", "paired_folder", list(DATASETS), "Which data set.")
-    layouts = "; ".join(f"{name}: {layout}" for name, layout in LAYOUTS.items())
-    flags.string("source_dir", None, f"Folder of the source files. {layouts}.")
+    folders = "; ".join(f"{name}: {files}" for name, files in FOLDERS.items())
+    flags.string("source_dir", None, f"Folder of the source files. {folders}.")
     flags.string("config_name", None, "Which configuration of the data set, such as outdoor.")
     flags.integer("num_classes", None, "Number of classes, unknown not counted.")
     flags.list("class_names", None, "Names of the classes, id 0 first.")

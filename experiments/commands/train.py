@@ -331,7 +331,8 @@ def _check_parts(config: Config, replicas: int) -> None:
 
 
 def _open_or_draw(config, data_dir):
-    from pipelines.prepare.prepare import label_set, open_dataset, prepare
+    from pipelines.prepare.prepare import prepare
+    from pipelines.reading.prepared import label_set, open_dataset
     from pipelines.schema import DataError
 
     try:

@@ -144,8 +144,8 @@ def dataset_layouts(model: Model, data_dir: str | None, count: int) -> Iterator[
         ConfigError: if there is no such folder.
         DataError: if its data set is not there.
     """
-    from pipelines.prepare.prepare import open_dataset
     from pipelines.reading.input_pipeline import make_dataset
+    from pipelines.reading.prepared import open_dataset
 
     if data_dir is None and not Path(model.data_dir).is_dir():
         raise ConfigError(

@@ -60,7 +60,7 @@ def make_dataset(
     `tf.distribute` is turned off for it.
 
     Args:
-        builder: of a prepared data set, as `pipelines.prepare.prepare.open_dataset` returns it.
+        builder: of a prepared data set, as `pipelines.reading.prepared.open_dataset` returns it.
         split: such as `"train"`, or a part of it, such as `"train[:10]"`.
         batch_size: int, at least 1; the global batch where training is distributed.
         load_size: height and width that the image is scaled to before it is cropped, in pixels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-LAYOUTS: dict[str, str] = {
+FOLDERS: dict[str, str] = {
     "paired_folder": (
         "{train,val}_{img,label,inst}/ (val and inst are optional), files of one example sharing "
         "their name; {train,val}_cond/ in place of label for continuous maps; classes.txt with "

@@ -62,12 +62,12 @@ class SourceFiles:
 
     Args:
         root: the folder.
-        layout: the layout wanted, quoted in the error messages.
+        wanted: the files that should lie there, quoted in the error messages.
         advise: given all names, says which settings would find the files, or nothing.
 
     Attributes:
         root: the folder.
-        layout: the layout wanted.
+        wanted: the files that should lie there.
         names: paths relative to the folder, with `/` between folders, in their order.
         unnamed: files whose names are not UTF-8, written with escapes; they cannot be used.
 
@@ -78,11 +78,11 @@ class SourceFiles:
     def __init__(
         self,
         root: Path,
-        layout: str,
+        wanted: str,
         advise: Callable[[Sequence[str]], str] | None = None,
     ) -> None:
         self.root = root
-        self.layout = layout
+        self.wanted = wanted
         self._advise = advise
         self.names: list[str] = []
         self.unnamed: list[str] = []
@@ -93,12 +93,10 @@ class SourceFiles:
         try:
             entries = list(os.scandir(folder))
         except FileNotFoundError:
-            raise DataError(
-                f"{folder}: no such folder; the layout wanted is {self.layout}"
-            ) from None
+            raise DataError(f"{folder}: no such folder; what is wanted: {self.wanted}") from None
         except OSError as error:
             raise DataError(
-                f"{folder}: cannot be listed ({error.strerror}); the layout wanted is {self.layout}"
+                f"{folder}: cannot be listed ({error.strerror}); what is wanted: {self.wanted}"
             ) from None
         for entry in entries:
             if entry.name.startswith((".", "~$")) or entry.name.lower() in _LITTER:
@@ -187,9 +185,9 @@ class SourceFiles:
         return found
 
     def remedy(self) -> str:
-        """What to do where files are not found: settings that would find them, or the layout."""
+        """Returns what to do where files are not found: flags that find them, or what is wanted."""
         advice = self._advise(self.names) if self._advise else ""
-        return advice or f"the layout wanted is {self.layout}"
+        return advice or f"what is wanted: {self.wanted}"
 
     def unread(self, path: Path, where: Path) -> str:
         """What to do about a file without counterpart, if one of an unread type is there."""
@@ -243,13 +241,13 @@ class Pattern:
 
 
 def list_images(
-    directory: Path, layout: str, *, maps: bool = False, on_bad_file: OnBadFile | None = None
+    directory: Path, wanted: str, *, maps: bool = False, on_bad_file: OnBadFile | None = None
 ) -> dict[str, Path]:
     """Returns the pictures under a folder by their names relative to it, without file types.
 
     Args:
         directory: where to look.
-        layout: the layout wanted, quoted in the error messages.
+        wanted: the files that should lie there, quoted in the error messages.
         maps: whether `.npy` arrays are taken, too.
         on_bad_file: called for files that cannot be taken, in place of an error.
 
@@ -257,7 +255,7 @@ def list_images(
         DataError: if the directory is missing, unreadable or without such files.
         BadFileError: if two files have the same name.
     """
-    return SourceFiles(directory, layout).list("*", maps=maps, on_bad_file=on_bad_file)
+    return SourceFiles(directory, wanted).list("*", maps=maps, on_bad_file=on_bad_file)
 
 
 def find_pairs(

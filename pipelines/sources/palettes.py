@@ -127,9 +127,9 @@ def palette_options(name: str | os.PathLike[str] | None) -> dict[str, Any]:
         DataError: as `load_palette`.
     """
     if name is None:
-        return {"palette": None}
+        return {}
     if str(name) == "indices":
-        return {"palette_indices": True}
+        return {"palette": None, "palette_indices": True}
     return {"palette": load_palette(name)}
 
 

@@ -147,20 +147,28 @@ def _relative(path: str | os.PathLike[str], source_dir: Path) -> str:
 
 
 @contextlib.contextmanager
-def moved_away(directory: Path) -> Iterator[None]:
-    """Moves a prepared data set out of the way of its successor, and back if there is none.
+def replacing(directory: Path) -> Iterator[Path]:
+    """Gives an empty folder to fill, which then takes the place of a prepared data set, if any.
+
+    After an error, what was there before stays.
 
     Args:
-        directory: its version directory.
+        directory: the version directory of the data set.
     """
-    old = _away(directory)
-    shutil.rmtree(old, ignore_errors=True)
-    os.rename(directory, old)
+    new, old = directory.with_name(f".new-{directory.name}"), _away(directory)
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir()
     try:
-        yield
+        yield new
+        if directory.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            os.rename(directory, old)
+        os.rename(new, directory)
     except BaseException:
         move_back(directory)
         raise
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
 
 

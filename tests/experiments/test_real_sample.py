@@ -12,7 +12,8 @@ from experiments.commands.export.export import export
 from experiments.commands.train import train
 from experiments.setup.assemble import make_batches
 from experiments.setup.trained_model import load_workdir
-from pipelines.prepare.prepare import label_set, open_dataset, prepare
+from pipelines.prepare.prepare import prepare
+from pipelines.reading.prepared import label_set, open_dataset
 
 SAMPLE = Path(__file__).parents[2].parent / "shared" / "data" / "coco_stuff_sample"
 

@@ -20,7 +20,8 @@ from experiments.commands.train import _check_parts, train
 from experiments.setup import assemble
 from experiments.setup.config import ConfigError
 from experiments.setup.validation import validate
-from pipelines.prepare.prepare import open_dataset, prepare
+from pipelines.prepare.prepare import prepare
+from pipelines.reading.prepared import open_dataset
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,8 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from pipelines.prepare.prepare import label_set, open_dataset, prepare, read_skipped
+from pipelines.prepare.prepare import prepare
+from pipelines.reading.prepared import label_set, open_dataset, read_skipped
 from pipelines.schema import DataError
 from pipelines.sources import label_sets
 from pipelines.sources.builders.outdoor_scenes import is_outdoor
@@ -171,7 +172,7 @@ def test_coco_stuff(tmp_path, layout):
 def test_coco_stuff_says_what_is_missing(tmp_path):
     source = coco_stuff_raw(tmp_path / "source")
     shutil.rmtree(source / "stuffthingmaps")
-    with raises("stuffthingmaps/train2017: no such folder; the layout wanted is {train,val}_"):
+    with raises("stuffthingmaps/train2017: no such folder; what is wanted: {train,val}_"):
         prepare("coco_stuff", source_dir=source, data_dir=tmp_path / "data")
 
 
@@ -296,7 +297,7 @@ def test_manifest(tmp_path, suffix):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("list.txt", "", "list.txt received; the layout wanted is a .csv, .tsv or .jsonl file"),
+        ("list.txt", "", "list.txt received; what is wanted: a .csv, .tsv or .jsonl file"),
         ("bad.csv", "image,label,split\nphotos/0.jpg,,train\n", "bad.csv: line 2 has no label"),
         ("bad.csv", "image,label,split\na,b,c,d\n", "bad.csv: line 2 has 'another column'"),
         ("bad.csv", "image,label,split\na,b,dav\n", "line 2 has split 'dav'; give one of train"),

@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.doctor.doctor import ERROR, WARNING, blended_share, diagnose, print_diagnosis
-from pipelines.prepare.prepare import open_dataset, prepare, read_skipped
+from pipelines.doctor.diagnosis import ERROR, WARNING, print_diagnosis
+from pipelines.doctor.doctor import diagnose
+from pipelines.doctor.examination import blended_share
+from pipelines.prepare.prepare import prepare
+from pipelines.reading.prepared import open_dataset, read_skipped
 from pipelines.schema import DataError
 
 SIZE = (12, 16)
@@ -158,7 +161,7 @@ def test_warnings(source):
 def test_a_source_of_another_layout(tmp_path, source):
     for given, kwargs in ((tmp_path / "none", {}), (source, {})):
         diagnosis = diagnose("paired_folder", given, **kwargs)
-        assert kinds(diagnosis) == {"layout": 1}
+        assert kinds(diagnosis) == {"folders": 1}
         assert diagnosis.exit_status == 1
     assert "pass --num_classes=7" in report(diagnosis)
 

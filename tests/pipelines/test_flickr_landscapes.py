@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from pipelines.prepare.prepare import label_set, open_dataset, prepare
+from pipelines.prepare.prepare import prepare
+from pipelines.reading.prepared import label_set, open_dataset
 from pipelines.schema import DataError
 
 

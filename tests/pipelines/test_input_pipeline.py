@@ -6,9 +6,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from pipelines.prepare.prepare import open_dataset, prepare
+from pipelines.prepare.prepare import prepare
 from pipelines.reading import transforms
 from pipelines.reading.input_pipeline import make_dataset
+from pipelines.reading.prepared import open_dataset
 from pipelines.schema import DataError
 
 # 13 examples in batches of 3: the first epoch ends inside the 5th batch, the second in the 9th.

@@ -49,7 +49,7 @@ def test_list_images_unreadable_folder(tmp_path, monkeypatch):
 
     # Taking the permission away for real would not stop root.
     monkeypatch.setattr(os, "scandir", refuse)
-    with raises(f"{tmp_path}: cannot be listed (Permission denied); the layout wanted", LAYOUT):
+    with raises(f"{tmp_path}: cannot be listed (Permission denied); what is wanted", LAYOUT):
         listing.list_images(tmp_path, LAYOUT)
 
 

@@ -45,14 +45,14 @@ def test_val_and_instance_are_optional(source):
 
 
 def test_missing_source_dir(tmp_path):
-    with raises(f"source_dir: no folder {tmp_path / 'none'}; the layout wanted is {{train,val}}_"):
+    with raises(f"source_dir: no folder {tmp_path / 'none'}; what is wanted: {{train,val}}_"):
         build(tmp_path / "none")
 
 
 @pytest.mark.parametrize("name", ["train_img", "train_label", "val_img", "val_label", "val_inst"])
 def test_missing_folder(source, name):
     shutil.rmtree(source / name)
-    with raises(f"{source / name}: no such folder; the layout wanted is {{train,val}}_"):
+    with raises(f"{source / name}: no such folder; what is wanted: {{train,val}}_"):
         build(source)
 
 

@@ -6,7 +6,8 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from pipelines.doctor.doctor import diagnose
-from pipelines.prepare.prepare import label_set, open_dataset, prepare
+from pipelines.prepare.prepare import prepare
+from pipelines.reading.prepared import label_set, open_dataset
 from pipelines.schema import DataError
 from pipelines.sources import label_sets, palettes
 from pipelines.sources.palettes import load_palette

@@ -9,7 +9,8 @@ import tensorflow as tf
 from PIL import ExifTags, Image
 
 from pipelines.doctor.doctor import diagnose
-from pipelines.prepare.prepare import open_dataset, prepare
+from pipelines.prepare.prepare import prepare
+from pipelines.reading.prepared import open_dataset
 from pipelines.schema import DataError
 from pipelines.sources import inspection, pictures
 

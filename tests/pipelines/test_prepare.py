@@ -9,8 +9,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from pipelines.prepare import prepare as prepare_lib
-from pipelines.prepare.prepare import label_set, open_dataset, prepare
+from pipelines.prepare.prepare import prepare
+from pipelines.reading.prepared import label_set, open_dataset
 from pipelines.schema import DataError
 
 
@@ -229,7 +229,7 @@ def test_data_dir_cannot_be_written(source, data_dir):
 def test_bad_arguments(data_dir):
     with raises("dataset: 'mnist' received; give one of paired_folder, manifest, coco_stuff"):
         prepare("mnist", data_dir=data_dir)
-    with raises("source_dir: not given; pass --source_dir=DIR with the layout"):
+    with raises("source_dir: not given; pass --source_dir=DIR with these files"):
         prepare("paired_folder", data_dir=data_dir)
 
 
@@ -322,4 +322,4 @@ def test_no_network(source, data_dir, monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     prepare_source(source, data_dir)
-    prepare_lib.open_dataset("paired_folder", data_dir)
+    open_dataset("paired_folder", data_dir)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.prepare.prepare import open_dataset, prepare
+from pipelines.prepare.prepare import prepare
+from pipelines.reading.prepared import open_dataset
 from pipelines.schema import DataError
 from pipelines.sources import provenance
 

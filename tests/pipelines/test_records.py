@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.prepare.prepare import open_dataset, prepare
+from pipelines.prepare.prepare import prepare
 from pipelines.reading import records
 from pipelines.reading.input_pipeline import make_dataset
+from pipelines.reading.prepared import open_dataset
 from pipelines.schema import DataError
 
 NUM_TRAIN = 24

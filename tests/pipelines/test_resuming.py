@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.prepare.prepare import open_dataset, prepare, read_skipped
+from pipelines.prepare import journal
+from pipelines.prepare.prepare import prepare
+from pipelines.reading.prepared import open_dataset, read_skipped
 from pipelines.schema import DataError
 from pipelines.sources import pictures
-from pipelines.sources.builders import journal
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from pipelines.doctor.doctor import diagnose
-from pipelines.prepare.prepare import open_dataset, prepare
+from pipelines.prepare.prepare import prepare
+from pipelines.reading.prepared import open_dataset
 from pipelines.schema import DataError
 from pipelines.sources import guessing
 

@@ -70,7 +70,7 @@ def prove(arguments: argparse.Namespace) -> dict[str, object]:
     from experiments.setup.assemble import make_batches
     from experiments.setup.config import Config
     from experiments.setup.workdir import read_workdir
-    from pipelines.prepare.prepare import label_set, open_dataset
+    from pipelines.reading.prepared import label_set, open_dataset
     from spade_tf.convert.vgg import load_vgg
     from spade_tf.losses.perceptual import PerceptualLoss
     from spade_tf.training.pictures import colorize, grid, to_uint8, write_png

@@ -35,7 +35,7 @@ def train(data_dir: Path, size: int, names: Sequence[str], lines: list[dict], ou
 
     from experiments.landscapes import get_config
     from experiments.setup.assemble import make_batches, make_gaugan
-    from pipelines.prepare.prepare import label_set, open_dataset
+    from pipelines.reading.prepared import label_set, open_dataset
 
     config = get_config()
     config.data.load_height = config.data.load_width = size

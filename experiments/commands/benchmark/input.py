@@ -36,7 +36,7 @@ def benchmark_input(
 
     Args:
         data_dir: where prepared data sets are kept.
-        dataset: as `pipelines.prepare.prepare.open_dataset` takes it.
+        dataset: as `pipelines.reading.prepared.open_dataset` takes it.
         split: of the data set; it is gone through over and over.
         load_size: height and width before the crop, in pixels.
         crop_size: height and width after it, in pixels.
@@ -56,8 +56,8 @@ def benchmark_input(
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    from pipelines.prepare.prepare import open_dataset
     from pipelines.reading.input_pipeline import make_dataset
+    from pipelines.reading.prepared import open_dataset
 
     builder = open_dataset(dataset, data_dir)
     with_instance = "instance" in builder.info.features

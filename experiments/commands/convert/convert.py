@@ -185,7 +185,7 @@ def _labels(
     dataset: str | None,
     data_dir: str | os.PathLike[str],
 ) -> LabelSet:
-    from pipelines.prepare.prepare import label_set, open_dataset
+    from pipelines.reading.prepared import label_set, open_dataset
     from pipelines.schema import LabelSet, default_palette
     from pipelines.sources.inspection import read_class_names
 

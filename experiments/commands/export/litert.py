@@ -103,7 +103,7 @@ def read_layouts(
         `(layouts, photographs)`: a batch of one each, and the pictures that belong to them.
     """
     from experiments.setup.assemble import make_batches
-    from pipelines.prepare.prepare import open_dataset
+    from pipelines.reading.prepared import open_dataset
     from spade_tf.layers.semantics import Semantics
 
     data = loaded.config.data

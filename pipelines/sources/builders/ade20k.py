@@ -12,13 +12,13 @@ from pipelines.schema import DataError
 from pipelines.sources import label_sets, listing
 from pipelines.sources.builders.files import FilesBuilder, PairReader, SplitSkips, source_folder
 from pipelines.sources.builders.outdoor_scenes import is_outdoor
-from pipelines.sources.folders import LAYOUTS
+from pipelines.sources.folders import FOLDERS
 from pipelines.sources.label_files import describe_files
 from pipelines.sources.listing import Pair, SourceFiles
 from pipelines.sources.palettes import Palette
 from pipelines.sources.texts import read_lines
 
-LAYOUT = LAYOUTS["ade20k"]
+WANTED = FOLDERS["ade20k"]
 
 _FOLDERS = {"train": "training", "val": "validation"}
 # File id 0 is unknown, 1..150 are the classes.
@@ -98,8 +98,8 @@ class ADE20K(FilesBuilder):
                 raise DataError(f"config: {config!r} received; give one of {', '.join(known)}")
             config = known[config]
         self.skipped = SplitSkips()
-        source = source_folder(source_dir, LAYOUT)
-        listed = SourceFiles(source, LAYOUT)
+        source = source_folder(source_dir, WANTED)
+        listed = SourceFiles(source, WANTED)
         pairs = {
             split: listing.find_pairs(
                 listed,
@@ -141,8 +141,8 @@ class ADE20K(FilesBuilder):
 def _outdoor(pairs: dict[str, list[Pair]], scenes_file: Path) -> dict[str, list[Pair]]:
     lines = read_lines(
         scenes_file,
-        "config outdoor needs the names of the scenes, one line 'STEM SCENE' per picture; the "
-        f"layout wanted is {LAYOUT}",
+        "config outdoor needs the names of the scenes, one line 'STEM SCENE' per picture; "
+        f"what is wanted: {WANTED}",
     )
     scenes = dict(line.split(maxsplit=1) for line in lines if len(line.split()) > 1)
     kept: dict[str, list[Pair]] = {}

@@ -10,12 +10,12 @@ import tensorflow_datasets as tfds
 from pipelines.schema import DataError
 from pipelines.sources import label_sets, listing
 from pipelines.sources.builders.files import FilesBuilder, PairReader, SplitSkips, source_folder
-from pipelines.sources.folders import LAYOUTS
+from pipelines.sources.folders import FOLDERS
 from pipelines.sources.label_files import describe_files
 from pipelines.sources.listing import SourceFiles
 from pipelines.sources.palettes import Palette
 
-LAYOUT = LAYOUTS["cityscapes"]
+WANTED = FOLDERS["cityscapes"]
 
 _SPLITS = ("train", "val")
 _LICENSE_PLATE = 34
@@ -95,8 +95,8 @@ class Cityscapes(FilesBuilder):
         if off_palette_unknown:
             raise DataError("off_palette: 'unknown' received, but cityscapes has no unknown id")
         self.skipped = SplitSkips()
-        source = source_folder(source_dir, LAYOUT)
-        files = SourceFiles(source, LAYOUT)
+        source = source_folder(source_dir, WANTED)
+        files = SourceFiles(source, WANTED)
         kind = "labelIds" if palette is None else "color"
         pairs = {
             split: listing.find_pairs(

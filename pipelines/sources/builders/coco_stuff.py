@@ -16,12 +16,12 @@ from pipelines.sources.builders.files import (
     source_folder,
 )
 from pipelines.sources.builders.paired_folder import PATTERNS, find_splits
-from pipelines.sources.folders import LAYOUTS
+from pipelines.sources.folders import FOLDERS
 from pipelines.sources.label_files import describe_files
 from pipelines.sources.listing import SourceFiles
 from pipelines.sources.palettes import Palette
 
-LAYOUT = LAYOUTS["coco_stuff"]
+WANTED = FOLDERS["coco_stuff"]
 OFFICIAL = {kind: PATTERNS[kind] for kind in ("image", "label", "instance")}
 
 _SPLITS = ("train", "val")
@@ -67,8 +67,8 @@ class CocoStuff(FilesBuilder):
         **kwargs: Any,
     ) -> None:
         self.skipped = SplitSkips()
-        source = source_folder(source_dir, LAYOUT)
-        files = SourceFiles(source, LAYOUT)
+        source = source_folder(source_dir, WANTED)
+        files = SourceFiles(source, WANTED)
         patterns = OFFICIAL
         if not any((source / f"{split}_img").exists() for split in _SPLITS):
             patterns = _raw_patterns(source)

@@ -11,12 +11,12 @@ import tensorflow_datasets as tfds
 from pipelines.schema import DataError
 from pipelines.sources import label_sets, listing
 from pipelines.sources.builders.files import FilesBuilder, PairReader, SplitSkips, source_folder
-from pipelines.sources.folders import LAYOUTS
+from pipelines.sources.folders import FOLDERS
 from pipelines.sources.label_files import describe_files
 from pipelines.sources.listing import Pair, SourceFiles
 from pipelines.sources.palettes import Palette
 
-LAYOUT = LAYOUTS["facades"]
+WANTED = FOLDERS["facades"]
 
 _ARCHIVES = ("base", "extended")
 # Palette indices count from 1.
@@ -67,8 +67,8 @@ class Facades(FilesBuilder):
         if off_palette_unknown:
             raise DataError("off_palette: 'unknown' received, but facades has no unknown id")
         self.skipped = SplitSkips()
-        source = source_folder(source_dir, LAYOUT)
-        listed = SourceFiles(source, LAYOUT)
+        source = source_folder(source_dir, WANTED)
+        listed = SourceFiles(source, WANTED)
         pairs: list[Pair] = []
         for archive in _ARCHIVES:
             if archive == "base" or (source / archive).exists():

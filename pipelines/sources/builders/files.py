@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 from pipelines import schema
 from pipelines.schema import BadFileError, DataError, LabelSet
 from pipelines.sources import inspection, label_files, pictures
-from pipelines.sources.builders.sharded import Example, ShardedBuilder
+from pipelines.sources.builders.base import Example, SourceBuilder
 from pipelines.sources.listing import OnBadFile, Pair, SourceFiles
 
 # What builders read beside pictures, or `--palette` may name.
@@ -82,7 +82,7 @@ class SplitSkips(list[tuple[str, BadFileError]]):
         return lambda bad: self.append((split, bad))
 
 
-class FilesBuilder(ShardedBuilder):
+class FilesBuilder(SourceBuilder):
     """Base of the builders that read pairs of files.
 
     Args:
@@ -152,7 +152,8 @@ class FilesBuilder(ShardedBuilder):
                     continue
         return total
 
-    def _info(self) -> tfds.core.DatasetInfo:
+    def describe(self, splits: tfds.core.SplitDict | None = None) -> tfds.core.DatasetInfo:
+        """Returns the description of the data set; see the base class."""
         return tfds.core.DatasetInfo(
             builder=self,
             description=self._description,
@@ -164,10 +165,11 @@ class FilesBuilder(ShardedBuilder):
                 condition_bits=self._condition_bits,
             ),
             metadata=tfds.core.MetadataDict(self.label_set.to_metadata()),
+            split_dict=splits,
         )
 
 
-def source_folder(source_dir: str | os.PathLike[str], layout: str) -> Path:
+def source_folder(source_dir: str | os.PathLike[str], wanted: str) -> Path:
     """Returns the source folder as a path.
 
     Raises:
@@ -175,5 +177,5 @@ def source_folder(source_dir: str | os.PathLike[str], layout: str) -> Path:
     """
     path = Path(source_dir).expanduser()
     if not path.is_dir():
-        raise DataError(f"source_dir: no folder {path}; the layout wanted is {layout}")
+        raise DataError(f"source_dir: no folder {path}; what is wanted: {wanted}")
     return path

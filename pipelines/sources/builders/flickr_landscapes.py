@@ -12,14 +12,14 @@ import tensorflow_datasets as tfds
 from pipelines import schema
 from pipelines.schema import DataError, LabelSet
 from pipelines.sources import inspection, label_sets, pictures
+from pipelines.sources.builders.base import Example
 from pipelines.sources.builders.files import FilesBuilder, SplitSkips, source_folder
-from pipelines.sources.builders.sharded import Example
-from pipelines.sources.folders import LAYOUTS
+from pipelines.sources.folders import FOLDERS
 from pipelines.sources.listing import Pair, SourceFiles
 from pipelines.sources.palettes import Palette
 from pipelines.sources.segmenter import Segmenter
 
-LAYOUT = LAYOUTS["flickr_landscapes"]
+WANTED = FOLDERS["flickr_landscapes"]
 
 
 class SegmentingReader(NamedTuple):
@@ -110,8 +110,8 @@ class FlickrLandscapes(FilesBuilder):
                 f"segmenter: no file {network}; give a SavedModel folder, .keras or .tflite"
             )
         self.skipped = SplitSkips()
-        source = source_folder(source_dir, LAYOUT)
-        files = SourceFiles(source, LAYOUT)
+        source = source_folder(source_dir, WANTED)
+        files = SourceFiles(source, WANTED)
         names = tuple(class_names) if class_names else ()
         if not names and (source / "classes.txt").is_file():
             names = inspection.read_class_names(source / "classes.txt")

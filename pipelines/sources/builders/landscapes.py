@@ -13,7 +13,7 @@ from PIL import Image
 from pipelines import landscapes, schema
 from pipelines.schema import DataError, LabelSet
 from pipelines.sources import inspection
-from pipelines.sources.builders.sharded import Example, ShardedBuilder
+from pipelines.sources.builders.base import Example, SourceBuilder
 
 # Validation pictures have indices from here on, so that the splits never share one.
 FIRST_VAL_INDEX = 1_000_000
@@ -110,7 +110,7 @@ class LandscapeReader(NamedTuple):
         )
 
 
-class Landscapes(ShardedBuilder):
+class Landscapes(SourceBuilder):
     """Procedural landscapes with exact label and instance maps.
 
     The pictures are given by a configuration, or else by their size, seed and number.
@@ -172,7 +172,8 @@ class Landscapes(ShardedBuilder):
         chosen = self.builder_config
         self.num_examples = {"train": chosen.num_train, "val": chosen.num_val}
 
-    def _info(self) -> tfds.core.DatasetInfo:
+    def describe(self, splits: tfds.core.SplitDict | None = None) -> tfds.core.DatasetInfo:
+        """Returns the description of the data set; see the base class."""
         return tfds.core.DatasetInfo(
             builder=self,
             description=(
@@ -182,6 +183,7 @@ class Landscapes(ShardedBuilder):
             features=schema.features(self.label_set.has_instance, self.label_set.num_ids),
             metadata=tfds.core.MetadataDict(self.label_set.to_metadata()),
             license="Apache-2.0",
+            split_dict=splits,
         )
 
     def items(self) -> dict[str, Sequence[int]]:

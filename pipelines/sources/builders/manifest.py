@@ -14,13 +14,13 @@ import tensorflow_datasets as tfds
 from pipelines.schema import BadFileError, DataError
 from pipelines.sources.builders.files import FilesBuilder, PairReader, SplitSkips
 from pipelines.sources.builders.paired_folder import named_label_set
-from pipelines.sources.folders import LAYOUTS
+from pipelines.sources.folders import FOLDERS
 from pipelines.sources.label_files import describe_files
 from pipelines.sources.listing import LOSSY_SUFFIXES, Pair, find_spelt, lossy_mask
 from pipelines.sources.palettes import Palette
 from pipelines.sources.texts import read_lines
 
-LAYOUT = LAYOUTS["manifest"]
+WANTED = FOLDERS["manifest"]
 
 _NEEDED = ("image", "label", "split")
 _COLUMNS = (*_NEEDED, "instance", "name")
@@ -115,7 +115,7 @@ def _find_pairs(path: Path, skipped: SplitSkips, skip_bad_files: bool) -> dict[s
         missing = [key for key in _NEEDED if not row.get(key)]
         if missing or unknown:
             what = f"no {missing[0]}" if missing else f"{unknown[0]!r}, which is no column"
-            raise DataError(f"{path}: line {line} has {what}; the layout wanted is {LAYOUT}")
+            raise DataError(f"{path}: line {line} has {what}; what is wanted: {WANTED}")
         split = _SPLITS.get(row["split"].lower(), "")
         if not split:
             raise DataError(
@@ -158,7 +158,7 @@ def _find_pairs(path: Path, skipped: SplitSkips, skip_bad_files: bool) -> dict[s
             continue
         pairs.setdefault(split, []).append(Pair(name, image, label, instance))
     if "train" not in pairs:
-        raise DataError(f"{path}: no usable example of split train in it; {LAYOUT}")
+        raise DataError(f"{path}: no usable example of split train in it; {WANTED}")
     return pairs
 
 
@@ -177,8 +177,8 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     """Returns the examples of the file and the lines that they are on."""
     suffix = path.suffix.lower()
     if suffix not in (".csv", ".tsv", ".jsonl"):
-        raise DataError(f"source_dir: {path} received; the layout wanted is {LAYOUT}")
-    lines = read_lines(path, f"the layout wanted is {LAYOUT}")
+        raise DataError(f"source_dir: {path} received; what is wanted: {WANTED}")
+    lines = read_lines(path, f"what is wanted: {WANTED}")
     rows: list[tuple[int, dict[str, str]]] = []
     if suffix != ".jsonl":
         # Spreadsheets separate by what their country does not write decimals with.
@@ -201,7 +201,7 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
                 raise ValueError
         except (ValueError, AttributeError):
             raise DataError(
-                f"{path}: line {line} is no JSON object of texts; the layout wanted is {LAYOUT}"
+                f"{path}: line {line} is no JSON object of texts; what is wanted: {WANTED}"
             ) from None
         rows.append((line, cells))
     return rows

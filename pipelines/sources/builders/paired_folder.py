@@ -13,12 +13,12 @@ from pipelines import schema
 from pipelines.schema import DataError, LabelSet
 from pipelines.sources import guessing, inspection, listing, pictures
 from pipelines.sources.builders.files import FilesBuilder, PairReader, SplitSkips, source_folder
-from pipelines.sources.folders import LAYOUTS
+from pipelines.sources.folders import FOLDERS
 from pipelines.sources.label_files import describe_files
 from pipelines.sources.listing import Pair, SourceFiles
 from pipelines.sources.palettes import Palette
 
-LAYOUT = LAYOUTS["paired_folder"]
+WANTED = FOLDERS["paired_folder"]
 
 # Where files of each kind lie; see `pipelines.sources.listing`.
 PATTERNS = {
@@ -88,7 +88,7 @@ class PairedFolder(FilesBuilder):
         self.skipped = SplitSkips()
         patterns = {"image": image_files, "label": label_files, "instance": instance_files}
         given = {kind: pattern for kind, pattern in patterns.items() if pattern is not None}
-        files = SourceFiles(source_folder(source_dir, LAYOUT), LAYOUT, None if given else _advise)
+        files = SourceFiles(source_folder(source_dir, WANTED), WANTED, None if given else _advise)
         pairs = find_splits(files, PATTERNS | given, self.skipped, skip_bad_files)
         first = pairs["train"][0]
         if first.condition is not None:
