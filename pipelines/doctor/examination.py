@@ -14,7 +14,8 @@ from pipelines.doctor import charts
 from pipelines.doctor.diagnosis import ERROR, WARNING, Finding
 from pipelines.schema import BadFileError, Color, DataError
 from pipelines.sources import inspection, label_files, pictures
-from pipelines.sources.listing import Pair, enumerate_few
+from pipelines.sources.listing import enumerate_few
+from pipelines.sources.pairing import Pair
 
 if TYPE_CHECKING:
     from pipelines.sources.builders.files import FilesBuilder

@@ -12,7 +12,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from pipelines.sources.listing import JPEG_SUFFIXES, PICTURE_SUFFIXES
+from pipelines.sources.patterns import JPEG_SUFFIXES, PICTURE_SUFFIXES
 
 SPLIT_FOLDERS = {
     "train": ("train", "training", "Train", "Training", "train2017"),

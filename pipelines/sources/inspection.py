@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from pipelines.schema import MAX_IDS, BadFileError, DataError
-from pipelines.sources.listing import Pair, enumerate_few
+from pipelines.sources.listing import enumerate_few
+from pipelines.sources.pairing import Pair
 from pipelines.sources.palettes import Palette
 from pipelines.sources.pictures import EncodedImage, read_ids
 from pipelines.sources.texts import read_lines

@@ -57,7 +57,7 @@ REACH = {
     "pipelines/sources/folders.py": "prepare doctor",
     "pipelines/sources/pictures.py": "prepare doctor generate benchmark",
     "pipelines/prepare/prepare.py": "prepare",
-    "pipelines/sources/listing.py:_report_alone": "prepare doctor",
+    "pipelines/sources/pairing.py": "prepare doctor",
     "spade_tf/export/litert/export.py": "export",
     "spade_tf/export/litert/variants.py": "export",
     "spade_tf/export/litert/model.py": "export",

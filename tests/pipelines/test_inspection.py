@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pipelines.schema import DataError
-from pipelines.sources import inspection, listing, pictures
+from pipelines.sources import inspection, pairing, pictures
 from pipelines.sources.pictures import EncodedImage
 
 
@@ -300,7 +300,7 @@ def test_remap_label_refuses_unknown_where_there_is_none(tmp_path):
 def test_largest_label_id(write):
     def pairs(*label_maps):
         return [
-            listing.Pair(str(i), None, write(f"{i}.png", encode(ids, "PNG")), None)
+            pairing.Pair(str(i), None, write(f"{i}.png", encode(ids, "PNG")), None)
             for i, ids in enumerate(label_maps)
         ]
 

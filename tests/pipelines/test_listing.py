@@ -5,7 +5,7 @@ import re
 import pytest
 
 from pipelines.schema import DataError
-from pipelines.sources import listing
+from pipelines.sources import listing, pairing
 
 LAYOUT = "the_layout/"
 
@@ -70,7 +70,7 @@ def find(root, with_instance=False, **patterns):
     patterns = {"image": "img/*", "label": "label/*"} | patterns
     if with_instance:
         patterns["instance"] = "inst/*"
-    return listing.find_pairs(listing.SourceFiles(root, LAYOUT), **patterns)
+    return pairing.find_pairs(listing.SourceFiles(root, LAYOUT), **patterns)
 
 
 def test_find_pairs(write, tmp_path):
@@ -200,7 +200,7 @@ def test_litter_is_ignored_and_everything_else_is_left_out_by_name(write, tmp_pa
     files = listing.SourceFiles(tmp_path, LAYOUT)
     used = [
         path
-        for pair in listing.find_pairs(files, image="img/*", label="label/*")
+        for pair in pairing.find_pairs(files, image="img/*", label="label/*")
         for path in pair.paths
     ]
     left = files.left_out(used, [tmp_path / "out"])

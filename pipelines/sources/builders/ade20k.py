@@ -9,12 +9,13 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from pipelines.schema import DataError
-from pipelines.sources import label_sets, listing
+from pipelines.sources import label_sets, listing, pairing
 from pipelines.sources.builders.files import FilesBuilder, PairReader, SplitSkips, source_folder
 from pipelines.sources.builders.outdoor_scenes import is_outdoor
 from pipelines.sources.folders import FOLDERS
 from pipelines.sources.label_files import describe_files
-from pipelines.sources.listing import Pair, SourceFiles
+from pipelines.sources.listing import SourceFiles
+from pipelines.sources.pairing import Pair
 from pipelines.sources.palettes import Palette
 from pipelines.sources.texts import read_lines
 
@@ -101,7 +102,7 @@ class ADE20K(FilesBuilder):
         source = source_folder(source_dir, WANTED)
         listed = SourceFiles(source, WANTED)
         pairs = {
-            split: listing.find_pairs(
+            split: pairing.find_pairs(
                 listed,
                 image=f"images/{folder}/*",
                 label=f"annotations/{folder}/*",

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from pipelines.schema import DataError
-from pipelines.sources import label_sets, listing
+from pipelines.sources import label_sets, pairing
 from pipelines.sources.builders.files import FilesBuilder, PairReader, SplitSkips, source_folder
 from pipelines.sources.folders import FOLDERS
 from pipelines.sources.label_files import describe_files
@@ -99,7 +99,7 @@ class Cityscapes(FilesBuilder):
         files = SourceFiles(source, WANTED)
         kind = "labelIds" if palette is None else "color"
         pairs = {
-            split: listing.find_pairs(
+            split: pairing.find_pairs(
                 files,
                 image=f"leftImg8bit/{split}/*_leftImg8bit",
                 label=f"gtFine/{split}/*_gtFine_{kind}",

@@ -9,11 +9,12 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from pipelines.schema import DataError
-from pipelines.sources import label_sets, listing
+from pipelines.sources import label_sets, pairing
 from pipelines.sources.builders.files import FilesBuilder, PairReader, SplitSkips, source_folder
 from pipelines.sources.folders import FOLDERS
 from pipelines.sources.label_files import describe_files
-from pipelines.sources.listing import Pair, SourceFiles
+from pipelines.sources.listing import SourceFiles
+from pipelines.sources.pairing import Pair
 from pipelines.sources.palettes import Palette
 
 WANTED = FOLDERS["facades"]
@@ -73,7 +74,7 @@ class Facades(FilesBuilder):
         for archive in _ARCHIVES:
             if archive == "base" or (source / archive).exists():
                 # JPEG and PNG of one stem lie side by side.
-                pairs += listing.find_pairs(
+                pairs += pairing.find_pairs(
                     listed,
                     image=f"{archive}/*.jpg",
                     label=f"{archive}/*.png",

@@ -14,7 +14,8 @@ from pipelines import schema
 from pipelines.schema import BadFileError, DataError, LabelSet
 from pipelines.sources import inspection, label_files, pictures
 from pipelines.sources.builders.base import Example, SourceBuilder
-from pipelines.sources.listing import OnBadFile, Pair, SourceFiles
+from pipelines.sources.listing import OnBadFile, SourceFiles
+from pipelines.sources.pairing import Pair
 
 # What builders read beside pictures, or `--palette` may name.
 _TEXT_FILES = ("classes.txt", "labelmap.txt", "sceneCategories.txt")

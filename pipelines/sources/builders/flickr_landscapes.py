@@ -15,7 +15,8 @@ from pipelines.sources import inspection, label_sets, pictures
 from pipelines.sources.builders.base import Example
 from pipelines.sources.builders.files import FilesBuilder, SplitSkips, source_folder
 from pipelines.sources.folders import FOLDERS
-from pipelines.sources.listing import Pair, SourceFiles
+from pipelines.sources.listing import SourceFiles
+from pipelines.sources.pairing import Pair
 from pipelines.sources.palettes import Palette
 from pipelines.sources.segmenter import Segmenter
 

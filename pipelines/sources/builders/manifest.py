@@ -16,8 +16,10 @@ from pipelines.sources.builders.files import FilesBuilder, PairReader, SplitSkip
 from pipelines.sources.builders.paired_folder import named_label_set
 from pipelines.sources.folders import FOLDERS
 from pipelines.sources.label_files import describe_files
-from pipelines.sources.listing import LOSSY_SUFFIXES, Pair, find_spelt, lossy_mask
+from pipelines.sources.listing import find_spelt, lossy_mask
+from pipelines.sources.pairing import Pair
 from pipelines.sources.palettes import Palette
+from pipelines.sources.patterns import LOSSY_SUFFIXES
 from pipelines.sources.texts import read_lines
 
 WANTED = FOLDERS["manifest"]

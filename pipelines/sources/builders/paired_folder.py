@@ -11,16 +11,17 @@ import tensorflow_datasets as tfds
 
 from pipelines import schema
 from pipelines.schema import DataError, LabelSet
-from pipelines.sources import guessing, inspection, listing, pictures
+from pipelines.sources import guessing, inspection, pairing, pictures
 from pipelines.sources.builders.files import FilesBuilder, PairReader, SplitSkips, source_folder
 from pipelines.sources.folders import FOLDERS
 from pipelines.sources.label_files import describe_files
-from pipelines.sources.listing import Pair, SourceFiles
+from pipelines.sources.listing import SourceFiles
+from pipelines.sources.pairing import Pair
 from pipelines.sources.palettes import Palette
 
 WANTED = FOLDERS["paired_folder"]
 
-# Where files of each kind lie; see `pipelines.sources.listing`.
+# Where files of each kind lie; see `pipelines.sources.patterns`.
 PATTERNS = {
     "image": "{split}_img/*",
     "label": "{split}_label/*",
@@ -34,7 +35,7 @@ class PairedFolder(FilesBuilder):
 
     The layout is `{train,val}_{img,label,inst}/`, with folders in them if there are many files;
     files of one example share their name. Other layouts are given as patterns
-    (pipelines.sources.listing), in which `{split}` is train or val, or another common name.
+    (pipelines.sources.patterns), in which `{split}` is train or val, or another common name.
 
     Label maps hold the class ids, where 255 (65535 if there are more than 255 classes) means
     unknown and is stored as id `num_classes`; or, with a palette, colours. Instance maps may hold
@@ -175,7 +176,7 @@ def find_splits(
     wanted -= {"label"} if present.get("condition") else {"condition"}
     wanted -= set() if present.get("instance") else {"instance"}
     return {
-        split: listing.find_pairs(
+        split: pairing.find_pairs(
             files,
             **{kind: located(kind, split)[0] for kind in patterns if kind in wanted},
             on_bad_file=skipped.of(split, skip_bad_files),
