@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from pipelines.reading import records as shards
 from pipelines.reading import sizing, transforms
+from pipelines.reading.examples import Example, Transform
 from pipelines.reading.sizing import PREPROCESS as PREPROCESS
 from pipelines.reading.sizing import Size
 from pipelines.schema import DataError
@@ -193,7 +194,7 @@ def _records(
     keys += ["instance"] * with_instance
     decoders = {key: tfds.decode.SkipDecoding() for key in features if key != "name"}
 
-    def parse(serialized: tf.Tensor) -> transforms.Example:
+    def parse(serialized: tf.Tensor) -> Example:
         record = features.deserialize_example(serialized, decoders=decoders)
         return {key: record[key] for key in keys}
 
@@ -239,9 +240,9 @@ def _shuffled_epochs(
 
 
 def _preprocess(
-    builder: tfds.core.DatasetBuilder, operations: list[transforms.Transform], seed: int
-) -> Callable[[tf.Tensor, transforms.Example], transforms.Example]:
-    def preprocess(position: tf.Tensor, record: transforms.Example) -> transforms.Example:
+    builder: tfds.core.DatasetBuilder, operations: list[Transform], seed: int
+) -> Callable[[tf.Tensor, Example], Example]:
+    def preprocess(position: tf.Tensor, record: Example) -> Example:
         example = {"seed": tf.stack([tf.constant(seed, tf.int64), position])}
         for key, encoded in record.items():
             feature = builder.info.features[key]

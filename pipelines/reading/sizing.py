@@ -18,8 +18,8 @@ alone gets the middle of what covers it.
 
 from __future__ import annotations
 
-from pipelines.reading import transforms
-from pipelines.reading.transforms import Transform
+from pipelines.reading import scaling, transforms
+from pipelines.reading.examples import Transform
 from pipelines.schema import DataError
 
 # What the sides of pictures are rounded to where nothing else sets them.
@@ -65,7 +65,7 @@ def training_sizing(
     crop = transforms.random_crop(height, width)
     mirror = [transforms.random_flip()] if flip else []
     if preprocess == "fixed":
-        return [transforms.resize(height, width), *mirror]
+        return [scaling.resize(height, width), *mirror]
     if preprocess == "crop" or (preprocess == "resize_and_crop" and load is None):
         return [crop, *mirror]
     if preprocess == "resize_and_crop" and load is not None:
@@ -74,7 +74,7 @@ def training_sizing(
                 f"crop_size: {height}x{width} received, larger than load_size "
                 f"{load[0]}x{load[1]} (height x width); lower it or raise load_size"
             )
-        return [transforms.resize_and_random_crop(*load, height, width, flip=flip)]
+        return [scaling.resize_and_random_crop(*load, height, width, flip=flip)]
     if preprocess.endswith("_and_crop"):
         return [_scale(preprocess, load, 1), crop, *mirror]
     return [_scale(preprocess, load, multiple), *mirror]
@@ -102,21 +102,21 @@ def evaluation_sizing(
     """
     height, width, load = _sizes(preprocess, load_size, crop_size)
     if preprocess in ("resize_and_crop", "fixed"):
-        return [transforms.resize(height, width)]
+        return [scaling.resize(height, width)]
     if preprocess == "crop":
         return [transforms.center_crop(height, width)]
     if one_size or preprocess.endswith("_and_crop"):
-        return [transforms.scale_to_cover(height, width), transforms.center_crop(height, width)]
+        return [scaling.scale_to_cover(height, width), transforms.center_crop(height, width)]
     return [_scale(preprocess, load, multiple)]
 
 
 def _scale(preprocess: str, load: tuple[int, int] | None, multiple: int | None) -> Transform:
     if preprocess == "none":
-        return transforms.round_to_multiple(multiple or _MULTIPLE)
+        return scaling.round_to_multiple(multiple or _MULTIPLE)
     assert load is not None
     if preprocess.startswith("scale_width"):
-        return transforms.scale_width(load[1], multiple or 1)
-    return transforms.scale_short_side(min(load), multiple or 1)
+        return scaling.scale_width(load[1], multiple or 1)
+    return scaling.scale_short_side(min(load), multiple or 1)
 
 
 def _sizes(

@@ -9,34 +9,33 @@ Every check ends in a `BadFileError` that names the file, what was found in it a
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import importlib
 import io
-import struct
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
 
 from pipelines.schema import MAX_IDS, BadFileError
+from pipelines.sources.decoding import (
+    DAMAGE,
+    LOSSLESS_FORMATS,
+    LOSSY_FORMATS,
+    STORED_FORMATS,
+    bit_depth,
+    damaged,
+    encode_like,
+    is_opaque,
+    open_picture,
+    orientation,
+    read_bytes,
+    undecodable,
+    upright,
+)
 from pipelines.sources.listing import lossy_mask
-
-_LOSSLESS_FORMATS = ("PNG", "BMP", "GIF", "TIFF", "PPM", "TGA")
-# A JPEG with a second picture for its depth, as telephones make them, is called MPO.
-_LOSSY_FORMATS = ("JPEG", "MPO", "WEBP", "AVIF", "HEIF", "JPEG2000")
-# What training reads as it is.
-_STORED_FORMATS = ("PNG", "JPEG", "MPO")
-# For photographs of lossy formats that are encoded anew: what is lost once more is not seen.
-_QUALITY = 95
 
 _SAVE_AS_IDS = "save it as a single-channel 8-bit or 16-bit PNG whose values are the ids"
 _SAVE_AS_IMAGE = "save it as an 8-bit RGB or greyscale JPEG or PNG"
 _SAVE_AS_CONDITION = "save it as a PNG, greyscale of 8 or 16 bits, RGB or RGBA"
-
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_DAMAGE = (OSError, SyntaxError, ValueError, struct.error)
 
 
 class EncodedImage(NamedTuple):
@@ -56,56 +55,6 @@ class EncodedImage(NamedTuple):
     orientation: int = 1
 
 
-def orientation(image: Image.Image) -> int:
-    """Returns the EXIF orientation of an opened picture: 1 is upright, 2 to 8 are not.
-
-    A picture without one, or with one that cannot be read, is taken to be upright.
-
-    Raises:
-        OSError: if the picture is damaged.
-    """
-    if image.format not in ("JPEG", "MPO"):
-        # The tag may follow the pixels, or be applied as these are read.
-        image.load()
-    try:
-        value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except (*_DAMAGE, TypeError, KeyError):
-        return 1
-    return value if value in range(1, 9) else 1
-
-
-def upright(image: Image.Image) -> Image.Image:
-    """Returns an opened picture as it is to be seen, by its EXIF orientation.
-
-    This is the one place that the rule is in: photographs, style images and maps all pass it.
-
-    Args:
-        image: as `PIL.Image.open` returns it.
-
-    Raises:
-        OSError: if the picture is damaged.
-    """
-    if orientation(image) == 1:
-        return image
-    return ImageOps.exif_transpose(image)
-
-
-def encode_like(image: Image.Image, image_format: str | None) -> bytes:
-    """Encodes an RGB or greyscale picture that was changed after it was read.
-
-    Args:
-        image: the picture.
-        image_format: of the file that it was read from, as Pillow names it. A lossy one gives a
-            JPEG of quality 95 with all its colour samples, any other a PNG.
-    """
-    buffer = io.BytesIO()
-    if image_format in _LOSSY_FORMATS:
-        image.save(buffer, "JPEG", quality=_QUALITY, subsampling=0)
-    else:
-        image.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 def read_image(path: Path) -> EncodedImage:
     """Reads a photograph upright and decodes it whole, as training will.
 
@@ -120,27 +69,27 @@ def read_image(path: Path) -> EncodedImage:
     """
     import tensorflow as tf
 
-    encoded = _read_bytes(path)
-    with _open(encoded, path) as image:
+    encoded = read_bytes(path)
+    with open_picture(encoded, path) as image:
         found, turn = image.mode, 1
         try:
             turn = orientation(image)
-            if found not in ("RGB", "L") and _is_opaque(image):
+            if found not in ("RGB", "L") and is_opaque(image):
                 found = {"P": "RGB", "PA": "RGB", "RGBA": "RGB", "LA": "L"}.get(found, found)
-            if found in ("RGB", "L") and (turn != 1 or image.format not in _STORED_FORMATS):
+            if found in ("RGB", "L") and (turn != 1 or image.format not in STORED_FORMATS):
                 converted = upright(image).convert(found)
                 encoded, (width, height) = encode_like(converted, image.format), converted.size
             else:
                 width, height = image.size
-        except _DAMAGE as error:
-            raise _damaged(path, error) from None
+        except DAMAGE as error:
+            raise damaged(path, error) from None
         if found not in ("RGB", "L"):
             raise BadFileError(path, "image mode", f"photograph in mode {found}; {_SAVE_AS_IMAGE}")
     # Training decodes with TensorFlow, whose decoder is stricter than Pillow's in places.
     try:
         tf.io.decode_image(encoded, channels=3, expand_animations=False)
     except tf.errors.InvalidArgumentError:
-        raise _undecodable(path) from None
+        raise undecodable(path) from None
     return EncodedImage(encoded, height, width, turn)
 
 
@@ -238,9 +187,9 @@ def read_colors(path: Path) -> np.ndarray:
     Raises:
         BadFileError: if the file is unreadable, empty, truncated, lossy, or does not hold colours.
     """
-    encoded = _read_bytes(path)
-    with _open(encoded, path) as image:
-        if image.format in _LOSSY_FORMATS:
+    encoded = read_bytes(path)
+    with open_picture(encoded, path) as image:
+        if image.format in LOSSY_FORMATS:
             raise lossy_mask(path, str(image.format))
         if image.mode not in ("RGB", "RGBA", "P", "PA", "L", "LA", "1"):
             raise BadFileError(
@@ -251,8 +200,8 @@ def read_colors(path: Path) -> np.ndarray:
             )
         try:
             colors = np.asarray(upright(image).convert("RGBA"))
-        except _DAMAGE as error:
-            raise _damaged(path, error) from None
+        except DAMAGE as error:
+            raise damaged(path, error) from None
     return colors[..., :3] if (colors[..., 3] == 255).all() else colors
 
 
@@ -270,13 +219,13 @@ def read_condition(path: Path) -> tuple[bytes, tuple[int, ...], int]:
     """
     import tensorflow as tf
 
-    encoded = _read_bytes(path)
+    encoded = read_bytes(path)
     if path.suffix.lower() == ".npy":
         raise BadFileError(path, "bit depth", f"array as a continuous map; {_SAVE_AS_CONDITION}")
-    with _open(encoded, path) as image:
+    with open_picture(encoded, path) as image:
         channels = {"L": 1, "I": 1, "I;16": 1, "I;16B": 1, "RGB": 3, "RGBA": 4}.get(image.mode, 0)
-        bits = _bit_depth(image, encoded)
-        if image.format not in _LOSSLESS_FORMATS or not channels or bits not in (8, 16):
+        bits = bit_depth(image, encoded)
+        if image.format not in LOSSLESS_FORMATS or not channels or bits not in (8, 16):
             raise BadFileError(
                 path,
                 "bit depth",
@@ -287,29 +236,29 @@ def read_condition(path: Path) -> tuple[bytes, tuple[int, ...], int]:
             turned = upright(image)
             if turned is not image or image.format != "PNG":
                 encoded = encode_like(turned, "PNG")
-        except _DAMAGE as error:
-            raise _damaged(path, error) from None
+        except DAMAGE as error:
+            raise damaged(path, error) from None
         height, width = turned.height, turned.width
     try:
         tf.io.decode_png(encoded, dtype=tf.uint8 if bits == 8 else tf.uint16)
     except tf.errors.InvalidArgumentError:
-        raise _undecodable(path) from None
+        raise undecodable(path) from None
     return encoded, (height, width, channels), bits
 
 
 def _read_map(path: Path) -> tuple[np.ndarray, str]:
     """Returns the values of a lossless map, `[H, W]` or `[H, W, C]`, and its mode."""
-    encoded = _read_bytes(path)
+    encoded = read_bytes(path)
     if path.suffix.lower() == ".npy":
         return _read_array(encoded, path), "array"
-    with _open(encoded, path) as image:
-        if image.format in _LOSSY_FORMATS:
+    with open_picture(encoded, path) as image:
+        if image.format in LOSSY_FORMATS:
             raise lossy_mask(path, "JPEG" if image.format == "MPO" else str(image.format))
         try:
             values = np.asarray(upright(image))
-        except _DAMAGE as error:
-            raise _damaged(path, error) from None
-        depth = _bit_depth(image, encoded)
+        except DAMAGE as error:
+            raise damaged(path, error) from None
+        depth = bit_depth(image, encoded)
         if image.mode == "L" and depth < 8:
             # Every decoder stretches fewer bits over 0..255, which turns an id into another one.
             values = values // np.uint8(255 // (2**depth - 1))
@@ -320,8 +269,8 @@ def _read_array(encoded: bytes, path: Path) -> np.ndarray:
     try:
         # Pickled objects are not loaded: they could run anything.
         values = np.load(io.BytesIO(encoded), allow_pickle=False)
-    except (*_DAMAGE, EOFError) as error:
-        raise _damaged(path, error) from None
+    except (*DAMAGE, EOFError) as error:
+        raise damaged(path, error) from None
     if values.ndim == 3 and values.shape[2] == 1:
         values = values[..., 0]
     if values.dtype.kind not in "biuf" or values.ndim != 2 or not values.size:
@@ -340,91 +289,3 @@ def _palette_flag(path: Path) -> str:
         if (folder / "labelmap.txt").is_file():
             return f"--palette={folder / 'labelmap.txt'}"
     return "--palette=NAME or FILE"
-
-
-def _is_opaque(image: Image.Image) -> bool:
-    if not image.has_transparency_data:
-        return True
-    return image.convert("RGBA").getchannel("A").getextrema() == (255, 255)
-
-
-def _bit_depth(image: Image.Image, encoded: bytes) -> int:
-    """Returns the bits per channel."""
-    if encoded.startswith(_PNG_SIGNATURE):
-        # Pillow does not tell; in the file it follows signature, chunk header, width and height.
-        return encoded[24]
-    return {"1": 1, "I;16": 16, "I;16B": 16, "I": 32, "F": 32}.get(image.mode, 8)
-
-
-def _damaged(path: Path, error: Exception) -> BadFileError:
-    return BadFileError(
-        path,
-        "truncated",
-        f"truncated or damaged ({' '.join(str(error).split())}); replace it or remove its pair",
-    )
-
-
-def _undecodable(path: Path) -> BadFileError:
-    return BadFileError(
-        path,
-        "truncated",
-        "truncated or damaged, cannot be decoded; replace it or remove its pair",
-    )
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        if path.exists() and not path.is_file():
-            # Whatever waits to be written to, such as a pipe, would be waited for for ever.
-            raise BadFileError(path, "unreadable", "not a regular file; remove it or its pair")
-        encoded = path.read_bytes()
-    except OSError as error:
-        raise BadFileError(
-            path,
-            "unreadable",
-            f"cannot be read ({error.strerror}); check the file and its permissions",
-        ) from None
-    if not encoded:
-        raise BadFileError(
-            path, "empty file", "empty file (0 bytes); replace it or remove its pair"
-        )
-    return encoded
-
-
-@functools.cache
-def _formats() -> tuple[str, ...]:
-    Image.init()
-    with contextlib.suppress(ImportError):
-        importlib.import_module("pi_heif").register_heif_opener()
-    return tuple(name for name in _LOSSLESS_FORMATS + _LOSSY_FORMATS if name in Image.OPEN)
-
-
-def _open(encoded: bytes, path: Path) -> Image.Image:
-    try:
-        image = Image.open(io.BytesIO(encoded), formats=_formats())
-    except Image.DecompressionBombError:
-        raise BadFileError(
-            path, "too large", "too many pixels to be read safely; scale it down"
-        ) from None
-    except Image.UnidentifiedImageError:
-        if path.suffix.lower() in (".heic", ".heif", ".avif") and b"ftyp" in encoded[:12]:
-            raise BadFileError(
-                path,
-                "unread format",
-                f"{path.suffix} needs another package; pip install 'spade-tf[heic]', or convert it "
-                "to JPEG",
-            ) from None
-        raise BadFileError(
-            path,
-            "truncated",
-            "truncated, or neither JPEG nor PNG nor of another format that is read; replace it or "
-            "remove its pair",
-        ) from None
-    except _DAMAGE as error:
-        raise _damaged(path, error) from None
-    num_pictures = getattr(image, "n_frames", 1)
-    if image.format != "MPO" and num_pictures > 1:
-        raise BadFileError(
-            path, "several pictures", f"{num_pictures} pictures in one file; save one of them"
-        )
-    return image

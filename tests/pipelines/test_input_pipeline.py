@@ -7,7 +7,7 @@ import tensorflow as tf
 from PIL import Image
 
 from pipelines.prepare.prepare import prepare
-from pipelines.reading import transforms
+from pipelines.reading import scaling, transforms
 from pipelines.reading.input_pipeline import make_dataset
 from pipelines.reading.prepared import open_dataset
 from pipelines.schema import DataError
@@ -145,7 +145,7 @@ def test_an_example_is_augmented_by_its_position_in_the_stream(builder):
                 "seed": tf.constant([1, step * BATCH_SIZE + i], tf.int64),
             }
             for operation in (
-                transforms.resize(11, 14),
+                scaling.resize(11, 14),
                 transforms.random_crop(8, 10),
                 transforms.random_flip(),
                 transforms.normalize(),

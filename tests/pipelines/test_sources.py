@@ -10,7 +10,7 @@ from pipelines.doctor.doctor import diagnose
 from pipelines.prepare.prepare import prepare
 from pipelines.reading.prepared import open_dataset
 from pipelines.schema import DataError
-from pipelines.sources import guessing
+from pipelines.sources import decoding, guessing
 
 SIZE = (16, 24)
 COLORS = np.uint8([(70, 130, 180), (107, 142, 35), (152, 76, 0)])
@@ -75,9 +75,8 @@ def test_heic_is_read_with_its_extra_or_said_to_need_it(make, tmp_path, monkeypa
     (source / "train_img" / "0.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0heicmif1")
     with pytest.raises(DataError, match=r"0\.heic: "):
         prepared(source, tmp_path)
-    from pipelines.sources import pictures
 
-    monkeypatch.setattr(pictures, "_formats", lambda: ("PNG", "JPEG"))
+    monkeypatch.setattr(decoding, "_formats", lambda: ("PNG", "JPEG"))
     with pytest.raises(DataError, match=r"0\.heic: \.heic needs another package; pip install"):
         prepared(source, tmp_path)
 

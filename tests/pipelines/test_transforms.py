@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from pipelines.reading import transforms
+from pipelines.reading import scaling, transforms
 from pipelines.schema import DataError
 
 HEIGHT, WIDTH = 9, 13
@@ -32,14 +32,14 @@ def numbers(example):
 
 
 ALL = {
-    "resize": transforms.resize(6, 5),
-    "resize_and_random_crop": transforms.resize_and_random_crop(8, 9, 6, 5),
-    "resize_and_random_crop with flip": transforms.resize_and_random_crop(8, 9, 6, 5, flip=True),
+    "resize": scaling.resize(6, 5),
+    "resize_and_random_crop": scaling.resize_and_random_crop(8, 9, 6, 5),
+    "resize_and_random_crop with flip": scaling.resize_and_random_crop(8, 9, 6, 5, flip=True),
     "random_crop": transforms.random_crop(6, 5),
     "center_crop": transforms.center_crop(6, 5),
-    "scale_width": transforms.scale_width(5),
-    "scale_short_side": transforms.scale_short_side(6),
-    "round_to_multiple": transforms.round_to_multiple(4),
+    "scale_width": scaling.scale_width(5),
+    "scale_short_side": scaling.scale_short_side(6),
+    "round_to_multiple": scaling.round_to_multiple(4),
     "random_flip": transforms.random_flip(),
     "color_jitter": transforms.color_jitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1),
     "normalize": transforms.normalize(),
@@ -98,7 +98,7 @@ def test_resize_takes_the_ids_at_the_floor(length, resized, expected):
         size, target = ((length, 3), (resized, 3)) if axis == 0 else ((3, length), (3, resized))
         index = tf.cast(tf.meshgrid(*map(tf.range, size), indexing="ij")[axis], tf.int32)
         example = {"image": tf.zeros((*size, 3)), "label": index, "instance": index}
-        result = transforms.resize(*target)(example)
+        result = scaling.resize(*target)(example)
         for key in ("label", "instance"):
             np.testing.assert_array_equal(np.take(result[key], 0, axis=1 - axis), expected)
 
@@ -107,7 +107,7 @@ def test_resize_takes_the_ids_at_the_floor(length, resized, expected):
 def test_resize_of_images_equals_pillow(size):
     image = np.random.default_rng(0).integers(0, 256, (48, 40, 3)).astype(np.float32)
     label = tf.zeros((48, 40), tf.int32)
-    result = transforms.resize(*size)({"image": tf.constant(image), "label": label})["image"]
+    result = scaling.resize(*size)({"image": tf.constant(image), "label": label})["image"]
     for channel in range(3):
         pillow = Image.fromarray(image[..., channel]).resize(size[::-1], Image.Resampling.BICUBIC)
         # float32 weights here, float64 weights there, over values up to 255.
@@ -120,7 +120,7 @@ def test_resize_clips_overshoot():
     image = np.zeros((8, 8, 3), np.float32)
     image[:, 4:] = 255
     example = {"image": tf.constant(image), "label": tf.zeros((8, 8), tf.int32)}
-    result = transforms.resize(24, 24)(example)["image"].numpy()
+    result = scaling.resize(24, 24)(example)["image"].numpy()
     assert result.min() == 0
     assert result.max() == 255
 
@@ -204,7 +204,7 @@ def test_crop_larger_than_the_image(crop, size):
 
 
 @pytest.mark.parametrize(
-    "factory", [transforms.resize, transforms.random_crop, transforms.center_crop]
+    "factory", [scaling.resize, transforms.random_crop, transforms.center_crop]
 )
 def test_sizes_below_one_are_refused(factory):
     with pytest.raises(DataError, match=f"{factory.__name__}: 4x0 .* give 1 or more"):
@@ -236,14 +236,14 @@ def test_sizes_that_follow_from_the_image(name, source, expected):
     for key in ("image", "label", "instance"):
         assert result[key].shape[:2] == expected
     assert_equal = np.testing.assert_array_equal
-    assert_equal(result["label"], transforms.resize(*expected)(make_example(*source))["label"])
+    assert_equal(result["label"], scaling.resize(*expected)(make_example(*source))["label"])
 
 
 @pytest.mark.parametrize("size", [(6, 5), (9, 13), (40, 21), (1, 1), (3, 100)])
 def test_resize_agrees_with_tensorflow(size):
     image = np.random.default_rng(0).uniform(0, 255, (37, 53, 3)).astype(np.float32)
     example = {"image": tf.constant(image), "condition": tf.constant(image / 255)}
-    result = transforms.resize(*size)(example)
+    result = scaling.resize(*size)(example)
     # Weights are float32 there, and positions too: a few units in the fifth digit of 255.
     expected = tf.image.resize(image, size, "bicubic", antialias=True)
     np.testing.assert_allclose(result["image"], np.clip(expected, 0, 255), rtol=0, atol=5e-3)
@@ -305,10 +305,10 @@ def test_resize_and_random_crop_is_the_operations_one_after_the_other(size, flip
     number = make_example()["image"]
     for seed in range(6):
         example = make_example(seed=seed) | {"condition": number / 117}
-        expected = transforms.random_crop(7, 5)(transforms.resize(*size)(example))
+        expected = transforms.random_crop(7, 5)(scaling.resize(*size)(example))
         if flip:
             expected = transforms.random_flip()(expected)
-        result = transforms.resize_and_random_crop(*size, 7, 5, flip=flip)(example)
+        result = scaling.resize_and_random_crop(*size, 7, 5, flip=flip)(example)
         for key in ("label", "instance"):
             np.testing.assert_array_equal(result[key], expected[key])
         for key in ("image", "condition"):
@@ -325,7 +325,7 @@ def test_narrow_ids_are_scaled_as_wide_ones(dtypes, flip):
         for key, dtype in zip(("label", "instance"), dtypes, strict=True)
     }
     narrow = {key: tf.cast(wide[key], dtype) for key, dtype in zip(wide, dtypes, strict=True)}
-    operation = transforms.resize_and_random_crop(19, 17, 11, 13, flip=flip)
+    operation = scaling.resize_and_random_crop(19, 17, 11, 13, flip=flip)
     for seed in range(4):
         example = make_example(seed=seed) | {"image": tf.zeros((23, 31, 3))}
         expected = operation(example | wide)
@@ -337,4 +337,4 @@ def test_narrow_ids_are_scaled_as_wide_ones(dtypes, flip):
 
 def test_resize_and_random_crop_larger_than_the_image():
     with pytest.raises(DataError, match="crop of 9x4 is larger than the image of 8x8"):
-        transforms.resize_and_random_crop(8, 8, 9, 4)
+        scaling.resize_and_random_crop(8, 8, 9, 4)
