@@ -122,6 +122,12 @@ def test_nothing_but_the_data_set_is_written(source, data_dir, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_what_a_caller_prints_meanwhile_is_seen(source, data_dir, capsys):
+    prepare_source(source, data_dir, on_progress=lambda split, done, total: print(split, done))
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == [*(f"train {i}" for i in range(1, 6)), "val 1", "val 2"]
+
+
 def test_progress(source, data_dir, capsys):
     calls = []
     prepare_source(source, data_dir, on_progress=lambda *call: calls.append(call))

@@ -150,6 +150,18 @@ def test_the_old_one_is_kept_until_the_new_one_is_there(
     assert [path.name for path in directory.iterdir()] == ["1.0.0"]
 
 
+def test_the_old_one_can_be_read_while_the_new_one_is_written(prepare_source, mask, tmp_path):
+    prepare_source()
+    before = labels(tmp_path)
+    repair(mask)
+    seen = []
+    prepare_source(overwrite=True, on_progress=lambda *_: seen.append(labels(tmp_path)["002"]))
+    assert len(seen) == 5
+    for label in seen:
+        np.testing.assert_array_equal(label, before["002"])
+    assert (labels(tmp_path)["002"] != before["002"]).any()
+
+
 def test_other_classes_with_overwrite(prepare_source, tmp_path):
     prepare_source()
     prepare_source(num_classes=9, overwrite=True)

@@ -117,7 +117,7 @@ def test_a_killed_preparation_goes_on_where_it_was(source, tmp_path, reads):
     process.wait()
     process.stdout.close()
     left = sorted(path.name[:11] for path in (data_dir / "paired_folder").iterdir())
-    assert left == [".partial-1.", "incomplete."]
+    assert left == [".partial-1."]
     summary = prepare_source(source, data_dir)
     assert summary["num_examples"] == {"train": 12, "val": 2}
     assert len(reads) <= 14 - 4
