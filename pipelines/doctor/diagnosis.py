@@ -39,8 +39,8 @@ class Diagnosis(NamedTuple):
         dataset: its name.
         source_dir: what was examined.
         num_examples: number of examples by split.
-        num_examined: number of examples whose files were read.
         findings: errors first.
+        num_examined: number of examples whose files were read.
         names: of the ids; `unknown` last, if there is one.
         pixels: how many pixels have each id.
         images: in how many images each id occurs.
@@ -52,14 +52,14 @@ class Diagnosis(NamedTuple):
     dataset: str
     source_dir: str
     num_examples: dict[str, int]
-    num_examined: int
     findings: tuple[Finding, ...]
-    names: tuple[str, ...]
-    pixels: tuple[int, ...]
-    images: tuple[int, ...]
-    sizes: tuple[tuple[int, int], tuple[int, int]] | None
-    histogram: Path | None
-    contact_sheet: Path | None
+    num_examined: int = 0
+    names: tuple[str, ...] = ()
+    pixels: tuple[int, ...] = ()
+    images: tuple[int, ...] = ()
+    sizes: tuple[tuple[int, int], tuple[int, int]] | None = None
+    histogram: Path | None = None
+    contact_sheet: Path | None = None
 
     @property
     def exit_status(self) -> int:

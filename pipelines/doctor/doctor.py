@@ -61,14 +61,7 @@ def diagnose(
             dataset=dataset,
             source_dir=str(source_dir),
             num_examples={},
-            num_examined=0,
             findings=(Finding(ERROR, "folders", 1, message, remedy),),
-            names=(),
-            pixels=(),
-            images=(),
-            sizes=None,
-            histogram=None,
-            contact_sheet=None,
         )
     examination = Examination(builder)
     examination.run(max_files)
@@ -85,8 +78,8 @@ def diagnose(
         dataset=dataset,
         source_dir=str(source_dir),
         num_examples=dict(builder.num_examples),
-        num_examined=examination.num_examined,
         findings=tuple(sorted(findings, key=lambda found: found.severity != ERROR)),
+        num_examined=examination.num_examined,
         names=examination.names,
         pixels=tuple(int(count) for count in examination.pixels),
         images=tuple(int(count) for count in examination.images),

@@ -21,6 +21,13 @@ _NUM_NAMED = 3
 OnBadFile = Callable[[BadFileError], None]
 
 
+def report(bad: BadFileError, on_bad_file: OnBadFile | None) -> None:
+    """Tells of a bad file: raises its error, or calls `on_bad_file` if there is one."""
+    if on_bad_file is None:
+        raise bad
+    on_bad_file(bad)
+
+
 class SourceFiles:
     """All files under a folder, folders in folders included, apart from hidden ones and litter.
 
@@ -129,14 +136,8 @@ class SourceFiles:
                 continue
             path = self.root / name
             if key in found:
-                bad = BadFileError(
-                    path,
-                    "duplicate stem",
-                    f"same stem as {found[key].name}; rename or remove one of the two",
-                )
-                if on_bad_file is None:
-                    raise bad
-                on_bad_file(bad)
+                said = f"same stem as {found[key].name}; rename or remove one of the two"
+                report(BadFileError(path, "duplicate stem", said), on_bad_file)
             else:
                 found[key] = path
         if not found:

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.schema import BadFileError, DataError
-from pipelines.sources.listing import OnBadFile, SourceFiles, enumerate_few, lossy_mask
+from pipelines.sources.listing import (
+    OnBadFile,
+    SourceFiles,
+    enumerate_few,
+    lossy_mask,
+    report,
+)
 from pipelines.sources.patterns import LOSSY_SUFFIXES, Pattern, folded
 
 
@@ -70,17 +76,12 @@ def find_pairs(
     given = {kind: pattern for kind, pattern in patterns.items() if pattern is not None}
     spoilt: set[str] = set()
 
-    def report(bad: BadFileError) -> None:
-        if on_bad_file is None:
-            raise bad
-        on_bad_file(bad)
-
     def collect(pattern: str, maps: bool) -> dict[str, Path]:
         def drop(bad: BadFileError) -> None:
             # Its counterparts are not to blame: they are left out without a word.
             key = Pattern(pattern).key(bad.path.relative_to(files.root).as_posix(), maps)
             spoilt.add(key or "")
-            report(bad)
+            report(bad, on_bad_file)
 
         others = [other for other in (image, *given.values()) if other != pattern]
         return files.list(pattern, maps=maps, others=others, on_bad_file=drop)
@@ -93,7 +94,7 @@ def find_pairs(
         for key, path in masks.items():
             if path.suffix.lower() in LOSSY_SUFFIXES:
                 spoilt.add(key)
-                report(lossy_mask(path))
+                report(lossy_mask(path), on_bad_file)
         matched[kind] = _match(images, masks)
         found = set(matched[kind].values())
         alone += [

@@ -100,16 +100,7 @@ class FlickrLandscapes(FilesBuilder):
             raise DataError(
                 "palette: received, but flickr_landscapes has no label maps to read; leave it out"
             )
-        if segmenter is None:
-            raise DataError(
-                "segmenter: not given; flickr_landscapes is labelled by a network, pass "
-                "--segmenter=FILE (a SavedModel folder, .keras or .tflite)"
-            )
-        network = Path(segmenter).expanduser()
-        if not network.exists():
-            raise DataError(
-                f"segmenter: no file {network}; give a SavedModel folder, .keras or .tflite"
-            )
+        network = _network_path(segmenter)
         self.skipped = SplitSkips()
         source = source_folder(source_dir, WANTED)
         files = SourceFiles(source, WANTED)
@@ -148,3 +139,15 @@ class FlickrLandscapes(FilesBuilder):
             source_files=files,
             **kwargs,
         )
+
+
+def _network_path(segmenter: str | os.PathLike[str] | None) -> Path:
+    if segmenter is None:
+        raise DataError(
+            "segmenter: not given; flickr_landscapes is labelled by a network, pass "
+            "--segmenter=FILE (a SavedModel folder, .keras or .tflite)"
+        )
+    path = Path(segmenter).expanduser()
+    if not path.exists():
+        raise DataError(f"segmenter: no file {path}; give a SavedModel folder, .keras or .tflite")
+    return path

@@ -16,7 +16,7 @@ from pipelines.sources.builders.files import FilesBuilder, PairReader, SplitSkip
 from pipelines.sources.builders.paired_folder import named_label_set
 from pipelines.sources.folders import FOLDERS
 from pipelines.sources.label_files import describe_files
-from pipelines.sources.listing import find_spelt, lossy_mask
+from pipelines.sources.listing import find_spelt, lossy_mask, report
 from pipelines.sources.pairing import Pair
 from pipelines.sources.palettes import Palette
 from pipelines.sources.patterns import LOSSY_SUFFIXES
@@ -153,10 +153,7 @@ def _find_pairs(path: Path, skipped: SplitSkips, skip_bad_files: bool) -> dict[s
                         "the line",
                     )
         except BadFileError as bad:
-            on_bad_file = skipped.of(split, skip_bad_files)
-            if on_bad_file is None:
-                raise
-            on_bad_file(bad)
+            report(bad, skipped.of(split, skip_bad_files))
             continue
         pairs.setdefault(split, []).append(Pair(name, image, label, instance))
     if "train" not in pairs:
