@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import tensorflow as tf
 
@@ -11,7 +11,7 @@ from pipelines.reading import records as shards
 from pipelines.reading import sizing, transforms
 from pipelines.reading.examples import Example, Transform
 from pipelines.reading.sizing import PREPROCESS as PREPROCESS
-from pipelines.reading.sizing import Size
+from pipelines.reading.sizing import Sizing
 from pipelines.schema import DataError
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ def make_dataset(
     split: str,
     *,
     batch_size: int,
-    load_size: Size | None,
-    crop_size: Size,
     flip: bool,
     seed: int,
     training: bool,
@@ -35,57 +33,50 @@ def make_dataset(
     shuffle_buffer: int = 2048,
     cache: bool | str = "auto",
     with_instance: bool = False,
-    preprocess: str = "resize_and_crop",
-    multiple: int | None = None,
-    one_size: bool = False,
     color_jitter: float = 0.0,
     num_input_pipelines: int = 1,
     input_pipeline_id: int = 0,
     on_corrupt_record: str = "stop",
+    **size: Unpack[Sizing],
 ) -> tf.data.Dataset:
     """Returns batches for training or evaluation.
 
-    Training goes on for ever: each epoch shuffles the shards, and then the records, with a seed
-    made of `seed` and the number of the epoch, and an example is augmented (scaled, cropped at
-    random, mirrored) with a seed made of `seed` and its position in the stream, counted over all
-    epochs. So the stream from `start_step` on is exactly what an uninterrupted one goes on with;
-    records skipped for that are read but not decoded. Batches run across the ends of epochs.
+    Training never ends. Each epoch shuffles the shards, and then the records, with a seed made of
+    `seed` and the number of the epoch. An example is augmented (scaled, cropped, mirrored) with a
+    seed made of `seed` and its position in the stream, counted over all epochs. So a stream
+    that starts at `start_step` gives exactly what an uninterrupted one gives from there on. Records
+    that are skipped for that are read but not decoded. Batches run across the ends of epochs.
 
-    Evaluation is one pass in the order of storage, neither cropped at random nor mirrored; the
-    last batch may be smaller.
+    Evaluation is one pass in the order of storage, without random crops and mirroring. The last
+    batch may be smaller.
 
-    Several workers share out the rows of each global batch: worker `i` of `n` decodes rows
-    `[i B/n, (i+1) B/n)` and no others (it reads the records of all, still encoded). Their batches,
-    one after the other, are the batch that a single worker would have. Give each worker its own
-    stream, as `tf.distribute.Strategy.distribute_datasets_from_function` does; sharding by
-    `tf.distribute` is turned off for it.
+    Several workers share the rows of each global batch: worker `i` of `n` decodes rows
+    `[i B/n, (i+1) B/n)` alone, though it reads the records of all. Their batches, one after the
+    other, are the batch that a single worker would have. Give each worker its own stream, as
+    `tf.distribute.Strategy.distribute_datasets_from_function` does; `tf.distribute` then does not
+    shard it again.
 
     Args:
         builder: of a prepared data set, as `pipelines.reading.prepared.open_dataset` returns it.
         split: such as `"train"`, or a part of it, such as `"train[:10]"`.
         batch_size: int, at least 1; the global batch where training is distributed.
-        load_size: height and width that the image is scaled to before it is cropped, in pixels
-            (one number for a square), or None to crop it as it is.
-        crop_size: height and width of what is returned, in pixels (one number for a square).
         flip: whether to mirror half of the examples. For training only.
         seed: int. For training only.
         training: whether the batches are for training or for evaluation.
         start_step: int, at least 0, the number of batches to leave out.
-        start_example: int, at least 0, the number of examples to leave out before those, which
-            may have been in batches of another size.
-        shuffle_buffer: int, at least 1, how many encoded records are shuffled among one another;
-            records that are kept in memory all are. For training only.
-        cache: whether the encoded records are kept in memory; `"auto"` does up to 256 MiB. Records
-            that are kept come in another order.
+        start_example: int, at least 0, the number of examples to leave out before those; they may
+            have been in batches of another size.
+        shuffle_buffer: int, at least 1, how many encoded records are shuffled together. Records
+            that are kept in memory are all shuffled together. For training only.
+        cache: whether the encoded records are kept in memory; `"auto"` keeps up to 256 MiB. This
+            changes the order of the records.
         with_instance: whether batches hold `instance`.
-        preprocess: how an image gets its size, one of `PREPROCESS`; see `pipelines.reading.sizing`.
-        multiple: int, what networks take multiples of, in pixels; see `pipelines.reading.sizing`.
-        one_size: whether networks make pictures of `crop_size` alone. For evaluation only.
         color_jitter: 0 to 1, how far brightness, contrast and saturation may change; hue by a
             tenth of that, in turns. For training only.
         num_input_pipelines: int, at least 1, the number of workers; it must divide `batch_size`.
         input_pipeline_id: int, which of them this one is, from 0 on.
         on_corrupt_record: `"stop"` or `"skip"`; see `pipelines.reading.records.read_records`.
+        **size: how pictures get their size; see `pipelines.reading.sizing.Sizing`.
 
     Returns:
         Dataset of dictionaries: `image` float32 `[B, H, W, 3]`, -1 to 1; `label` int32
@@ -98,52 +89,22 @@ def make_dataset(
         DataError: if an argument is out of range, the crop is larger than the loaded image, or
             the data set has no such split or no instance maps.
     """
-    for name, value, least in (
-        ("batch_size", batch_size, 1),
-        ("start_step", start_step, 0),
-        ("start_example", start_example, 0),
-        ("shuffle_buffer", shuffle_buffer, 1),
-        ("num_input_pipelines", num_input_pipelines, 1),
-    ):
-        if value < least:
-            raise DataError(f"{name}: {value} received; give {least} or more")
+    _check_least(
+        batch_size=(batch_size, 1),
+        start_step=(start_step, 0),
+        start_example=(start_example, 0),
+        shuffle_buffer=(shuffle_buffer, 1),
+        num_input_pipelines=(num_input_pipelines, 1),
+    )
+    _check_workers(batch_size, num_input_pipelines, input_pipeline_id)
     if cache not in (True, False, "auto"):
         raise DataError(f"cache: {cache!r} received; give True, False or 'auto'")
-    if not 0 <= input_pipeline_id < num_input_pipelines:
-        raise DataError(
-            f"input_pipeline_id: {input_pipeline_id} received; give 0 to {num_input_pipelines - 1}"
-        )
-    if batch_size % num_input_pipelines:
-        raise DataError(
-            f"batch_size: {batch_size} received, which {num_input_pipelines} input pipelines "
-            f"cannot share out evenly; give a multiple of {num_input_pipelines}"
-        )
     if with_instance and "instance" not in builder.info.features:
         raise DataError(
             f"with_instance: True received, but {builder.info.full_name} has no instance maps; "
             "turn instances off, or prepare it from a source that has them"
         )
-    if training:
-        operations = sizing.training_sizing(
-            preprocess, load_size, crop_size, flip=flip, multiple=multiple
-        )
-    else:
-        operations = sizing.evaluation_sizing(
-            preprocess, load_size, crop_size, multiple=multiple, one_size=one_size
-        )
-    if not 0 <= color_jitter <= 1:
-        raise DataError(f"color_jitter: {color_jitter} received; give 0 to 1")
-    if training and color_jitter:
-        operations.append(
-            transforms.color_jitter(
-                brightness=color_jitter,
-                contrast=color_jitter,
-                saturation=color_jitter,
-                hue=color_jitter / 10,
-            )
-        )
-    operations.append(transforms.normalize())
-
+    operations = _operations(training, flip, color_jitter, size)
     read, num_examples, cached = _records(builder, split, cache, with_instance, on_corrupt_record)
     start = start_example + start_step * batch_size
     if training:
@@ -163,20 +124,61 @@ def make_dataset(
         deterministic=True,
     )
     dataset = dataset.batch(share, drop_remainder=training).prefetch(tf.data.AUTOTUNE)
+    return dataset.with_options(_options(num_input_pipelines))
+
+
+def _check_least(**given: tuple[int, int]) -> None:
+    for name, (value, least) in given.items():
+        if value < least:
+            raise DataError(f"{name}: {value} received; give {least} or more")
+
+
+def _check_workers(batch_size: int, num_input_pipelines: int, input_pipeline_id: int) -> None:
+    if not 0 <= input_pipeline_id < num_input_pipelines:
+        raise DataError(
+            f"input_pipeline_id: {input_pipeline_id} received; give 0 to {num_input_pipelines - 1}"
+        )
+    if batch_size % num_input_pipelines:
+        raise DataError(
+            f"batch_size: {batch_size} received, which {num_input_pipelines} input pipelines "
+            f"cannot share out evenly; give a multiple of {num_input_pipelines}"
+        )
+
+
+def _operations(training: bool, flip: bool, color_jitter: float, size: Sizing) -> list[Transform]:
+    """Returns what is done to each example."""
+    if not 0 <= color_jitter <= 1:
+        raise DataError(f"color_jitter: {color_jitter} received; give 0 to 1")
+    if not training:
+        return [*sizing.evaluation_sizing(**size), transforms.normalize()]
+    operations = sizing.training_sizing(flip=flip, **size)
+    if color_jitter:
+        operations.append(
+            transforms.color_jitter(
+                brightness=color_jitter,
+                contrast=color_jitter,
+                saturation=color_jitter,
+                hue=color_jitter / 10,
+            )
+        )
+    return [*operations, transforms.normalize()]
+
+
+def _options(num_input_pipelines: int) -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = True
-    # With it, the end of a stream was now and then held up for seconds, all threads idle. Without
-    # it, AUTOTUNE is as many calls as there are processors.
+    # With autotuning, the end of a stream sometimes waited for seconds with all threads idle.
+    # Without it, AUTOTUNE means as many calls as there are processors.
     options.autotune.enabled = False
-    # Examples run beside one another already; operations that split up as well get in their way.
+    # Examples are computed in parallel already. Splitting up single operations too is slower.
     options.threading.max_intra_op_parallelism = 1
-    # One stream for all is shared out by rows of the batches; streams of workers are their shares
-    # already. Files cannot be told apart behind the shuffled epochs.
+    # A single stream is shared out by the rows of its batches. A worker's stream is its share
+    # already. Sharding by files does not work through the shuffled epochs.
     policy = tf.data.experimental.AutoShardPolicy
     options.experimental_distribute.auto_shard_policy = (
         policy.DATA if num_input_pipelines == 1 else policy.OFF
     )
-    return dataset.with_options(options)
+    return options
 
 
 def _records(

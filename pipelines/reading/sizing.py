@@ -18,6 +18,8 @@ alone gets the middle of what covers it.
 
 from __future__ import annotations
 
+from typing import TypedDict, Unpack
+
 from pipelines.reading import scaling, transforms
 from pipelines.reading.examples import Transform
 from pipelines.schema import DataError
@@ -39,29 +41,41 @@ PREPROCESS = (
 )
 
 
-def training_sizing(
-    preprocess: str,
-    load_size: Size | None,
-    crop_size: Size,
-    *,
-    flip: bool = False,
-    multiple: int | None = None,
-) -> list[Transform]:
+class _Optional(TypedDict, total=False):
+    preprocess: str
+    multiple: int | None
+    one_size: bool
+
+
+class Sizing(_Optional):
+    """How pictures get the size that networks take.
+
+    Attributes:
+        load_size: height and width that a picture is scaled to before it is cropped, in pixels
+            (one number for a square); None to crop it as it is.
+        crop_size: height and width of the result, in pixels (one number for a square).
+        preprocess: one of `PREPROCESS`. Default `"resize_and_crop"`.
+        multiple: int, at least 1. Sides that nothing else sets are rounded to multiples of it.
+            Default None: 32 with `"none"`, otherwise no rounding.
+        one_size: whether the network makes pictures of `crop_size` alone. Training ignores it.
+    """
+
+    load_size: Size | None
+    crop_size: Size
+
+
+def training_sizing(*, flip: bool = False, **size: Unpack[Sizing]) -> list[Transform]:
     """Returns the operations that give an example of training its size, and mirror it.
 
     Args:
-        preprocess: one of `PREPROCESS`.
-        load_size: height and width, or one number for both, in pixels; None to leave out scaling
-            before a crop.
-        crop_size: likewise.
         flip: whether half of the examples are mirrored.
-        multiple: int, at least 1, that sides which nothing else sets are rounded to; None for 32
-            with `none`, and no rounding otherwise.
+        **size: see `Sizing`.
 
     Raises:
         DataError: if an argument cannot be used.
     """
-    height, width, load = _sizes(preprocess, load_size, crop_size)
+    preprocess = size.get("preprocess", PREPROCESS[0])
+    height, width, load = _sizes(preprocess, size["load_size"], size["crop_size"])
     crop = transforms.random_crop(height, width)
     mirror = [transforms.random_flip()] if flip else []
     if preprocess == "fixed":
@@ -77,37 +91,27 @@ def training_sizing(
         return [scaling.resize_and_random_crop(*load, height, width, flip=flip)]
     if preprocess.endswith("_and_crop"):
         return [_scale(preprocess, load, 1), crop, *mirror]
-    return [_scale(preprocess, load, multiple), *mirror]
+    return [_scale(preprocess, load, size.get("multiple")), *mirror]
 
 
-def evaluation_sizing(
-    preprocess: str,
-    load_size: Size | None,
-    crop_size: Size,
-    *,
-    multiple: int | None = None,
-    one_size: bool = False,
-) -> list[Transform]:
+def evaluation_sizing(**size: Unpack[Sizing]) -> list[Transform]:
     """Returns the operations that give a picture, or its maps alone, its size after training.
 
     Args:
-        preprocess: as in training.
-        load_size: as in training.
-        crop_size: as in training.
-        multiple: as in training.
-        one_size: whether the network makes pictures of `crop_size` alone.
+        **size: see `Sizing`.
 
     Raises:
         DataError: if an argument cannot be used.
     """
-    height, width, load = _sizes(preprocess, load_size, crop_size)
+    preprocess = size.get("preprocess", PREPROCESS[0])
+    height, width, load = _sizes(preprocess, size["load_size"], size["crop_size"])
     if preprocess in ("resize_and_crop", "fixed"):
         return [scaling.resize(height, width)]
     if preprocess == "crop":
         return [transforms.center_crop(height, width)]
-    if one_size or preprocess.endswith("_and_crop"):
+    if size.get("one_size") or preprocess.endswith("_and_crop"):
         return [scaling.scale_to_cover(height, width), transforms.center_crop(height, width)]
-    return [_scale(preprocess, load, multiple)]
+    return [_scale(preprocess, load, size.get("multiple"))]
 
 
 def _scale(preprocess: str, load: tuple[int, int] | None, multiple: int | None) -> Transform:

@@ -8,8 +8,9 @@ from pipelines.reading.sizing import PREPROCESS, evaluation_sizing
 from pipelines.schema import DataError
 
 
-def sized(example, *arguments, **options):
-    for operation in evaluation_sizing(*arguments, **options):
+def sized(example, preprocess, load_size, crop_size, **options):
+    sizes = {"load_size": load_size, "crop_size": crop_size}
+    for operation in evaluation_sizing(preprocess=preprocess, **sizes, **options):
         example = operation(example)
     return example
 
