@@ -1,4 +1,4 @@
-"""What a prepared data set holds: its label set and the features of its records."""
+"""The schema of a prepared data set: its label set, and the features of its records."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class DataError(ValueError):
 
 
 class BadFileError(DataError):
-    """A source file that cannot be used; it may be left out instead of stopping for it.
+    """A source file that cannot be used. It may be left out instead of stopping for it.
 
     Args:
         path: the file.
-        kind: what is wrong with it, in the few words that such files are counted under.
-        message: what was found in it, and the way out.
-        preparing: a way out with flags of `prepare`, if there is one; others leave it out.
+        kind: what is wrong with it in a few words, by which such files are counted.
+        message: what was found in it, and what to do.
+        preparing: what to do with flags of `prepare`; other commands do not show it.
 
     Attributes:
-        found: the message without that way out.
+        found: the message without `preparing`.
     """
 
     def __init__(
@@ -48,17 +48,17 @@ class BadFileError(DataError):
 
 
 class LabelFiles(NamedTuple):
-    """How label map files are read: from what a file holds to the ids that a model is trained on.
+    """How label map files are turned into the ids that a model is trained on.
 
     Without a table and without colours, a file holds ids as they are: `0..N-1`, and 255 (65535
     above 255 classes) for unknown.
 
     Attributes:
-        id_table: the id of each value in a file, -1 for values that may not be there; or none.
+        id_table: the id of each value in a file, -1 for values that are errors; empty for none.
         palette_indices: whether PNGs with a palette are read too, by their indices.
         palette: name of the palette that label maps are drawn in; empty where they hold values.
-        colors: its colours.
-        color_ids: their ids; that of unknown is `N`.
+        colors: colours of the palette.
+        color_ids: ids of these colours; the id of unknown is `N`.
         off_palette_unknown: whether other colours are unknown, or refused.
     """
 
@@ -91,7 +91,7 @@ class LabelFiles(NamedTuple):
 
 
 class LabelSet(NamedTuple):
-    """The ids that a label map may hold, and what they are called.
+    """The ids that a label map may hold, and their names.
 
     Attributes:
         class_names: names of the ids `0..N-1`.
@@ -100,7 +100,7 @@ class LabelSet(NamedTuple):
         has_instance: whether every record carries an instance map.
         condition_channels: channels of the continuous map that records carry in place of a label
             map; 0 where they carry label maps. There are no ids then.
-        files: how the files are read that label maps come from.
+        files: how label map files are read.
     """
 
     class_names: tuple[str, ...]

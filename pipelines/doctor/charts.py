@@ -1,4 +1,4 @@
-"""Pictures of a data set: a bar chart of its ids, and a sheet of photographs with their labels."""
+"""Draws a bar chart of a data set's ids, and a sheet of photographs with their labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BAR = 14
 _NAME_WIDTH = 190
 _PLOT_WIDTH = 560
 _MAX_BARS = 60
-# Shares below this are drawn as this: the axis is logarithmic.
+# The axis is logarithmic: smaller shares are drawn like this one.
 _SMALLEST_SHARE = 1e-5
 
 _TILE = 320
@@ -33,7 +33,7 @@ class Sample(NamedTuple):
     """One example of the sheet.
 
     Attributes:
-        name: below its picture.
+        name: written below the picture.
         image: uint8 `[H, W, 3]`.
         label: integer `[H, W]`.
     """
@@ -46,12 +46,12 @@ class Sample(NamedTuple):
 def histogram(
     title: str, names: Sequence[str], shares: Sequence[float], palette: Sequence[Color]
 ) -> Image.Image:
-    """Draws how the pixels are shared out among the ids, largest share first.
+    """Draws the share of the pixels that each id has, largest share first.
 
     Args:
-        title: above the chart.
-        names: of the ids.
-        shares: of the ids, 0 to 1.
+        title: written above the chart.
+        names: names of the ids.
+        shares: shares of the ids, 0 to 1.
         palette: colours of the ids.
     """
     order = sorted(range(len(names)), key=lambda index: (-shares[index], index))
@@ -103,15 +103,15 @@ def _percent(share: float) -> str:
 def contact_sheet(
     samples: Sequence[Sample], names: Sequence[str], palette: Sequence[Color], *, columns: int = 2
 ) -> Image.Image:
-    """Draws photographs, each beside itself with its labels laid over it in colours.
+    """Draws each photograph twice, side by side: plain, and with its labels over it in colours.
 
-    Borders between ids are drawn in full; of each picture, the largest ids are named.
+    Borders between ids are white. The largest ids of each picture are named below it.
 
     Args:
         samples: the examples.
-        names: of the ids.
+        names: names of the ids.
         palette: colours of the ids.
-        columns: pairs of pictures beside one another.
+        columns: number of pairs of pictures beside one another.
     """
     cells = [_cell(sample, names, palette) for sample in samples]
     columns = max(1, min(columns, len(cells)))

@@ -23,12 +23,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _NUM_SAMPLES = 8
-# Of the steps between neighbours along a row, how many lie half-way between their neighbours'
-# ids: clean maps of COCO-Stuff have up to 0.015, the same after JPEG 0.08 to 0.26, scaled
-# smoothly 0.35 to 0.56.
+# The share of the steps along a row whose id lies between those of both neighbours. Clean maps of
+# COCO-Stuff have up to 0.015; after JPEG they have 0.08 to 0.26, scaled smoothly 0.35 to 0.56.
 _BLENDED_SHARE = 0.06
 _FEWEST_STEPS = 50
-# Above this share of pixels a map is all borders, and nothing can be told from them.
+# A map with more steps per pixel is all borders, which tell nothing.
 _TEXTURED_SHARE = 0.5
 _MOSTLY_UNKNOWN = 0.5
 
@@ -242,14 +241,14 @@ class Examination:
 
 
 def blended_share(label: np.ndarray) -> tuple[float, int]:
-    """Tells how far a map of ids looks as if ids had been averaged.
+    """Measures how much a map looks as if ids had been averaged.
 
     Args:
         label: integer array `[H, W]`.
 
     Returns:
-        Of all pixels that differ from one of their neighbours in the row, the share of those
-        whose id lies strictly between the two, and how many differ.
+        Of all pixels that differ from a neighbour in their row, the share whose id lies strictly
+        between those of both neighbours; and the number of pixels that differ.
     """
     ids = label.astype(np.int32)
     left = ids[:, 1:-1] - ids[:, :-2]

@@ -1,4 +1,4 @@
-"""Batches from a prepared data set, in an order that is a pure function of seed and position."""
+"""Makes batches from a prepared data set, in an order that only seed and position decide."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ def _shuffled_epochs(
     first_epoch, offset = divmod(start, num_examples)
 
     def epoch_records(epoch: tf.Tensor) -> tf.data.Dataset:
-        # Within this function's graph only: otherwise the global seed would enter into the order.
+        # For this function's graph only: otherwise the global seed would change the order.
         tf.random.set_seed(1)
         epoch_seed = tf.random.stateless_uniform(
             (),
@@ -252,19 +252,19 @@ def _preprocess(
         for operation in operations:
             example = operation(example)
         del example["seed"]
-        # Ids are widened last: what is cut away need not be.
+        # Ids are widened last, so that what is cut away is not.
         for key in ("label", "instance"):
             if key in example:
                 example[key] = tf.cast(example[key], tf.int32)
         return example
 
-    # Without it, autograph would turn the one-line errors of the operations into long ones.
+    # Autograph would turn the one-line errors of the operations into long ones.
     return tf.autograph.experimental.do_not_convert(preprocess)
 
 
 def _decode(key: str, encoded: tf.Tensor, dtype: tf.DType, channels: int) -> tf.Tensor:
     if key == "image":
-        # This one reads PNG as well. The accurate transform is what other libraries default to.
+        # decode_jpeg reads PNG too. The accurate transform is the default of other libraries.
         return tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
     if key == "condition":
         condition = tf.io.decode_png(encoded, channels=channels, dtype=dtype)

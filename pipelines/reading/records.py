@@ -1,4 +1,4 @@
-"""Reads the records of a prepared data set, and says which of them are damaged."""
+"""Reads the records of a prepared data set, and finds damaged ones."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def read_records(
 ) -> tuple[Callable[[tf.Tensor | None], tf.data.Dataset], int]:
     """Returns a reader of the records of a split, still serialised.
 
-    Shards are read sixteen at a time, by turns of sixteen records.
+    Sixteen shards are read at a time, and sixteen records of each in turn.
 
     Args:
         builder: of a prepared data set.
@@ -72,8 +72,8 @@ def read_records(
             in advance, logs a warning for every damaged record, and leaves it out.
 
     Returns:
-        A function of a seed (a scalar int64) that gives a dataset of scalar strings, and how many
-        they are. The seed says in which order the shards are read; None is the order of storage.
+        A function that takes a seed (a scalar int64) and returns a dataset of scalar strings, and
+        the number of these. The seed gives the order of the shards; None is the order of storage.
 
     Raises:
         DataError: if there is no such split, it is empty, or nothing in it can be read.
@@ -230,7 +230,7 @@ def _examine(part: _Part) -> tuple[list[tuple[int, int]], list[CorruptRecord]]:
                 continue
             lost.append(CorruptRecord(shard, len(extents), 1))
             extents.append((0, 0))
-            # How far the shard can be read again after the damage, TensorFlow tells.
+            # TensorFlow tells how far the shard can be read after the damage.
             rest = Path(scratch) / "rest"
             rest.write_bytes(content[offset:])
             readable = _count_readable(str(rest))

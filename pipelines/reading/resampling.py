@@ -1,6 +1,6 @@
-"""Antialiased scaling of images as two products with banded matrices.
+"""Scales images with antialiasing, as two products with banded matrices.
 
-What `tf.image.resize(..., antialias=True)` computes, in less time on a processor.
+Computes what `tf.image.resize(..., antialias=True)` does, in less time on a CPU.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Any
 
 import tensorflow as tf
 
-# Outputs that are computed in one product. They share their inputs for the most part.
+# Number of outputs per product. Neighbouring outputs share most of their inputs.
 _BLOCK = 16
-# Products where the number of outputs is not known when the graph is made.
+# Number of products where the number of outputs is not known when the graph is made.
 _BLOCKS = 16
 
 Kernel = Callable[[tf.Tensor], tf.Tensor]
@@ -50,7 +50,7 @@ def scale(
     columns: tuple[Length, Length] | None = None,
     mirror: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """Scales an image, and cuts a rectangle out of it; pixels have their centres at halves.
+    """Scales an image, and cuts a rectangle out of it. Centres of pixels are at halves.
 
     Output `y_i = sum_k w_ik x_k / sum_k w_ik` along each axis, with `w_ik = kernel(|k + 1/2 - (i +
     1/2) s| / max(s, 1))` and `s` the input size over the output size.

@@ -1,4 +1,4 @@
-"""How pictures and maps get the size that networks take: in training, in evaluation and in use.
+"""Gives pictures and maps the size that networks take: in training, in evaluation and in use.
 
 | preprocess | training | evaluation and use |
 |---|---|---|
@@ -11,9 +11,9 @@
 | `fixed` | scales to `crop_size`, of any shape | the same |
 | `none` | rounds both sides to multiples | the same |
 
-Crops of training are uniform over all places where they fit. Where nothing sets both sides, they
-are rounded to the multiples that a network takes, at least one; and a network that makes one size
-alone gets the middle of what covers it.
+Training crops at random, uniformly over all places where the crop fits. Where nothing sets both
+sides, they are rounded to multiples that the network takes, at least one multiple. A network that
+makes one size alone gets the middle of a picture scaled to cover that size.
 """
 
 from __future__ import annotations

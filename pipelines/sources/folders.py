@@ -1,4 +1,4 @@
-"""Where each data set's source files must lie: one line each, for --help, docs and errors."""
+"""Says where the source files of each data set must lie, for --help and errors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ FOLDERS: dict[str, str] = {
         "{train,val}_{img,label,inst}/ (val and inst are optional), files of one example sharing "
         "their name; {train,val}_cond/ in place of label for continuous maps; classes.txt with "
         "one class name a line, if there are names; --image_files, --label_files and "
-        "--instance_files say where files of other layouts lie, such as 'masks/{split}/*_mask'"
+        "--instance_files say where files lie in other folders, such as 'masks/{split}/*_mask'"
     ),
     "manifest": (
         "a .csv, .tsv or .jsonl file with image, label and split of each example and, if there are "

@@ -1,6 +1,6 @@
-"""Guesses where photographs and maps lie and how they are named, to be told in an error message.
+"""Guesses where photographs and maps lie and how they are named.
 
-A guess is never acted upon by itself: whoever reads the message decides.
+A guess is only shown in an error message. Whoever reads the message decides.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _WORDS = {
     "label": ("mask", "label", "seg", "annot", "gt", "semantic", "class"),
     "image": ("im", "photo", "pic", "jpeg", "rgb", "input"),
 }
-# Of the maps, how many must have a photograph whose name goes with theirs.
+# The share of the maps that must have a photograph whose name goes with theirs.
 _SHARE = 0.5
 _NUM_COMPARED = 100
 
@@ -65,7 +65,10 @@ def guess_patterns(names: Iterable[str]) -> dict[str, str]:
 
 
 def _split_off(stem: str) -> tuple[str, str]:
-    """Returns the folder that tells what a file is, names of splits replaced, and the rest."""
+    """Splits a path into the folder that tells what a file is, and the rest.
+
+    Names of splits in the folder are replaced by `{split}`.
+    """
     parts = stem.split("/")
     told = [bool(_SPLIT.search(part) or _kind(part)) for part in parts[:-1]]
     count = len(told) - told[::-1].index(True) if any(told) else len(told)

@@ -1,4 +1,4 @@
-"""Checks what was read of a data set, so that nothing bad gets further than here.
+"""Checks what was read of a data set, so that no bad data is stored.
 
 Every check ends in a `BadFileError` that names the file, what was found in it and the way out.
 """

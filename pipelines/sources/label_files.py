@@ -1,6 +1,6 @@
-"""From label map files to the ids that a model is trained on.
+"""Reads label map files as the ids that a model is trained on.
 
-`prepare`, the doctor and `generate` read label maps by this one function; exports do the same in
+`prepare`, `doctor` and `generate` all read label maps with `read_label`. Exports do the same in
 their graphs (`spade_tf.export.label_files`).
 """
 
@@ -26,7 +26,7 @@ def describe_files(
     """Returns how the label maps of a source are read.
 
     Args:
-        palette: that they are drawn in; None where they hold values.
+        palette: the palette that they are drawn in; None where they hold values.
         off_palette_unknown: whether colours off the palette are unknown, or refused.
         id_table: without a palette, the id of each value, -1 for values that may not be there.
         palette_indices: without a palette, whether indices of palette PNGs are values.

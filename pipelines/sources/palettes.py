@@ -1,4 +1,4 @@
-"""Colours → ids, for label maps that were drawn in colours."""
+"""Turns the colours of label maps into ids."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""How pictures are read from files: photographs, and maps of ids, of colours or of values.
+"""Reads pictures from files: photographs, and maps of ids, of colours or of values.
 
 Pictures are read upright: turned and mirrored as their EXIF orientation says, as every viewer
-shows them. Label maps are drawn over what a viewer shows. Maps are read from lossless formats
-alone: compression that is not seen in a photograph turns an id into another one.
+shows them; label maps are drawn over what a viewer shows. Maps are read from lossless formats
+only: lossy compression turns ids into other ids.
 
 Every check ends in a `BadFileError` that names the file, what was found in it and the way out.
 """

@@ -1,10 +1,10 @@
-"""Which files a prepared data set was made from, and whether these are still the same.
+"""Records which files a data set was made from, and checks whether they are still the same.
 
 `sources.jsonl` beside the shards has a line for each file: where it is in the source folder, its
-size, times, and a digest of its content. A file whose size and both times (of its content and of
-its inode) are as they were is taken to be the same without being read: no program can change a
-file and keep the latter. A file of another size has changed. Any other file, such as one of a
-copied folder, is read, and is the same if its digest is.
+size, times, and a digest of its content. A file with the same size and the same two times (of
+its content and of its inode) counts as unchanged and is not read: no program can change a file and
+keep the time of its inode. A file of another size has changed. Any other file, such as one of a
+copied folder, is read and compared by its digest.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _DIGEST_BYTES = 16
 
 
 class Stamp(NamedTuple):
-    """What is kept of a file.
+    """What is recorded of a file.
 
     Attributes:
         size: in bytes; -1 if the file cannot be read.
-        changed_ns: when its content changed, in nanoseconds.
-        inode_changed_ns: when anything of it changed.
-        digest: of its content.
+        changed_ns: time when its content last changed, in nanoseconds.
+        inode_changed_ns: time when its content, name or rights last changed, in nanoseconds.
+        digest: digest of its content.
     """
 
     size: int
@@ -43,7 +43,7 @@ class Stamp(NamedTuple):
 
 
 def stamp(path: Path) -> Stamp:
-    """Returns what is kept of a file."""
+    """Returns the stamp of a file."""
     try:
         with path.open("rb") as file:
             stat = os.fstat(file.fileno())
@@ -66,9 +66,9 @@ def write_sources(directory: Path, source_dir: Path, stamps: Mapping[str, Stamp]
     """Writes down what a data set was made from.
 
     Args:
-        directory: its version directory.
-        source_dir: that its source files lie in.
-        stamps: of its source files, by path.
+        directory: the version directory of the data set.
+        source_dir: the folder of its source files.
+        stamps: stamps of its source files, by path.
     """
     temporary = directory / f"{SOURCES_FILE}.part"
     with temporary.open("w", encoding="utf-8") as file:
@@ -81,9 +81,9 @@ def check_sources(directory: Path, source_dir: Path, paths: Sequence[Path], reme
     """Checks that a data set was made from these files as they are now.
 
     Args:
-        directory: its version directory.
-        source_dir: that the source files lie in now.
-        paths: of all source files.
+        directory: the version directory of the data set.
+        source_dir: the folder that the source files lie in now.
+        paths: paths of all source files.
         remedy: what to do if it was not, for the error message.
 
     Returns:
@@ -173,7 +173,7 @@ def replacing(directory: Path) -> Iterator[Path]:
 
 
 def move_back(directory: Path) -> None:
-    """Moves a data set back that lost its successor, as when the process was killed."""
+    """Moves a data set back whose replacement never came, because the process was killed."""
     if not directory.exists() and _away(directory).exists():
         os.rename(_away(directory), directory)
 

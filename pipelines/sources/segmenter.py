@@ -1,4 +1,4 @@
-"""Label maps from a segmentation network that is given as a file."""
+"""Labels photographs with a segmentation network that is given as a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How text files are read that people wrote by hand or saved from a spreadsheet."""
+"""Reads text files that people wrote by hand or saved from a spreadsheet."""
 
 from __future__ import annotations
 

@@ -52,17 +52,17 @@ class ADE20K(FilesBuilder):
 
     Args:
         source_dir: the folder that holds `images/` and `annotations/`.
-        data_dir: where prepared data sets are kept.
+        data_dir: the folder of prepared data sets.
         config: an `ADE20KConfig`, or the name of one: `"all"`, `"outdoor"`, `"all_file_ids"`,
             `"outdoor_file_ids"`.
         palette: how the colours of label maps are read; None where they hold file ids.
-        off_palette_unknown: whether colours off the palette are unknown; refused by default.
+        off_palette_unknown: whether colours off the palette become unknown; default: an error.
         skip_bad_files: whether files without counterpart are left out and listed.
 
     Attributes:
         label_set: 150 classes and unknown.
         num_examples: number of pairs by split.
-        skipped: what was left out on construction: split and error.
+        skipped: split and error of each file that was left out when files were listed.
 
     Raises:
         DataError: if folders or files are missing or unmatched.

@@ -1,4 +1,4 @@
-"""What all builders share: which examples there are, and how each is read."""
+"""The base of all builders: which examples there are, and how each is read."""
 
 from __future__ import annotations
 

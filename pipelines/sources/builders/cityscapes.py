@@ -50,7 +50,7 @@ class Cityscapes(FilesBuilder):
 
     Args:
         source_dir: the folder that holds `leftImg8bit/` and `gtFine/`.
-        data_dir: where prepared data sets are kept.
+        data_dir: the folder of prepared data sets.
         config: a `CityscapesConfig`, or the name of one: `"256x512"`, `"512x1024"`,
             `"1024x2048"`.
         palette: how the colours of label maps are read; None where they hold ids.
@@ -60,7 +60,7 @@ class Cityscapes(FilesBuilder):
     Attributes:
         label_set: 35 ids.
         num_examples: number of pairs by split.
-        skipped: what was left out on construction: split and error.
+        skipped: split and error of each file that was left out when files were listed.
 
     Raises:
         DataError: if folders or files are missing or unmatched.

@@ -38,15 +38,15 @@ class CocoStuff(FilesBuilder):
 
     Args:
         source_dir: the folder that holds one of the two.
-        data_dir: where prepared data sets are kept.
+        data_dir: the folder of prepared data sets.
         palette: how the colours of label maps are read; None where they hold ids, as COCO's do.
-        off_palette_unknown: whether colours off the palette are unknown; refused by default.
+        off_palette_unknown: whether colours off the palette become unknown; default: an error.
         skip_bad_files: whether files without counterpart are left out and listed.
 
     Attributes:
         label_set: 182 classes and unknown.
         num_examples: number of pairs by split.
-        skipped: what was left out on construction: split and error.
+        skipped: split and error of each file that was left out when files were listed.
 
     Raises:
         DataError: if folders or files are missing or unmatched.

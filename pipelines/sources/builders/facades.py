@@ -36,7 +36,7 @@ class Facades(FilesBuilder):
 
     Args:
         source_dir: the folder that holds `base/` and, optionally, `extended/`.
-        data_dir: where prepared data sets are kept.
+        data_dir: the folder of prepared data sets.
         palette: how the colours of label maps are read; None to take palette indices as ids.
         off_palette_unknown: must be False: there is no unknown id.
         skip_bad_files: whether files without counterpart are left out and listed.
@@ -44,7 +44,7 @@ class Facades(FilesBuilder):
     Attributes:
         label_set: 12 classes.
         num_examples: number of pairs by split: train, val and test.
-        skipped: what was left out on construction: split and error.
+        skipped: split and error of each file that was left out when files were listed.
 
     Raises:
         DataError: if folders or files are missing or unmatched.

@@ -1,4 +1,4 @@
-"""What the builders share that read pairs of files."""
+"""The base of builders that read pairs of files."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ class PairReader(NamedTuple):
 
 
 class SplitSkips(list[tuple[str, BadFileError]]):
-    """The files that were left out as the files were listed, with their splits."""
+    """The files that were left out when files were listed, with their splits."""
 
     def of(self, split: str, skip_bad_files: bool) -> OnBadFile | None:
-        """What to do with a bad file of a split: take it down, or None to stop for it."""
+        """Returns the function that records a bad file of a split, or None to stop for it."""
         if not skip_bad_files:
             return None
         return lambda bad: self.append((split, bad))
@@ -90,7 +90,7 @@ class FilesBuilder(SourceBuilder):
         pairs: by split.
         pair_reader: what reads them; its label set is that of the data set.
         description: of the data set.
-        data_dir: where prepared data sets are kept.
+        data_dir: the folder of prepared data sets.
         citation: of the paper that describes it.
         condition_bits: 8 or 16, per channel of continuous maps.
         source_files: all files of the source folder; None where it is no folder.

@@ -58,7 +58,7 @@ class FlickrLandscapes(FilesBuilder):
 
     Args:
         source_dir: the folder that holds `train_img/` and, optionally, `val_img/`.
-        data_dir: where prepared data sets are kept.
+        data_dir: the folder of prepared data sets.
         segmenter: the network: a SavedModel folder, a `.keras` file or a `.tflite` file; see
             `pipelines.sources.segmenter.Segmenter` for what it takes and returns.
         segmenter_scale: what pixels, 0..255, are multiplied by for the network. Default 1.
@@ -72,7 +72,7 @@ class FlickrLandscapes(FilesBuilder):
     Attributes:
         label_set: what the network tells apart.
         num_examples: number of pictures by split.
-        skipped: what was left out on construction: split and error.
+        skipped: split and error of each file that was left out when files were listed.
 
     Raises:
         DataError: if folders or files are missing, or no network is given.

@@ -123,7 +123,7 @@ class Landscapes(SourceBuilder):
         num_val: validation pictures, ≥ 1. Default 500.
         config: a `LandscapesConfig`, or the name of a stock one such as `"256x512"`; the
             arguments above are then left at their defaults.
-        data_dir: where prepared data sets are kept.
+        data_dir: the folder of prepared data sets.
 
     Attributes:
         label_set: the `LabelSet` of the pictures.

@@ -1,4 +1,4 @@
-"""TFDS builder for one's own data: a list of files."""
+"""TFDS builder for your own data: a list of files."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ class Manifest(FilesBuilder):
 
     Args:
         source_dir: the `.csv` or `.jsonl` file.
-        data_dir: where prepared data sets are kept.
+        data_dir: the folder of prepared data sets.
         num_classes: int, 1 to 65535. Default: the number of `class_names`, or of the palette.
         class_names: names of the ids `0..num_classes-1`. Default: the lines of `classes.txt`
             beside the file if there is one, then the palette's, otherwise `class 0` and so on.
         has_unknown: whether unknown pixels are allowed. Default True.
         palette: how the colours of label maps are read; None where they hold ids.
-        off_palette_unknown: whether colours off the palette are unknown; refused by default.
+        off_palette_unknown: whether colours off the palette become unknown; default: an error.
         palette_indices: whether label maps with palettes of their own hold ids as indices.
         skip_bad_files: whether files that are not there are left out and listed.
 
     Attributes:
         label_set: the `LabelSet` of the source.
         num_examples: number of examples by split.
-        skipped: what was left out on construction: split and error.
+        skipped: split and error of each file that was left out when files were listed.
 
     Raises:
         DataError: if the file cannot be read as such, files are missing, or the classes are not

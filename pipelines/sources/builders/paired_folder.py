@@ -1,4 +1,4 @@
-"""TFDS builder for one's own data: folders of photographs and label maps, matched by stem."""
+"""TFDS builder for your own data: folders of photographs and label maps."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class PairedFolder(FilesBuilder):
 
     Args:
         source_dir: the folder that holds `train_img/`, `train_label/` and so on.
-        data_dir: where prepared data sets are kept.
+        data_dir: the folder of prepared data sets.
         num_classes: int, 1 to 65535. Default: the number of `class_names`, or of the palette.
         class_names: names of the ids `0..num_classes-1`. Default: the lines of `classes.txt` in
             `source_dir` if there is one, then the palette's, otherwise `class 0` and so on.
         has_unknown: whether unknown pixels are allowed. Default True.
         palette: how the colours of label maps are read; None where they hold ids.
-        off_palette_unknown: whether colours off the palette are unknown; refused by default.
+        off_palette_unknown: whether colours off the palette become unknown; default: an error.
         palette_indices: whether label maps with palettes of their own hold ids as indices.
         image_files: pattern of the photographs. Default `{split}_img/*`.
         label_files: pattern of the label maps. Default `{split}_label/*`.
@@ -61,7 +61,7 @@ class PairedFolder(FilesBuilder):
     Attributes:
         label_set: the `LabelSet` of the source.
         num_examples: number of pairs by split.
-        skipped: what was left out on construction: split and error.
+        skipped: split and error of each file that was left out when files were listed.
 
     Raises:
         DataError: if folders or files are missing or unmatched, or the classes are not given.
@@ -143,8 +143,8 @@ def find_splits(
         files: where to look.
         patterns: of `image` and `label`, and where maybe `instance` and `condition` files lie;
             `{split}` in them is the name of a split. Without it all files are for training.
-        skipped: where files that are left out are taken down.
-        skip_bad_files: whether they are.
+        skipped: the list that files that are left out are added to.
+        skip_bad_files: whether bad files are left out.
 
     Raises:
         DataError: if folders or files are missing or unmatched.
@@ -194,7 +194,7 @@ def named_label_set(
     has_unknown: bool,
     palette: Palette | None,
 ) -> tuple[LabelSet, Palette | None]:
-    """Returns the label set of one's own data, from whatever tells the classes, and the palette.
+    """Returns the label set of your own data, and its palette.
 
     Args:
         classes_file: a file of class names, if it exists.
