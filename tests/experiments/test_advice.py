@@ -45,7 +45,7 @@ REACH = {
     "pipelines/sources/builders": "prepare doctor",
     "pipelines/sources/catalogue.py": "prepare doctor",
     "pipelines/sources/builders/flickr_landscapes.py": "prepare",
-    "pipelines/doctor/doctor.py": "doctor",
+    "pipelines/doctor": "doctor",
     # What follows the finding is for those two; see the test of `generate` below.
     "pipelines/sources/inspection.py:remap_label": "prepare doctor",
     "pipelines/sources/inspection.py:_off_palette": "prepare doctor",
