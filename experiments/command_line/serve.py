@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from experiments.command_line.command import Command, Flags
 
 
@@ -38,6 +40,9 @@ def define(flags: Flags) -> None:
 
 def run(flags: Flags) -> None:
     """Serves an export."""
+    # TensorFlow imports Keras, and that pandas, if they are there: a fifth of its start, and a
+    # server uses neither. It goes on without. Where Keras is imported already, it stays.
+    sys.modules.setdefault("keras", None)  # type: ignore[arg-type]
     from experiments.commands.serve import serve
 
     serve(

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import rewriter_config_pb2
 
 from spade_tf.serving.errors import BadRequestError, ServingError, sentence
+from spade_tf.serving.model.graphs import load_parts, read_meta_graph
 from spade_tf.serving.model.work import read_work
 from spade_tf.serving.requests import Spec
 
@@ -56,20 +56,12 @@ class Predictor:
     def __init__(self, directory: str | os.PathLike[str]):
         self.version = newest_version(Path(directory))
         self.work = read_work(self.version)
-        graph = tf.Graph()
-        self._session = tf.compat.v1.Session(graph=graph, config=_config())
         try:
-            with graph.as_default():
-                meta_graph = tf.compat.v1.saved_model.load(
-                    self._session, ["serve"], str(self.version)
-                )
-        except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
-            self._session.close()
-            reason = " ".join(str(error).split())[:200]
-            raise ServingError(f"--model={directory}: cannot be loaded ({reason})") from error
+            meta_graph = read_meta_graph(self.version)
+        except (OSError, ValueError) as error:
+            raise _not_loaded(directory, error) from error
         self.signature_defs = dict(meta_graph.signature_def)
         if "serving_default" not in self.signature_defs:
-            self._session.close()
             raise ServingError(
                 f"--model={directory}: no signature serving_default in it; export it again"
             )
@@ -82,13 +74,13 @@ class Predictor:
         shown = {name: each for name, each in named.items() if name not in self._stages}
         self.inputs = {name: _in_order(_specs(each.inputs)) for name, each in shown.items()}
         self.outputs = {name: _specs(each.outputs) for name, each in shown.items()}
-        self._small = _without_weights(meta_graph.graph_def, named)
-        self._calls = {
-            name: _callable(
-                self._small if _outputs_in(self._small.graph, each) else self._session, each
-            )
-            for name, each in named.items()
-        }
+        # Signatures that are run in parts are not run themselves.
+        run = [name for name in named if not (self._stages and name in _PARTS)]
+        try:
+            self._sessions = load_parts(self.version, meta_graph, run)
+        except (OSError, ValueError, LookupError, RuntimeError, tf.errors.OpError) as error:
+            raise _not_loaded(directory, error) from error
+        self._calls = {name: _callable(self._sessions[name], named[name]) for name in run}
 
     def run(self, signature: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
         """Outputs of a signature; safe to be called from several threads.
@@ -160,8 +152,13 @@ class Predictor:
 
     def close(self) -> None:
         """Gives its memory back."""
-        self._session.close()
-        self._small.close()
+        for session in set(self._sessions.values()):
+            session.close()
+
+
+def _not_loaded(directory: Any, error: Exception) -> ServingError:
+    reason = " ".join(str(error).split())[:200]
+    return ServingError(f"--model={directory}: cannot be loaded ({reason})")
 
 
 def _callable(session: Any, definition: Any) -> Callable[[Mapping[str, np.ndarray]], Arrays]:
@@ -182,73 +179,6 @@ def _callable(session: Any, definition: Any) -> Callable[[Mapping[str, np.ndarra
         return dict(zip(outputs, made, strict=True))
 
     return run
-
-
-def _without_weights(graph_def: Any, definitions: Mapping[str, Any]) -> tf.compat.v1.Session:
-    """A session of the signatures that have no weights: checks, decoding, encoding.
-
-    For every signature that a session runs first, it goes through all functions of its graph, for
-    seconds where a generator's are among them. These have few.
-    """
-    ops = {node.name: node.op for node in graph_def.node}
-    wanted = []
-    for definition in definitions.values():
-        names = [info.name.partition(":")[0] for info in definition.outputs.values()]
-        part = tf.compat.v1.graph_util.extract_sub_graph(graph_def, names)
-        if not any(ops[node.name] == "VarHandleOp" for node in part.node):
-            wanted += names
-    small = tf.compat.v1.GraphDef()
-    if wanted:
-        small = tf.compat.v1.graph_util.extract_sub_graph(graph_def, wanted)
-    functions = {each.signature.name: each for each in graph_def.library.function}
-    nodes = list(small.node)
-    kept: dict[str, Any] = {}
-    while nodes:
-        called = _called(nodes.pop()) & functions.keys() - kept.keys()
-        for name in called:
-            kept[name] = functions[name]
-            nodes += functions[name].node_def
-    del small.library.function[:], small.library.gradient[:]
-    small.library.function.extend(kept.values())
-    graph = tf.Graph()
-    with graph.as_default():
-        tf.import_graph_def(small, name="")
-    return tf.compat.v1.Session(graph=graph, config=_config())
-
-
-def _called(node: Any) -> set[str]:
-    """Names of functions that a node may call."""
-    names = {node.op}
-    for value in node.attr.values():
-        names.update(each.name for each in (value.func, *value.list.func) if each.name)
-    return names
-
-
-def _outputs_in(graph: tf.Graph, definition: Any) -> bool:
-    try:
-        for info in definition.outputs.values():
-            graph.get_tensor_by_name(info.name)
-    except (KeyError, ValueError):
-        return False
-    return True
-
-
-def _config() -> tf.compat.v1.ConfigProto:
-    """Of a session: what does nothing for these graphs, and takes seconds, is left out.
-
-    Graphs are rewritten once in place of twice, and not for devices that are not there. Outputs
-    stay the same, bit by bit.
-    """
-    config = tf.compat.v1.ConfigProto()
-    options = config.graph_options.rewrite_options
-    options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
-    options.memory_optimization = rewriter_config_pb2.RewriterConfig.NO_MEM_OPT
-    options.loop_optimization = rewriter_config_pb2.RewriterConfig.OFF
-    options.shape_optimization = rewriter_config_pb2.RewriterConfig.OFF
-    options.implementation_selector = rewriter_config_pb2.RewriterConfig.OFF
-    if not tf.config.list_physical_devices("GPU"):
-        options.layout_optimizer = rewriter_config_pb2.RewriterConfig.OFF
-    return config
 
 
 def _warmup_requests(path):
