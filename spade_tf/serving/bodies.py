@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import re
 import signal
 import zlib
 from collections.abc import Callable
@@ -31,6 +32,13 @@ _FEW_VALUES = 20_000
 # times the memory of its two brackets.
 _MOST_LISTS = 1 << 20
 _PIECE = 1 << 20
+
+# How bodies begin that are compressed; no JSON begins so.
+_COMPRESSED = {b"\x1f\x8b": "gzip", **dict.fromkeys((b"x\x01", b"x\x9c", b"x\xda"), "deflate")}
+# What several languages write for numbers that JSON does not have.
+_NO_NUMBER = re.compile(r"[+-]?(?:nan|inf(?:inity)?)\b", re.IGNORECASE)
+_KEYS = re.compile(r'"([^"\\]*)"\s*:')
+_NAMES = re.compile(r'"name"\s*:\s*"([^"\\]*)"')
 
 
 class BodyReader:
@@ -129,7 +137,26 @@ def parse_json(text: bytes) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise BadRequestError(f"the body is not JSON ({str(error)[:200]})") from None
+        raise BadRequestError(_not_json(text, error)) from None
+
+
+def _not_json(text: bytes, error: orjson.JSONDecodeError) -> str:
+    for start, encoding in _COMPRESSED.items():
+        if text.startswith(start):
+            header = f"Content-Encoding: {encoding}"
+            return f"the body is not JSON, but compressed; send the header {header}"
+    # The parser stops at the sign of some, or a letter later.
+    found = (_NO_NUMBER.match(error.doc, max(error.pos - back, 0)) for back in (1, 0))
+    number = next((match for match in found if match), None)
+    keys = _KEYS.findall(error.doc, 0, error.pos)
+    if number is None or not keys:
+        return f"the body is not JSON ({str(error)[:200]})"
+    key = keys[-1]
+    if key == "data":
+        # In the open inference protocol, the input's name stands beside its data.
+        names = _NAMES.findall(error.doc, 0, error.pos)
+        key = names[-1] if names else key
+    return f"{key[:80]}: {number[0]} received, which JSON does not have; give finite numbers"
 
 
 def decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:

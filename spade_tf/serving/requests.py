@@ -131,6 +131,9 @@ def _array(key: str, value: Any, spec: Spec) -> np.ndarray:
         return array
     try:
         array = np.asarray(value)
+        if array.dtype == object and all(type(item) is int for item in array.flat):
+            # Integers beyond 64 bits: floats say how large they are.
+            array = array.astype(np.float64)
     except (ValueError, TypeError, OverflowError):
         array = np.asarray(None)
     if array.dtype == object:
@@ -140,6 +143,8 @@ def _array(key: str, value: Any, spec: Spec) -> np.ndarray:
         )
     wanted = np.dtype(spec.dtype)
     integers = wanted.kind in "iu"
+    if array.size and integers:
+        _check_bounds(key, array, spec.dtype)
     if array.size and array.dtype.kind not in ("iu" if integers else "iuf"):
         raise BadRequestError(
             f"{key}: {array.dtype.name} received; give {spec.dtype} {_shape(key, spec)}"
@@ -152,12 +157,27 @@ def _array(key: str, value: Any, spec: Spec) -> np.ndarray:
         raise BadRequestError(
             f"{key}: shape {list(array.shape)} received; give {spec.dtype} {_shape(key, spec)}"
         )
-    if array.size and integers:
-        bounds = np.iinfo(wanted)
-        worst = max(array.min(), array.max(), key=lambda number: abs(int(number)))
-        if int(array.min()) < bounds.min or int(array.max()) > bounds.max:
-            raise BadRequestError(f"{key}: {worst} received, which {spec.dtype} does not hold")
-    return array.astype(wanted)
+    with np.errstate(over="ignore"):
+        # What float32 does not hold becomes infinite, and is refused as such.
+        return array.astype(wanted)
+
+
+def _check_bounds(key: str, array: np.ndarray, dtype: str) -> None:
+    """Raises a BadRequestError if there are integers that a dtype does not hold.
+
+    Those beyond 64 bits, and a mixture of signed and unsigned ones of 64, arrive as floats: only
+    floats that are whole, and beyond the bounds, are taken for such.
+    """
+    if array.dtype.kind not in "iuf":
+        return
+    bounds = np.iinfo(dtype)
+    for worst in (array.min().item(), array.max().item()):
+        whole = isinstance(worst, int) or worst.is_integer()
+        if whole and not bounds.min <= int(worst) <= bounds.max:
+            raise BadRequestError(
+                f"{key}: {worst} received, and {dtype} holds {bounds.min} to {bounds.max}; give "
+                "one of these"
+            )
 
 
 _AXES = {"label": "BHW", "condition": "BHWC", "instance": "BHW", "seed": "B"}

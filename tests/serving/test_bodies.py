@@ -2,6 +2,7 @@ import asyncio
 import gzip
 import os
 import signal
+import zlib
 
 import pytest
 
@@ -73,3 +74,30 @@ def test_a_bomb_is_unpacked_to_the_limit_alone():
     assert decompress(gzip.compress(bytes(1000)), " GZIP", 1000) == bytes(1000)
     with pytest.raises(MediaTypeError, match="'br' received"):
         decompress(b"", "br", 1000)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "nan", "-inf"])
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        ('{"inputs": {"label": [[[1]]], "z": [[0.5, %s]]}}', "z"),
+        ('{"instances": [{"ä": "ü", "seed": %s}]}', "seed"),
+        ('{"inputs": [{"name": "z", "shape": [1], "data": [%s]}]}', "z"),
+    ],
+)
+def test_numbers_that_json_does_not_have_are_named_with_their_key(number, body, key):
+    with pytest.raises(BadRequestError) as caught:
+        parse_json((body % number).encode())
+    assert str(caught.value).startswith(f"{key}: {number} received, which JSON does not have")
+
+
+@pytest.mark.parametrize(
+    ("pack", "encoding"),
+    [
+        (gzip.compress, "gzip"),
+        *((lambda body, level=level: zlib.compress(body, level), "deflate") for level in (1, 6, 9)),
+    ],
+)
+def test_a_compressed_body_without_its_header_is_told_the_header(pack, encoding):
+    with pytest.raises(BadRequestError, match=f"send the header Content-Encoding: {encoding}$"):
+        parse_json(pack(b'{"instances": []}'))

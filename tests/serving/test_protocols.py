@@ -14,10 +14,11 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from served_networks import layouts
+from served_networks import Z_DIM, layouts
 
 from spade_tf.serving.client.client import connect
 from spade_tf.serving.errors import ServingError
+from spade_tf.serving.fronts.open_inference import datatype_of, to_raw
 from spade_tf.training.pictures import encode_png
 
 SEED = 11
@@ -127,6 +128,52 @@ def test_nobody_takes_the_model_away(server, action):
     assert ask(server, "/v2/models/tiny/ready")[0] == 200
 
 
+def test_the_index_lists_the_versions(server):
+    ready = [{"name": "tiny", "version": "1", "state": "READY", "reason": ""}]
+    for body in (b"", b"{}", b'{"ready": true}'):
+        status, _, answer = ask(server, "/v2/repository/index", body)
+        assert (status, json.loads(answer)) == (200, ready)
+    status, _, answer = ask(server, "/v2/repository/index", b'{"ready": 1}')
+    assert (status, "such as" in json.loads(answer)["error"]) == (400, True)
+    triton = pytest.importorskip("tritonclient.grpc")
+    client = triton.InferenceServerClient(f"127.0.0.1:{server.grpc_port}")
+    (model,) = client.get_model_repository_index().models
+    assert [{name: getattr(model, name) for name in ready[0]}] == ready
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "text"),
+    [
+        ("/v1/models/tiny:predict", None, 405, "takes POST; send that"),
+        ("/v1/models/tiny/versions/1:predict", None, 405, "takes POST; send that"),
+        ("/v1/models/tiny/labels/stable:predict", None, 405, "takes POST; send that"),
+        ("/v2/models/tiny/infer", None, 405, "takes POST; send that"),
+        ("/v2/repository/index", None, 405, "takes POST; send that"),
+        ("/v1/models/tiny", b"{}", 405, "takes GET or HEAD; send that"),
+        *(
+            (path, None, 404, "health is at /v2/health/live and /v2/health/ready")
+            for path in ("/health", "/healthz", "/v1/models/tiny:paint", "/v2/models/tiny/draw")
+        ),
+    ],
+)
+def test_addresses_that_are_asked_wrongly(server, path, body, status, text):
+    got, headers, answer = ask(server, path, body)
+    assert (got, text in json.loads(answer)["error"]) == (status, True), answer
+    assert status == 404 or headers["Allow"]
+
+
+def test_the_server_loads_nothing_that_it_does_not_use(server):
+    """TensorFlow would import Keras, which imports pandas, which takes seconds of the start."""
+    loaded = Path(f"/proc/{server.process.pid}/maps")
+    if not loaded.exists():
+        pytest.skip("this operating system does not tell what a process has loaded")
+    libraries = {line.rpartition("/site-packages/")[2] for line in loaded.read_text().splitlines()}
+    packages = {library.partition("/")[0] for library in libraries}
+    assert "tensorflow" in packages
+    assert not packages & {"pandas", "scipy"}
+
+
 def test_metadata_names_all_signatures(server):
     found = json.loads(ask(server, "/v2/models/tiny")[2])
     assert found["versions"] == ["1"]
@@ -181,6 +228,82 @@ def test_metrics_count_errors_and_time(server):
     assert (value(wrong), value(timed)) == (before[0] + 1, before[1] + 1)
     assert value("spade_queue_length") == 0
     assert value("spade_model_version") == 1
+
+
+NO_NUMBER = np.full([1, Z_DIM], np.nan, np.float32)
+IDS = {"label": LABEL, "instance": LABEL}
+
+
+@pytest.mark.parametrize(
+    ("signature", "inputs", "text"),
+    [
+        ("", {"label": np.array([b"NaN"], object)}, "label: "),
+        ("", {"label": LABEL.astype(np.float32)}, "label: "),
+        ("", {"label": LABEL.astype(np.int64) + (1 << 40)}, "int32 holds -2147483648 to"),
+        ("", {"label": LABEL - 1}, "label: ids 0 to 4, and 255 for unknown, are allowed"),
+        ("", {"label": LABEL[:0]}, "label: 0 rows received"),
+        ("", {"label": LABEL[:, :0]}, "received 0x64"),
+        ("", {"label": LABEL[0]}, "label: shape [64, 64] received"),
+        ("serving_uint8", {"label": LABEL + 300}, "and uint8 holds 0 to 255"),
+        ("generate_with_style", {**IDS, "z": NO_NUMBER}, "z: received NaN or infinity"),
+        ("generate_with_style", {**IDS, "z": NO_NUMBER[:, :0]}, "z: shape [1, 0] received"),
+        ("generate_styles", {**IDS, "z": NO_NUMBER[:0][None]}, "z: received no style"),
+        ("generate_bytes", {"label_bytes": np.array([b""], object)}, "label_bytes[0]: empty"),
+    ],
+)
+def test_hostile_values_by_grpc(server, signature, inputs, text):
+    """By both protocols: an error of the client's, in one line, and the server goes on."""
+    from tensorflow_serving.apis import predict_pb2
+    from tritonclient.grpc import service_pb2 as pb
+
+    asked = predict_pb2.PredictRequest()
+    asked.model_spec.name, asked.model_spec.signature_name = "tiny", signature
+    open_asked = pb.ModelInferRequest(model_name="tiny")
+    open_asked.parameters["signature_name"].string_param = signature
+    for key, value in inputs.items():
+        asked.inputs[key].CopyFrom(tf.make_tensor_proto(value))
+        kind = datatype_of("string" if value.dtype == object else value.dtype.name)
+        open_asked.inputs.add(name=key, datatype=kind, shape=value.shape)
+        open_asked.raw_input_contents.append(to_raw(value))
+    with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        for path, message in (
+            ("/tensorflow.serving.PredictionService/Predict", asked),
+            ("/inference.GRPCInferenceService/ModelInfer", open_asked),
+        ):
+            with pytest.raises(grpc.RpcError) as caught:
+                channel.unary_unary(path)(message.SerializeToString(), timeout=60)
+            assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+            assert text in caught.value.details()
+            assert "\n" not in caught.value.details()
+
+
+def test_shapes_that_no_array_has(server):
+    """Though they hold no number: as faults of the server, they would be answered INTERNAL."""
+    from tensorflow_serving.apis import predict_pb2
+    from tritonclient.grpc import service_pb2 as pb
+
+    shape = [0, (1 << 31) - 1, (1 << 31) - 1, (1 << 31) - 1]
+    asked = predict_pb2.PredictRequest()
+    asked.model_spec.name = "tiny"
+    asked.inputs["label"].dtype = tf.int32.as_datatype_enum
+    open_asked = pb.ModelInferRequest(model_name="tiny")
+    open_asked.inputs.add(name="label", datatype="INT32", shape=shape)
+    open_asked.raw_input_contents.append(b"")
+    for size in shape:
+        asked.inputs["label"].tensor_shape.dim.add(size=size)
+    with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        for path, message in (
+            ("/tensorflow.serving.PredictionService/Predict", asked),
+            ("/inference.GRPCInferenceService/ModelInfer", open_asked),
+        ):
+            with pytest.raises(grpc.RpcError, match="which nothing fits") as caught:
+                channel.unary_unary(path)(message.SerializeToString(), timeout=60)
+            assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    inputs = [{"name": "label", "shape": shape, "datatype": "INT32", "data": []}]
+    status, _, answer = ask(
+        server, "/v2/models/tiny/infer", json.dumps({"inputs": inputs}).encode()
+    )
+    assert (status, "which nothing fits" in json.loads(answer)["error"]) == (400, True)
 
 
 def test_grpc_messages_that_are_too_much(server):

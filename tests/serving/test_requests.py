@@ -91,7 +91,27 @@ def test_the_only_input_may_stand_for_itself():
         ({"inputs": {"label": "cat"}}, "label: str"),
         ({"inputs": {"label": [[[1.5]]]}}, "label: float64 received; give int32 [B, H, W]"),
         ({"inputs": {"label": [[[True]]]}}, "label: bool received"),
-        ({"inputs": {"label": [[[3_000_000_000]]]}}, "label: 3000000000 received"),
+        (
+            {"inputs": {"label": [[[3_000_000_000]]]}},
+            "label: 3000000000 received, and int32 holds -2147483648 to 2147483647; give one of",
+        ),
+        *(
+            (
+                {"inputs": {"label": [[[1]]] * 2, "seed": seeds}},
+                f"received, and int64 holds {-(2**63)} to {2**63 - 1}; give one of these",
+            )
+            # As Python has them, and as JSON has them, where they become floats.
+            for seeds in ([10**30, 0], [1e30, 0], [2**63, 0], [-1, 2**63], [-(10**30), 1])
+        ),
+        ({"inputs": {"label": [["NaN"]]}}, "label: str96 received; give int32 [B, H, W]"),
+        ({"inputs": {"label": np.array([b"NaN"], object)}}, "label: not an array of numbers"),
+        ({"inputs": {"label": np.zeros([1, 1, 1], np.complex64)}}, "label: complex64 received"),
+        ({"inputs": {"label": []}}, "label: shape [0] received; give int32 [B, H, W]"),
+        ({"inputs": {"label": np.zeros([0, 1, 1], int)}}, "label: 0 rows received; give 1 to 3"),
+        ({"inputs": {"label": 3}}, "label: shape [] received"),
+        ({"inputs": {"label": [[[1]]], "seed": [1.5]}}, "seed: float64 received; give int64 [B]"),
+        ({"inputs": {"label": [[[1]]], "seed": [None]}}, "seed: not an array of numbers"),
+        ({"inputs": {"label": [[[1]]], "seed": [float("nan")]}}, "seed: float64 received"),
         ({"inputs": {"label": [[1]]}}, "label: shape [1, 1] received; give int32 [B, H, W]"),
         ({"inputs": {"label": [[[1]]], "seed": [1, 2]}}, "seed: 2 rows received, and label has 1"),
         ({"inputs": {"label": [[[1]]] * 4}}, "label: 4 rows received; give 1 to 3"),
@@ -115,6 +135,19 @@ def test_requests_that_do_not_fit(body, text):
         read(body)
     assert text in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_seeds_are_any_number_of_64_bits():
+    seeds = [-(2**63), -1, 2**63 - 1]
+    request = read({"inputs": {"label": [LABEL[:1, :1]] * 3, "seed": seeds}})
+    assert request.inputs["seed"].tolist() == seeds
+
+
+def test_what_float32_does_not_hold_is_infinite():
+    """The graph refuses it then."""
+    inputs = {"label": [LABEL], "z": np.full([1, 1, 4], 1e300)}
+    request = read({"signature_name": "generate_styles", "inputs": inputs})
+    assert np.isinf(request.inputs["z"]).all()
 
 
 BOMB = FILE[:16] + (30_000).to_bytes(4, "big") * 2 + FILE[24:]

@@ -102,9 +102,24 @@ def test_arrays_are_those_of_tensorflow(array):
     np.testing.assert_array_equal(from_tensor("x", slow), tf.make_ndarray(slow))
 
 
+def _shape(tensor, *sizes):
+    del tensor.tensor_shape.dim[:]
+    for size in sizes:
+        tensor.tensor_shape.dim.add(size=size)
+
+
 def test_tensors_that_do_not_hold_what_they_say():
     for change, text in (
         (lambda t: t.tensor_shape.dim.add(size=1 << 40), "which nothing fits"),
+        (lambda t: _shape(t, 0, 1 << 40, 1 << 40), "which nothing fits"),
+        (lambda t: _shape(t, 0, 1 << 31, 1 << 31), "which nothing fits"),
+        (lambda t: _shape(t, *[0] * 9), "which nothing fits"),
+        (lambda t: _shape(t), "8 bytes of int32 received"),
+        (lambda t: setattr(t.tensor_shape, "unknown_rank", True), "of a known shape"),
+        (lambda t: setattr(t, "dtype", tf.bool.as_datatype_enum), "dtype 10"),
+        (lambda t: setattr(t, "dtype", 0), "dtype 0"),
+        (lambda t: setattr(t, "dtype", tf.string.as_datatype_enum), "0 strings received"),
+        (lambda t: setattr(t, "dtype", tf.float64.as_datatype_enum), "8 bytes of float64"),
         (lambda t: t.tensor_shape.dim.add(size=-1), "of a known shape"),
         (lambda t: t.tensor_shape.dim.add(size=2), "8 bytes of int32 received"),
         (lambda t: setattr(t, "dtype", 19), "dtype 19"),

@@ -94,6 +94,7 @@ class GrpcServer:
                         "ServerMetadata": open_inference.server_metadata,
                         "ModelMetadata": open_inference.metadata,
                         "ModelInfer": open_inference.infer,
+                        "RepositoryIndex": open_inference.index,
                     },
                     bodies,
                     "not offered; models change by their folder, and requests are answered by "
@@ -206,6 +207,10 @@ class _OpenInference:
         # The message has no place for the other signatures.
         del found["signatures"]
         return service_pb2.ModelMetadataResponse(**found)
+
+    async def index(self, message: Any) -> Any:
+        models = self._versions.index(message.ready)
+        return service_pb2.RepositoryIndexResponse(models=models)
 
     async def infer(self, message: Any) -> Any:
         dispatch = self._dispatch

@@ -144,7 +144,8 @@ def check_input(
         raise BadRequestError(
             f"{name}: datatype {datatype[:20]} received; give {datatype_of(spec.dtype)}"
         )
-    if len(shape) > 8 or math.prod(shape) > 1 << 31:
+    # Of no number, a shape may still be one that no array has: [0, 2^30, 2^30, 2^30].
+    if len(shape) > 8 or math.prod(max(size, 1) for size in shape) > 1 << 31:
         raise BadRequestError(f"{name}: shape {list(shape)[:9]} received, which nothing fits")
 
 

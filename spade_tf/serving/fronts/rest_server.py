@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request as HttpRequest
@@ -15,7 +16,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from spade_tf import __version__
-from spade_tf.serving.bodies import decompress
+from spade_tf.serving.bodies import decompress, parse_json
 from spade_tf.serving.dispatch import Dispatch, Target
 from spade_tf.serving.errors import (
     BadRequestError,
@@ -35,6 +36,19 @@ _log = logging.getLogger("spade_tf.serving")
 
 _JSON = "application/json"
 _HEADER_LENGTH = "Inference-Header-Content-Length"
+_ADDRESSES = (
+    "health is at /v2/health/live and /v2/health/ready, the model's state at /v1/models/NAME, "
+    "metrics at /metrics, and pictures are made by POST to /v1/models/NAME:predict or "
+    "/v2/models/NAME/infer"
+)
+
+
+# Of models, names have no colon: a method follows it.
+_NAME = "model_name"
+
+
+class _NameConvertor(StringConvertor):
+    regex = "[^/:]+"
 
 
 def make_app(dispatch: Dispatch) -> Starlette:
@@ -44,14 +58,16 @@ def make_app(dispatch: Dispatch) -> Starlette:
         dispatch: finds the answers.
     """
     front = _Front(dispatch)
-    one_of = ("", "/versions/{version:int}", "/labels/{label}")
+    register_url_convertor(_NAME, _NameConvertor())
+    model = f"{{name:{_NAME}}}"
+    one_of = ("", "/versions/{version:int}", f"/labels/{{label:{_NAME}}}")
     routes = [
         Route("/", front.live),
         Route("/metrics", front.metrics),
         Route("/monitoring/prometheus/metrics", front.metrics),
         Route("/v1/models", front.list_models),
         *(
-            Route(f"/v1/models/{{name}}{which}:{method}", action, methods=["POST"])
+            Route(f"/v1/models/{model}{which}:{method}", action, methods=["POST"])
             for which in one_of
             for method, action in (
                 ("predict", front.predict),
@@ -59,14 +75,14 @@ def make_app(dispatch: Dispatch) -> Starlette:
                 ("regress", front.unsupported),
             )
         ),
-        *(Route(f"/v1/models/{{name}}{which}/metadata", front.metadata) for which in one_of),
-        *(Route(f"/v1/models/{{name}}{which}", front.status) for which in one_of),
+        *(Route(f"/v1/models/{model}{which}/metadata", front.metadata) for which in one_of),
+        *(Route(f"/v1/models/{model}{which}", front.status) for which in one_of),
         Route("/v2", front.server_metadata),
         Route("/v2/health/live", front.live),
         Route("/v2/health/ready", front.ready),
         Route("/v2/models", front.list_models),
         *(
-            Route(f"/v2/models/{{name}}{which}{path}", action, methods=[method])
+            Route(f"/v2/models/{model}{which}{path}", action, methods=[method])
             for which in ("", "/versions/{version:int}")
             for path, action, method in (
                 ("", front.open_metadata, "GET"),
@@ -74,7 +90,8 @@ def make_app(dispatch: Dispatch) -> Starlette:
                 ("/infer", front.infer, "POST"),
             )
         ),
-        Route("/v2/repository/{path:path}", front.repository, methods=["GET", "POST"]),
+        Route("/v2/repository/index", front.index, methods=["POST"]),
+        Route("/v2/repository/models/{path:path}", front.repository, methods=["GET", "POST"]),
     ]
     refused = functools.partial(dispatch.metrics.refused, "rest")
     handlers: dict[Any, Callable[[HttpRequest, Any], Awaitable[Response]]] = {
@@ -93,7 +110,13 @@ async def _answer_error(request: HttpRequest, error: Any) -> Response:
 
 
 async def _answer_http(request: HttpRequest, error: Any) -> Response:
-    text = f"{request.method} {request.url.path[:200]}: {error.detail}; see docs/SERVING.md"
+    asked = f"{request.method} {request.url.path[:200]}"
+    text = f"{asked}: {error.detail}; see docs/SERVING.md"
+    if error.status_code == 404:
+        text = f"{asked}: there is nothing at this address; {_ADDRESSES}"
+    elif error.status_code == 405:
+        allowed = sorted((error.headers or {}).get("Allow", "another method").split(", "))
+        text = f"{asked}: this address takes {' or '.join(allowed)}; send that"
     return JSONResponse({"error": text}, error.status_code, error.headers)
 
 
@@ -138,6 +161,13 @@ class _Front:
         raise UnsupportedError(
             f"{method}: this model makes pictures; ask :predict, with signature_name"
         )
+
+    async def index(self, request: HttpRequest) -> Response:
+        body = await self._body(request)
+        asked = await self._dispatch.bodies.read(parse_json, body) if body else {}
+        if not isinstance(asked, dict) or not isinstance(asked.get("ready", False), bool):
+            raise BadRequestError('the body must be a JSON object, such as {"ready": true}')
+        return JSONResponse(self._versions.index(asked.get("ready", False)))
 
     async def repository(self, request: HttpRequest) -> Response:
         raise UnsupportedError(

@@ -52,7 +52,8 @@ def from_tensor(name: str, tensor: tensor_pb2.TensorProto) -> np.ndarray:
             f"{name}: dtype {tensor.dtype} of shape {shape[:9]} received; give numbers or strings "
             "of a known shape"
         )
-    if count > _MOST_NUMBERS or len(shape) > 8:
+    # Of no number, a shape may still be one that no array has: [0, 2^40, 2^40].
+    if math.prod(max(size, 1) for size in shape) > _MOST_NUMBERS or len(shape) > 8:
         raise BadRequestError(f"{name}: shape {shape[:9]} received, which nothing fits")
     given = getattr(tensor, field)
     if field == "string_val":

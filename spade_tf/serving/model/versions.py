@@ -16,6 +16,14 @@ from spade_tf.serving.model.predictor import Predictor, newest_version, numbered
 # Number of versions that the status lists.
 _MOST_STATUSES = 16
 
+# TF Serving's words for states in those of the open inference protocol.
+_OPEN_STATES = {
+    "LOADING": "LOADING",
+    "AVAILABLE": "READY",
+    "UNLOADING": "UNLOADING",
+    "END": "UNAVAILABLE",
+}
+
 _log = logging.getLogger("spade_tf.serving")
 
 
@@ -163,6 +171,24 @@ class ModelVersions:
             which = "" if version is None else f" {version}"
             raise MissingError(f"Could not find any versions of model {name[:80]}{which}")
         return found
+
+    def index(self, ready: bool = False) -> list[dict[str, str]]:
+        """The index of the open inference protocol: name, version, state and reason of versions.
+
+        Args:
+            ready: whether only those are listed that answer.
+        """
+        found = [each for _, each in sorted(self._statuses.items(), reverse=True)]
+        return [
+            {
+                "name": self.name,
+                "version": str(each.version),
+                "state": _OPEN_STATES[each.state],
+                "reason": each.error,
+            }
+            for each in found
+            if each.state == "AVAILABLE" or not ready
+        ]
 
     async def load(self) -> None:
         """Loads the newest version if it is not served yet.

@@ -1,0 +1,79 @@
+"""What `serve` asks of the server, by its flags alone."""
+
+import asyncio
+import contextlib
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from experiments.command_line.main import main
+from spade_tf.serving.dispatch import Dispatch, Target
+from spade_tf.serving.errors import BadRequestError
+from spade_tf.serving.model.work import Work, available_memory
+from spade_tf.serving.requests import Spec, make_request
+
+SIDE = 2048
+SPECS = {"serving_default": {"label": Spec("int32", (None, None, None))}}
+
+
+@pytest.fixture
+def limits(tmp_path, monkeypatch):
+    """Those of a server without a flag but --model."""
+    server = pytest.importorskip("spade_tf.serving.server")
+    given = {}
+    monkeypatch.setattr(server, "serve", lambda model, **arguments: given.update(arguments))
+    assert main(["serve", f"--model={tmp_path}"]) == 0
+    return given["limits"]
+
+
+def ask(limits, work, side):
+    """Asks for a picture; what reached the model."""
+    reached = []
+
+    async def submit(request):
+        reached.append(request)
+        return {}
+
+    servable = contextlib.nullcontext(
+        SimpleNamespace(
+            number=1,
+            predictor=SimpleNamespace(inputs=SPECS, work=work),
+            batcher=SimpleNamespace(submit=submit),
+        )
+    )
+    versions = SimpleNamespace(find=lambda *_: servable)
+    metrics = SimpleNamespace(request=lambda front: contextlib.nullcontext())
+    dispatch = Dispatch(versions, None, limits, metrics)
+
+    async def read(specs):
+        label = np.zeros([1, side, side], np.int32)
+        return make_request("serving_default", {"label": label}, specs, limits)
+
+    answer = dispatch.predict("rest", Target("m"), read, lambda request: request)
+    try:
+        asyncio.run(answer)
+    except BadRequestError as error:
+        return reached, str(error)
+    return reached, ""
+
+
+def test_by_default_what_takes_too_much_is_refused_before_any_work(limits):
+    """A picture of 2048x2048, which the default of --max_pixels just allows."""
+    assert limits.max_pixels == SIDE * SIDE
+    # The paper's generator for COCO-Stuff: 191 GMAC for 256x256.
+    paper = Work(191 / 65536, 0.0, {})
+    assert ask(limits, paper, 512)[1] == ""
+    reached, said = ask(limits, paper, SIDE)
+    assert not reached
+    assert said.startswith("4194304 pixels in all take 12224 GMAC, and 2000 are computed at most")
+    # Little work, but a byte more for each pixel than this machine has.
+    assert limits.max_memory == available_memory()
+    if limits.max_memory is None:
+        pytest.skip("this operating system does not tell how much memory there is")
+    per_pixel = limits.max_memory / SIDE**2 + 1
+    small = Work(1e-9, 0.0, {"serving_default": (0.0, per_pixel)})
+    assert ask(limits, small, SIDE // 2)[1] == ""
+    reached, said = ask(limits, small, SIDE)
+    assert not reached
+    assert said.startswith("4194304 pixels in all may take")
