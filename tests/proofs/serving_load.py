@@ -22,6 +22,7 @@ import random
 import select
 import socket
 import struct
+import sys
 import tempfile
 import threading
 import time
@@ -30,6 +31,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
 from served_process import ServedProcess
 
 BOMB_SIZE = 30_000
