@@ -118,28 +118,30 @@ def _run(
                 module, _, attribute = argument.partition(" ")
             else:
                 attribute, module = _expect(stack.pop(), str), _expect(stack.pop(), str)
-            full_name = f"{module}.{attribute}"
-            if full_name not in constructors:
-                raise ValueError(f"asks for {shown(full_name)}, which is not allowed and not run")
-            stack.append(PickleGlobal(full_name, constructors[full_name]))
+            stack.append(_allowed(f"{module}.{attribute}", constructors))
         elif name == "REDUCE":
             arguments = _expect(stack.pop(), tuple)
-            function = _expect(stack.pop(), PickleGlobal)
-            try:
-                stack.append(function.constructor(*arguments))
-            except TypeError as error:
-                raise ValueError(f"gives wrong arguments to {function.name}") from error
+            stack.append(_called(_expect(stack.pop(), PickleGlobal), arguments))
         elif name == "BUILD":
-            state = stack.pop()
-            if hasattr(stack[-1], "set_pickle_state"):
-                stack[-1].set_pickle_state(state)
-            else:
-                _expect(stack[-1], dict)
+            _set_state(stack[-2], stack.pop())
         elif name == "BINPERSID" and persistent_load is not None:
             stack.append(persistent_load(stack.pop()))
         else:
             raise ValueError(f"uses the pickle operation {name}, which is not allowed")
     raise ValueError("the pickle inside has no end")
+
+
+def _allowed(name: str, constructors: Mapping[str, Callable[..., Any]]) -> PickleGlobal:
+    if name not in constructors:
+        raise ValueError(f"asks for {shown(name)}, which is not allowed and not run")
+    return PickleGlobal(name, constructors[name])
+
+
+def _called(function: PickleGlobal, arguments: tuple[Any, ...]) -> Any:
+    try:
+        return function.constructor(*arguments)
+    except TypeError as error:
+        raise ValueError(f"gives wrong arguments to {function.name}") from error
 
 
 def _operations(stream: IO[bytes]) -> Iterator[tuple[str, Any]]:
@@ -155,6 +157,13 @@ def _expect(value: Any, kind: type | tuple[type, ...]) -> Any:
     if not isinstance(value, kind):
         raise TypeError(f"no {type(value).__name__} belongs here")
     return value
+
+
+def _set_state(target: Any, state: Any) -> None:
+    if hasattr(target, "set_pickle_state"):
+        target.set_pickle_state(state)
+    else:
+        _expect(target, dict)
 
 
 def _set_items(target: Any, items: list[Any]) -> None:

@@ -152,24 +152,9 @@ def options_of(networks: Networks, options: Mapping[str, Any]) -> dict[str, Any]
             "semantic_nc": network.semantic_channels,
         }
     if discriminator is not None:
-        options |= {
-            "netD": "multiscale",
-            "netD_subarch": "n_layer",
-            "norm_D": plain_norm_name(discriminator.spectral_norm, discriminator.norm),
-            "ndf": discriminator.filters,
-            "num_D": discriminator.num_scales,
-            "n_layers_D": discriminator.num_layers,
-        }
+        options |= _of_discriminator(discriminator)
     if encoder is not None:
-        _require(encoder.image_size, _ENCODER_SIZE, "encoder's image_size")
-        _require(encoder.num_layers, _ENCODER_LAYERS, "encoder's num_layers")
-        _require(encoder.z_dim, _ENCODER_Z_DIM, "encoder's z_dim")
-        options |= {
-            "norm_E": "spectralinstance",
-            "use_vae": True,
-            "ngf": encoder.filters,
-            "z_dim": encoder.z_dim,
-        }
+        options |= _of_encoder(encoder)
     if generator is not None:
         of_one = _of_spade if isinstance(generator, SPADEGenerator) else _of_pix2pixhd
         height, width = generator.image_size
@@ -181,6 +166,29 @@ def options_of(networks: Networks, options: Mapping[str, Any]) -> dict[str, Any]
             "output_nc": 3,
         }
     return options
+
+
+def _of_discriminator(discriminator: MultiscaleDiscriminator) -> dict[str, Any]:
+    return {
+        "netD": "multiscale",
+        "netD_subarch": "n_layer",
+        "norm_D": plain_norm_name(discriminator.spectral_norm, discriminator.norm),
+        "ndf": discriminator.filters,
+        "num_D": discriminator.num_scales,
+        "n_layers_D": discriminator.num_layers,
+    }
+
+
+def _of_encoder(encoder: ConvEncoder) -> dict[str, Any]:
+    _require(encoder.image_size, _ENCODER_SIZE, "encoder's image_size")
+    _require(encoder.num_layers, _ENCODER_LAYERS, "encoder's num_layers")
+    _require(encoder.z_dim, _ENCODER_Z_DIM, "encoder's z_dim")
+    return {
+        "norm_E": "spectralinstance",
+        "use_vae": True,
+        "ngf": encoder.filters,
+        "z_dim": encoder.z_dim,
+    }
 
 
 def _of_spade(generator: SPADEGenerator, encoder: ConvEncoder | None) -> dict[str, Any]:
