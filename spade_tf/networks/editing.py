@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import keras
 import tensorflow as tf
 
 from spade_tf.layers.semantics import crop
@@ -52,7 +53,7 @@ class EditableGenerator(FusedGenerator):
         unedited regions likewise; theirs are tiles of a mask, here it is one rectangle.
     """
 
-    def __init__(self, generator: Any, dtype: str = "float32", reach: int = 1):
+    def __init__(self, generator: keras.Model, dtype: str = "float32", reach: int = 1):
         super().__init__(generator, dtype)
         if reach < 0:
             raise ValueError(f"reach must be >= 0: received {reach}")
@@ -60,7 +61,7 @@ class EditableGenerator(FusedGenerator):
         self._compiled_paint = tf.function(self._paint, autograph=False)
         self._compiled_edit = tf.function(self._edit, autograph=False)
 
-    def paint(self, inputs: Mapping[str, Any], z: tf.Tensor | None = None) -> Painting:
+    def paint(self, inputs: Mapping[str, tf.Tensor], z: tf.Tensor | None = None) -> Painting:
         """The exact picture of a label map.
 
         Args:
@@ -76,7 +77,7 @@ class EditableGenerator(FusedGenerator):
         image, features = self._compiled_paint(inputs, z)
         return Painting(image, inputs, z, features, exact=True)
 
-    def edit(self, previous: Painting, inputs: Mapping[str, Any]) -> Painting:
+    def edit(self, previous: Painting, inputs: Mapping[str, tf.Tensor]) -> Painting:
         """The picture after a stroke, exact only if nothing was changed.
 
         Args:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import keras
 import numpy as np
@@ -91,7 +90,7 @@ class EdgeFunction:
                     reason = " ".join(str(error).split())[:200]
                     raise ExportError(f"{quantization}: cannot be converted ({reason})") from error
 
-    def _concrete(self) -> Any:
+    def _concrete(self) -> tf.types.experimental.ConcreteFunction:
         constant = with_constants(self.network, self.call)
         names = list(self.inputs)
 
