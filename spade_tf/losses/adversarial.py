@@ -9,10 +9,10 @@ import tensorflow as tf
 
 
 class AdversarialLoss(Protocol):
-    """What the discriminator and the generator minimise.
+    """A pair of losses for the discriminator and the generator.
 
-    Both take the logits of each scale, `[B, h, w, 1]` each, and return a float32 scalar: the mean
-    over a scale's logits, then over scales.
+    Each method takes the logits of each scale, `[B, h, w, 1]`, and returns a float32 scalar: the
+    mean over a scale's logits, then over scales.
     """
 
     def discriminator_fake(self, logits: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -71,7 +71,7 @@ class LeastSquaresLoss:
 
 
 class OriginalLoss:
-    """Cross-entropy of logits: the original, non-saturating one.
+    """The original, non-saturating loss: cross-entropy of logits.
 
     Reference: Goodfellow et al. 2014, section 3.
     """
@@ -92,8 +92,8 @@ class OriginalLoss:
 class WassersteinLoss:
     """`D(fake) - D(real)`, and `-D(fake)` for the generator.
 
-    Reference: Arjovsky et al. 2017, Eq. 2-3. The discriminator's Lipschitz bound is left to
-        spectral normalisation.
+    Reference: Arjovsky et al. 2017, Eq. 2-3. Spectral normalisation must bound the discriminator's
+        Lipschitz constant.
     """
 
     def discriminator_fake(self, logits):
@@ -110,7 +110,7 @@ class WassersteinLoss:
 
 
 def get_adversarial_loss(name: str) -> AdversarialLoss:
-    """An adversarial loss by its name.
+    """Returns an adversarial loss by its name.
 
     Args:
         name: "hinge", "least_squares", "original" or "wasserstein".

@@ -1,4 +1,4 @@
-"""Distillation: a student's picture and features should be its teacher's."""
+"""Distillation losses: they pull a student's pictures and features towards its teacher's."""
 
 from collections.abc import Sequence
 
@@ -15,8 +15,8 @@ def distillation_output_loss(student_image: tf.Tensor, teacher_image: tf.Tensor)
     Returns:
         A float32 scalar.
 
-    Reference: Li et al. 2020, section 3.1, https://arxiv.org/abs/2003.08936: the
-        reconstruction loss, there to the teacher's picture for unpaired data alone.
+    Reference: Li et al. 2020, section 3.1, https://arxiv.org/abs/2003.08936: the reconstruction
+        loss. The paper compares with the teacher's picture only for unpaired data.
     """
     teacher_image = tf.stop_gradient(tf.cast(teacher_image, tf.float32))
     return tf.reduce_mean(tf.abs(tf.cast(student_image, tf.float32) - teacher_image))
@@ -28,9 +28,9 @@ def distillation_feature_loss(
     """Mean relative squared error of feature maps.
 
     `(1 / K) sum_k mean_b(|s_kb - t_kb|² / (|t_kb|² + 1e-8))`, where `|.|²` is the mean square over
-    pixels and channels of example b in map k. Dividing by the teacher's makes maps of any scale
-    and size count alike, and leaves 1 for a student that says nothing. Per example, so that the
-    loss does not depend on how replicas share a batch.
+    pixels and channels of example b in map k. Because of the division by the teacher's, maps of
+    any scale and size count alike, and a student whose features are all zero has a loss of 1. The
+    ratio is per example, so the loss does not depend on how replicas share a batch.
 
     Args:
         student_features: K maps `[B, H_k, W_k, C_k]`, projected to the teacher's channels.

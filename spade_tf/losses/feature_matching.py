@@ -1,4 +1,4 @@
-"""Feature matching: generated pictures should look alike to the discriminator's layers."""
+"""Feature matching: the discriminator's layers should see real and generated pictures alike."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,14 @@ import tensorflow as tf
 def feature_matching_loss(
     fake_features: Sequence[Sequence[tf.Tensor]], real_features: Sequence[Sequence[tf.Tensor]]
 ) -> tf.Tensor:
-    """Mean absolute difference of all features but the logits, summed over layers.
+    """Mean absolute difference of all features except the logits, summed over layers.
 
     `(1 / scales) * sum over scales and layers of mean|D_k(fake) - D_k(real)|`. No gradient flows
-    into the real side.
+    into the real features.
 
     Args:
-        fake_features: per scale, a list of feature maps ending in logits.
-        real_features: the same of real pictures.
+        fake_features: per scale, a list of feature maps that ends with the logits.
+        real_features: the same for real pictures.
 
     Returns:
         A float32 scalar.

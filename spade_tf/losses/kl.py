@@ -16,5 +16,5 @@ def kl_divergence(mu: tf.Tensor, logvar: tf.Tensor) -> tf.Tensor:
     Reference: Kingma & Welling 2013, appendix B; Park et al. 2019, section 3.3.
     """
     mu, logvar = tf.cast(mu, tf.float32), tf.cast(logvar, tf.float32)
-    # exp(logvar) - 1, of a variance near one, would be nothing but rounding.
+    # For a variance near one, exp(logvar) - 1 would lose all digits to rounding.
     return 0.5 * tf.reduce_sum(tf.square(mu) + tf.math.expm1(logvar) - logvar)

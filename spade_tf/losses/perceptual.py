@@ -16,7 +16,7 @@ class PerceptualLoss:
 
     Args:
         extractor: maps `[B, H, W, 3]` images to a list of feature maps, one per weight; see
-            `spade_tf.networks.vgg.VGGFeatures`. It must not change while it is called.
+            `spade_tf.networks.vgg.VGGFeatures`. Calls must not change it.
         weights: one non-negative number per feature map, shallowest first.
 
     Call arguments:
@@ -27,7 +27,7 @@ class PerceptualLoss:
         The loss, a float32 scalar.
 
     Raises:
-        ValueError: if the extractor returns another number of feature maps than there are weights.
+        ValueError: if the numbers of feature maps and weights differ.
 
     Reference: Park et al. 2019, section 3 and appendix A, https://arxiv.org/abs/1903.07291, after
         Wang et al. 2018 (pix2pixHD), https://arxiv.org/abs/1711.11585: relu1_1 to relu5_1 of
@@ -46,7 +46,7 @@ class PerceptualLoss:
 
     def __call__(self, real_image: Any, fake_image: Any) -> Any:
         """Computes the loss."""
-        # Two passes: in one batch of both, the backward pass would cover the real half as well.
+        # Two passes: with both in one batch, the backward pass would also cover the real half.
         real_features = self.extractor(ops.stop_gradient(real_image))
         fake_features = self.extractor(fake_image)
         if not len(real_features) == len(fake_features) == len(self.weights):

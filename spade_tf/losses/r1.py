@@ -1,4 +1,4 @@
-"""R1: a discriminator should be flat around real pictures."""
+"""R1 penalty: keeps the discriminator flat around real pictures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def r1_penalty(
     D(x) of an example is the mean of its logits, averaged over scales.
 
     Args:
-        logits: from pictures to the logits of each scale, `[B, h, w, 1]` each.
+        logits: function from pictures to the logits of each scale, `[B, h, w, 1]` each.
         real_image: `[B, H, W, 3]`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""How good pictures are: distances of features, perceptual distance, segmentation scores."""
+"""Metrics of picture quality: distances of features, perceptual distance, segmentation scores."""
 
 from spade_tf.metrics.frechet import FeatureStatistics, frechet_distance
 from spade_tf.metrics.kernel import kernel_distance

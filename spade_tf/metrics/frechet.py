@@ -1,4 +1,4 @@
-"""The Fréchet distance of two sets of features: FID, with those of the Inception network."""
+"""The Fréchet distance of two sets of features. With Inception features it is the FID."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["FeatureStatistics", "frechet_distance"]
 class FeatureStatistics:
     """Mean and covariance of features that arrive in batches.
 
-    Nothing but sums is kept, so the memory does not grow with the number of pictures. Sums are
-    taken about the running mean (Chan's update), so that features far from zero lose no digits.
+    It keeps only sums, so memory does not grow with the number of pictures. Sums are taken about
+    the running mean (Chan's update), so features far from zero lose no digits.
 
     Args:
-        num_features: int >= 1, C.
+        num_features: int >= 1, number of features, C.
 
     Attributes:
         count: int, rows seen.
@@ -45,7 +45,7 @@ class FeatureStatistics:
             features: `[N, C]`, finite.
 
         Raises:
-            ValueError: if the shape is another, or a value is not finite.
+            ValueError: if the shape differs, or a value is not finite.
         """
         batch = _checked(features)
         if batch.shape[1] != self.mean.size:
@@ -59,10 +59,10 @@ class FeatureStatistics:
         self._combine(len(batch), mean, centred.T @ centred)
 
     def merge(self, other: FeatureStatistics) -> None:
-        """Adds what another one has seen, for instance on another device.
+        """Adds the rows of another one, for example from another device.
 
         Args:
-            other: of as many features.
+            other: statistics with the same number of features.
         """
         self._combine(other.count, other.mean, other._scatter)
 
@@ -80,7 +80,7 @@ class FeatureStatistics:
         """float64 `[C, C]`, divided by `count - 1`.
 
         Raises:
-            ValueError: if fewer than two rows were seen.
+            ValueError: if there are fewer than two rows.
         """
         if self.count < 2:
             raise ValueError(f"a covariance needs at least 2 rows; received {self.count}")
@@ -90,18 +90,18 @@ class FeatureStatistics:
 def frechet_distance(a: ArrayLike | FeatureStatistics, b: ArrayLike | FeatureStatistics) -> float:
     """The squared Fréchet (Wasserstein-2) distance of two Gaussians fitted to features.
 
-    `|μ_a - μ_b|² + tr(Σ_a + Σ_b - 2 (Σ_a Σ_b)^{1/2})`, in float64, covariances divided by N - 1.
-    The trace of the root is the sum of the roots of the product's eigenvalues. With fewer rows than
-    features many of these are zero, and rounding makes some of them negative: their roots are
-    taken as complex numbers, whose real part is zero, so that none is NaN.
+    `|μ_a - μ_b|² + tr(Σ_a + Σ_b - 2 (Σ_a Σ_b)^{1/2})`, in float64, with covariances divided by
+    N - 1. The trace of the root is the sum of the roots of the product's eigenvalues. With fewer
+    rows than features many of these are zero, and rounding makes some negative. Roots are
+    therefore complex: the root of a negative eigenvalue has real part zero, and none is NaN.
 
     Args:
         a: features `[N, C]`, N >= 2, or their `FeatureStatistics`.
         b: likewise, of the same C.
 
     Returns:
-        The distance, >= 0. It is biased upwards by about C / N: with fewer pictures than features
-        use `kernel_distance`.
+        The distance, >= 0. It is too large by about C / N: with fewer pictures than features, use
+        `kernel_distance`.
 
     Raises:
         ValueError: if shapes do not fit, or values are not finite.
@@ -115,14 +115,15 @@ def frechet_distance(a: ArrayLike | FeatureStatistics, b: ArrayLike | FeatureSta
     first, second = _statistics(a), _statistics(b)
     if first.mean.shape != second.mean.shape:
         raise ValueError(
-            f"a and b must have as many features; received {first.mean.size} and {second.mean.size}"
+            "a and b must have the same number of features; received "
+            f"{first.mean.size} and {second.mean.size}"
         )
     covariances = first.covariance, second.covariance
     eigenvalues = np.linalg.eigvals(covariances[0] @ covariances[1])
     root = np.sqrt(eigenvalues.astype(np.complex128)).real.sum()
     difference = first.mean - second.mean
     distance = difference @ difference + sum(map(np.trace, covariances)) - 2 * root
-    # Equal sets give a rounding error of either sign.
+    # For equal sets, rounding can make it slightly negative.
     return max(float(distance), 0.0)
 
 

@@ -1,4 +1,4 @@
-"""The kernel distance of two sets of features: KID, where they are the Inception network's."""
+"""The kernel distance of two sets of features. With Inception features it is the KID."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def kernel_distance(
     """The squared maximum mean discrepancy under a cubic kernel, without bias.
 
     With `k(x, y) = (x·y / C + 1)³`: the mean of `k(a_i, a_j)` over pairs i ≠ j, plus that of b,
-    minus twice the mean of `k(a_i, b_j)`. Unlike the Fréchet distance it has no bias for small
-    sets, and so may be slightly negative where both sets come from one distribution.
+    minus twice the mean of `k(a_i, b_j)`. Unlike the Fréchet distance, it has no bias for small
+    sets. It may be slightly negative if both sets come from one distribution.
 
     Args:
         a: features `[N, C]`, N >= 2, finite.
         b: features `[M, C]`, M >= 2, finite.
-        num_subsets: int >= 1, mean over so many random subsets, usually 100; None for the whole
-            sets at once, which takes memory for N × M numbers.
-        subset_size: int >= 2, rows of a subset; never more than N or M.
-        seed: int, which subsets.
+        num_subsets: int >= 1, number of random subsets to average over, usually 100; None for the
+            whole sets at once, which needs memory for N × M numbers.
+        subset_size: int >= 2, rows of a subset; at most N and M are used.
+        seed: int, chooses the subsets.
 
     Returns:
         The distance.
@@ -45,7 +45,8 @@ def kernel_distance(
     first, second = _checked("a", a), _checked("b", b)
     if first.shape[1] != second.shape[1]:
         raise ValueError(
-            f"a and b must have as many features; received {first.shape[1]} and {second.shape[1]}"
+            "a and b must have the same number of features; received "
+            f"{first.shape[1]} and {second.shape[1]}"
         )
     if num_subsets is None:
         return _squared_discrepancy(first, second)
@@ -69,9 +70,7 @@ def kernel_distance(
 def _checked(name: str, features: ArrayLike) -> np.ndarray:
     array = np.asarray(features, np.float64)
     if array.ndim != 2 or len(array) < 2:
-        raise ValueError(
-            f"{name} must have shape [N, C] with N of 2 or more; received shape {array.shape}"
-        )
+        raise ValueError(f"{name} must have shape [N, C] with N >= 2; received shape {array.shape}")
     if not np.isfinite(array).all():
         row = int(np.argmin(np.isfinite(array).all(axis=1)))
         raise ValueError(f"{name} must be finite; row {row} is not")

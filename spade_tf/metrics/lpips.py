@@ -1,4 +1,4 @@
-"""LPIPS: how different two pictures look, by the features of a network."""
+"""LPIPS: how different two pictures look, measured with the features of a network."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ _EPSILON = 1e-10
 class LPIPS:
     """Learned perceptual image patch similarity, version 0.1.
 
-    Feature maps of both pictures are divided by their length over the channels at each pixel; the
-    squared difference, weighted per channel by a learned head, is averaged over the pixels and
-    summed over the layers. 0 for equal pictures; pictures of different content have about 0.7.
+    At each pixel, feature maps of both pictures are divided by their length over the channels.
+    Their squared difference is weighted per channel by a learned head, averaged over pixels and
+    summed over layers. Equal pictures have 0; pictures of different content have about 0.7.
 
     Args:
-        network: gives a list of feature maps `[B, h, w, C]` of pictures `[B, H, W, 3]` in [-1, 1].
-        heads: an array `[C]` of weights >= 0 for each of those maps.
+        network: function from pictures `[B, H, W, 3]` in [-1, 1] to a list of feature maps
+            `[B, h, w, C]`.
+        heads: one array `[C]` of weights >= 0 per feature map.
 
     Call arguments:
         a: `[B, H, W, 3]` pictures in [-1, 1].
@@ -31,7 +32,7 @@ class LPIPS:
         float32 `[B]`, a distance for each pair.
 
     Raises:
-        ValueError: if there are not as many heads as maps.
+        ValueError: if the numbers of heads and maps differ.
 
     Reference: Zhang et al. 2018, Eq. 1, https://arxiv.org/abs/1801.03924. Trained heads:
         `spade_tf.convert.lpips.load_lpips`.
@@ -43,10 +44,13 @@ class LPIPS:
 
     def __call__(self, a: Any, b: Any) -> Any:
         """Computes the distances."""
-        # One pass over both: the network is run once, on twice the batch.
+        # The network runs once, on both batches together.
         maps = self.network(ops.concatenate([a, b]))
         if len(maps) != len(self.heads):
-            raise ValueError(f"heads must be as many as maps; received {len(self.heads)}")
+            raise ValueError(
+                f"there must be one head per feature map: received {len(self.heads)} heads for "
+                f"{len(maps)} maps"
+            )
         return sum(map(_distance, maps, self.heads))
 
 

@@ -1,4 +1,4 @@
-"""How well a segmentation network finds a label map in a picture."""
+"""Scores of how well a segmentation network recovers a label map from a picture."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["SegmentationScores", "confusion_matrix", "mean_iou", "segmentation_s
 def confusion_matrix(labels: tf.Tensor, predictions: tf.Tensor, *, num_classes: int) -> tf.Tensor:
     """Counts pixels by true and by predicted class.
 
-    Matrices of batches, and of devices, are summed; scores are then taken of the sum, since a mean
-    over pictures of an IoU is another number.
+    Sum the matrices of batches and devices first, then compute scores from the sum: the mean of
+    the IoUs of single pictures is another number.
 
     Args:
-        labels: integers of any shape, true classes. Ids outside `0 … num_classes - 1`, such as
-            that of unknown pixels, leave the pixel out, whatever was predicted there.
+        labels: integers of any shape, true classes. A pixel with an id outside
+            `0 … num_classes - 1`, such as that of unknown, is not counted.
         predictions: integers of the same shape, in `0 … num_classes - 1`.
         num_classes: int >= 1, C.
 
@@ -53,12 +53,12 @@ class SegmentationScores(NamedTuple):
     """Scores of a confusion matrix.
 
     Attributes:
-        iou: float64 `[C]`, `TP / (TP + FP + FN)`; NaN for a class that is neither in the true nor
-            in the predicted label maps.
-        class_accuracy: float64 `[C]`, `TP / (TP + FN)`; NaN for a class that no true map has.
-        mean_iou: float, mean of `iou` over the classes that have one.
+        iou: float64 `[C]`, `TP / (TP + FP + FN)`; NaN for a class that is in no true and no
+            predicted label map.
+        class_accuracy: float64 `[C]`, `TP / (TP + FN)`; NaN for a class that is in no true map.
+        mean_iou: float, mean of `iou` over the classes that are not NaN.
         mean_class_accuracy: float, mean of `class_accuracy` likewise.
-        pixel_accuracy: float, right pixels over all that were counted.
+        pixel_accuracy: float, correct pixels / counted pixels.
     """
 
     iou: np.ndarray
@@ -69,7 +69,7 @@ class SegmentationScores(NamedTuple):
 
 
 def segmentation_scores(matrix: ArrayLike) -> SegmentationScores:
-    """Scores of a confusion matrix over a whole set.
+    """Computes scores from the confusion matrix of a whole data set.
 
     Args:
         matrix: `[C, C]` counts, row: true class, column: predicted class.
@@ -82,7 +82,7 @@ def segmentation_scores(matrix: ArrayLike) -> SegmentationScores:
         0.875
 
     Reference: Long et al. 2015, section 5, https://arxiv.org/abs/1411.4038; Park et al. 2019,
-        section 4. Differs from some reports: a class without pixels has no score instead of 0.
+        section 4. Differs from some reports: a class without pixels gets NaN instead of 0.
     """
     counts = np.asarray(matrix, np.float64)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:

@@ -1,4 +1,4 @@
-"""Checkpoints of everything that training goes on from."""
+"""Checkpoints: everything that a training needs to continue."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class CheckpointError(ValueError):
 class Checkpoints:
     """The newest checkpoints of a model and of its optimizers, in one directory.
 
-    A checkpoint is complete or absent: it is written beside the others and then renamed. Weights
-    are stored under their own names, network by network.
+    A checkpoint is complete or absent, because it is written under another name and then renamed.
+    Weights are stored under their own names, network by network.
 
     Args:
         model: a compiled `GauGAN`.
-        directory: where they are kept.
-        max_to_keep: int >= 1, the newest ones that are kept. Default 3.
-        asynchronous: bool, whether to write in the background: what is saved is copied in the
-            memory of the host first, and training goes on meanwhile. Default False.
+        directory: folder of the checkpoints.
+        max_to_keep: int >= 1, how many of the newest to keep. Default 3.
+        asynchronous: bool, whether to write in the background. Variables are first copied to the
+            host's memory, then training continues. Default False.
     """
 
     def __init__(
@@ -61,13 +61,13 @@ class Checkpoints:
         self._writing: Future[str] | None = None
 
     def save(self, step: int) -> None:
-        """Writes a checkpoint, or starts to; the one before stays good if that fails.
+        """Writes a checkpoint, or starts to. If this fails, the one before remains usable.
 
         Args:
             step: int >= 0, training steps done.
 
         Raises:
-            CheckpointError: if it, or the one that was being written, cannot be written.
+            CheckpointError: if this checkpoint, or the one still being written, cannot be written.
         """
         if self._writer is None:
             self._write(step)
@@ -80,17 +80,17 @@ class Checkpoints:
         self._writing = self._writer.submit(self._write, step)
 
     def wait(self) -> None:
-        """Returns once what is being written has been written.
+        """Waits until the current checkpoint is written.
 
         Raises:
-            CheckpointError: if it could not be.
+            CheckpointError: if it could not be written.
         """
         writing, self._writing = self._writing, None
         if writing is not None:
             writing.result()
 
     def close(self) -> None:
-        """Lets what is being written finish, whether it can be or not, and writes no more."""
+        """Waits for the current write, even if it fails, and allows no more."""
         if self._writer is not None:
             self._writer.shutdown(wait=True)
 
@@ -104,17 +104,17 @@ class Checkpoints:
                 f"{self.directory}: the checkpoint of step {step} could not be written "
                 f"({_reason(error)}); "
                 + (f"{kept} is still good; " if kept else "")
-                + "free some space or choose another --workdir, and start again to go on"
+                + "free some space or choose another --workdir, then run the same command again"
             ) from error
 
     def restore_latest(self) -> int | None:
         """Loads the newest checkpoint that can be read.
 
         Returns:
-            Its training steps, or None where there is no checkpoint.
+            Its training steps, or None if there is no checkpoint.
 
         Raises:
-            CheckpointError: if none can be read, or it is another model's.
+            CheckpointError: if none can be read, or it belongs to another model.
         """
         failed = None
         for path in reversed(self._manager.checkpoints):
@@ -130,20 +130,20 @@ class Checkpoints:
                 failed = path
         if failed is not None:
             raise CheckpointError(
-                f"{failed} and all others there cannot be read; choose another --workdir to start "
-                "afresh"
+                f"{failed} and all newer checkpoints cannot be read; choose another --workdir to "
+                "start from step 0"
             )
         return None
 
     def restore(self, step: int, seconds: float = 60.0) -> None:
-        """Loads the checkpoint of one step, which another process may just have written.
+        """Loads the checkpoint of one step. Another process may have just written it.
 
         Args:
             step: int >= 0, training steps done.
-            seconds: float >= 0, how long a shared file system may take to show it.
+            seconds: float >= 0, how long to wait until a shared file system shows it.
 
         Raises:
-            CheckpointError: if it is not there, cannot be read, or is another model's.
+            CheckpointError: if it is absent, cannot be read, or belongs to another model.
         """
         path = self.directory / f"step-{step}"
         deadline = time.monotonic() + seconds
@@ -155,8 +155,8 @@ class Checkpoints:
             if isinstance(error, CheckpointError):
                 raise
             raise CheckpointError(
-                f"{path}: the chief goes on from this checkpoint, which cannot be read here "
-                f"({_reason(error)}); mount one and the same --workdir on all workers"
+                f"{path}: the chief continues from this checkpoint, but this worker cannot read it "
+                f"({_reason(error)}); mount the same --workdir on all workers"
             ) from error
 
     def _restore(self, path: str) -> None:
@@ -164,12 +164,12 @@ class Checkpoints:
             self._checkpoint.restore(path).assert_existing_objects_matched()
         except AssertionError as error:
             raise CheckpointError(
-                f"{path} is of another model ({_reason(error)}); "
-                "choose another --workdir, or the configuration that made it"
+                f"{path} belongs to another model ({_reason(error)}); choose another --workdir, or "
+                "the configuration that made it"
             ) from error
 
     def remove_orphans(self) -> None:
-        """Removes what a process that was killed left half-written; only a sole writer may."""
+        """Removes files that a killed process left half-written. Only for the sole writer."""
         kept = {Path(path).name for path in self._manager.checkpoints}
         partial = [*self.directory.glob("checkpoint.*"), *self.directory.glob("*.part")]
         for path in [*self.directory.glob("step-*"), *partial]:
@@ -177,7 +177,7 @@ class Checkpoints:
                 _remove(path)
 
     def steps(self) -> list[int]:
-        """Steps of the checkpoints there are, oldest first."""
+        """Steps of the existing checkpoints, oldest first."""
         return [int(path.rsplit("-", 1)[1]) for path in self._manager.checkpoints]
 
     def _remove_partial(self, step: int) -> None:
@@ -186,17 +186,17 @@ class Checkpoints:
 
 
 def latest_step(directory: str | os.PathLike[str]) -> int:
-    """Training steps of the newest checkpoint in a directory; 0 where there is none."""
+    """Training steps of the newest checkpoint in a directory; 0 if there is none."""
     path = tf.train.latest_checkpoint(str(directory))
     return int(path.rsplit("-", 1)[1]) if path else 0
 
 
 def restore_networks(directory: str | os.PathLike[str], **networks: keras.Model | None) -> int:
-    """Loads the weights of some networks, without optimizers, from the newest checkpoint.
+    """Loads the weights of networks, without optimizers, from the newest checkpoint.
 
     Args:
-        directory: of the checkpoints; or one of them, as in `checkpoints/step-500`.
-        **networks: by the name that they were saved under: generator, encoder, discriminator.
+        directory: folder of the checkpoints; or one checkpoint, such as `checkpoints/step-500`.
+        **networks: by saved name: generator, encoder, discriminator.
 
     Returns:
         The training steps of the checkpoint.
@@ -228,7 +228,7 @@ def _variables(model: GauGAN) -> dict[str, Any]:
     if model.average_generator is not None:
         groups["average_generator"] = by_path(model.average_generator.variables)
     for optimizer in (model.generator_optimizer, model.discriminator_optimizer):
-        # The loss scale is a layer around the optimizer that it scales for.
+        # The optimizer with a loss scale wraps the optimizer that updates the weights.
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             name = "generator" if optimizer is model.generator_optimizer else "discriminator"
             groups[f"{name}_inner_optimizer"] = _state(optimizer.inner_optimizer)
@@ -245,8 +245,8 @@ def _host_copy(variable: tf.Variable) -> tf.Variable:
 
 
 def by_path(variables: list[keras.Variable]) -> dict[str, tf.Variable]:
-    """The variables of a network by their paths within it, as checkpoints name them."""
-    # What all paths begin with is the network's own name, which Keras may number: leave it out.
+    """The variables of a network by their paths in it, as checkpoints name them."""
+    # All paths begin with the network's own name. Keras may add a number to it: leave it out.
     first = {variable.path.split("/", 1)[0] for variable in variables}
     shared = len(first) == 1 and all("/" in variable.path for variable in variables)
     named = {
@@ -259,8 +259,8 @@ def by_path(variables: list[keras.Variable]) -> dict[str, tf.Variable]:
 
 
 def _state(optimizer: keras.optimizers.Optimizer) -> dict[str, tf.Variable]:
-    # Slots are in the order of the weights. Their names hold those that Keras may number. The
-    # rate is the configuration's, or what is left of it after going back: no checkpoint sets it.
+    # Slots follow the order of the weights; Keras may number the names in their paths. The rate
+    # comes from the configuration (and from halvings after NaN), never from a checkpoint.
     return {
         f"{index:04d}": variable.value
         for index, variable in enumerate(optimizer.variables)

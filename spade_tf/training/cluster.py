@@ -1,4 +1,4 @@
-"""The processes that train together, as the environment variable TF_CONFIG names them."""
+"""The processes that train together, read from the environment variable TF_CONFIG."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Cluster(NamedTuple):
 
     Attributes:
         tasks: the chief if there is one, then the workers. The first one writes.
-        place: int >= 0, of this process among them.
+        place: int >= 0, index of this process in `tasks`.
     """
 
     tasks: tuple[Task, ...]
@@ -45,20 +45,20 @@ class Cluster(NamedTuple):
 
     @property
     def others(self) -> tuple[Task, ...]:
-        """All but this process."""
+        """All processes except this one."""
         return self.tasks[: self.place] + self.tasks[self.place + 1 :]
 
     def jobs(self) -> dict[str, list[str]]:
-        """The addresses by kind, as TensorFlow takes them."""
+        """The addresses by kind, in TensorFlow's form."""
         kinds = dict.fromkeys(task.kind for task in self.tasks)
         return {k: [task.address for task in self.tasks if task.kind == k] for k in kinds}
 
 
 def read_cluster() -> Cluster | None:
-    """What TF_CONFIG says; None where it is absent or empty, or names no process.
+    """Reads TF_CONFIG; None if it is absent or empty, or names no process.
 
-    A cluster of one process, such as a chief alone, is training on one machine. An evaluator
-    takes no part in training, and is left out.
+    A cluster of one process, such as a chief alone, trains on one machine. Evaluators are left
+    out, because they take no part in training.
 
     Raises:
         ValueError: if TF_CONFIG cannot be used: its form is wrong, it names parameter servers, or
@@ -80,12 +80,12 @@ def read_cluster() -> Cluster | None:
     jobs = {name: addresses for name, addresses in jobs.items() if addresses}
     if kind == "ps" or "ps" in jobs:
         raise _unusable(
-            "parameter servers (ps) are not supported, as every worker holds all weights; leave "
-            "ps out, and start workers only"
+            "parameter servers (ps) are not supported, because every worker holds all weights; "
+            "leave ps out, and start workers only"
         )
     if kind == "evaluator":
         raise _unusable(
-            "this process is an evaluator, but the chief evaluates, every "
+            "this process is an evaluator, but the chief evaluates every "
             "--config.train.eval_every steps; start no evaluator"
         )
     tasks = _tasks(jobs)
@@ -94,23 +94,23 @@ def read_cluster() -> Cluster | None:
     mine = [place for place, task in enumerate(tasks) if task[:2] == (kind, index)]
     if not mine:
         named = ", ".join(f"{task.kind} {task.number}" for task in tasks)
-        raise _unusable(f"this process is {kind} {index}, and the cluster holds {named}")
+        raise _unusable(f"this process is {kind} {index}, but the cluster only has {named}")
     return Cluster(tuple(tasks), mine[0])
 
 
 def wait_for_tasks(cluster: Cluster, seconds: float) -> None:
-    """Returns once all other processes answer.
+    """Waits until all other processes answer.
 
     Raises:
-        ValueError: naming those that do not answer within some seconds, or this process's own
-            address if it cannot be listened on.
+        ValueError: naming those that do not answer in time, or this process's own address if it
+            cannot listen there.
     """
     mine = cluster.tasks[cluster.place].address
     deadline = time.monotonic() + seconds
     ipv6 = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if ipv6 else socket.AF_INET
     try:
-        # So that the others find this process before TensorFlow listens in its place.
+        # The others find this process here until TensorFlow itself listens.
         listener = socket.create_server(
             ("", address(mine)[1]),
             family=family,
@@ -119,7 +119,7 @@ def wait_for_tasks(cluster: Cluster, seconds: float) -> None:
         )
     except OSError as error:
         raise ValueError(
-            f"TF_CONFIG: {mine}, which is this worker, cannot be listened on "
+            f"TF_CONFIG: this worker cannot listen on its address {mine} "
             f"({error.strerror}); give a free port"
         ) from error
     with listener:
@@ -137,21 +137,21 @@ def wait_for_tasks(cluster: Cluster, seconds: float) -> None:
                 reasons = ", ".join(f"{name} ({why})" for name, why in missing.items())
                 raise ValueError(
                     f"TF_CONFIG: {reasons} cannot be reached from {mine} within "
-                    f"{seconds:g} s; start all workers, and correct the address where it is wrong"
+                    f"{seconds:g} s; start all workers, and correct wrong addresses"
                 )
             time.sleep(0.2)
 
 
 @contextmanager
 def time_limit(seconds: float, message: str) -> Iterator[None]:
-    """Ends this process with a message unless what is within ends in time.
+    """Kills this process with a message if the `with` block takes too long.
 
-    TensorFlow waits for other workers within one call that lets no other thread of Python run, so
-    that another process has to watch.
+    TensorFlow waits for other workers in a call that stops all Python threads, so another process
+    watches the time.
 
     Args:
-        seconds: float >= 0.
-        message: to be written to stderr then.
+        seconds: float >= 0, time limit.
+        message: text to write to stderr.
     """
     watch = [sys.executable, "-c", _WATCH, str(seconds), message]
     with subprocess.Popen(watch, stdin=subprocess.PIPE) as watcher:
@@ -162,7 +162,7 @@ def time_limit(seconds: float, message: str) -> Iterator[None]:
             watcher.stdin.close()
 
 
-# Its input ends when the other process goes on, or is no more.
+# Its input ends when the watched process continues, or has ended.
 _WATCH = """
 import os, select, signal, sys
 if not select.select([0], [], [], float(sys.argv[1]))[0]:
@@ -172,10 +172,10 @@ if not select.select([0], [], [], float(sys.argv[1]))[0]:
 
 
 def lost_tasks(cluster: Cluster, error: Exception) -> str:
-    """The addresses of the processes that an error of TensorFlow's is about.
+    """The addresses of the processes that a TensorFlow error is about.
 
-    They are those that its message names, as "/job:worker/replica:0/task:1"; or else those that
-    do not answer any more; or else all others.
+    These are the processes that its message names ("/job:worker/replica:0/task:1"). If it names
+    none, these are the processes that no longer answer. If all answer, these are all others.
     """
     named = {
         (kind, int(index))
@@ -187,7 +187,7 @@ def lost_tasks(cluster: Cluster, error: Exception) -> str:
 
 
 def unreachable(name: str, seconds: float) -> str | None:
-    """Why nothing listens at an address, or None where something does."""
+    """The reason why nothing listens at an address, or None if something does."""
     try:
         socket.create_connection(address(name), timeout=seconds).close()
     except OSError as error:
@@ -209,7 +209,7 @@ def _task(task: Any, needed: bool) -> tuple[str, int]:
     if not isinstance(task, dict) or "type" not in task or "index" not in task:
         raise _unusable("task must say which process this is, by type and index")
     index = task["index"]
-    # Some services write numbers as text, and TensorFlow takes them so.
+    # Some services write numbers as text, and TensorFlow accepts this.
     if isinstance(index, str) and index.isascii() and index.isdecimal():
         index = int(index)
     if not isinstance(index, int) or isinstance(index, bool) or index < 0:
@@ -224,9 +224,9 @@ def _tasks(jobs: Mapping[str, Any]) -> list[Task]:
     for kind in jobs:
         if kind not in ("chief", "worker", "evaluator"):
             remedy = "; TensorFlow 2 calls it chief" if kind == "master" else ""
-            raise _unusable(f"there are chief and worker, but no {kind}{remedy}")
+            raise _unusable(f"cluster has {kind}; it may only have chief and worker{remedy}")
     if len([task for task in tasks if task.kind == "chief"]) > 1:
-        raise _unusable("there can be one chief only; the others are workers")
+        raise _unusable("there can be only one chief; make the others workers")
     seen: set[str] = set()
     for task in tasks:
         address(task.address)
@@ -238,7 +238,7 @@ def _tasks(jobs: Mapping[str, Any]) -> list[Task]:
 
 def _addresses(kind: str, given: Any) -> list[str]:
     if isinstance(given, dict):
-        # TensorFlow takes addresses by number, too.
+        # TensorFlow also accepts addresses by number.
         ordered = [given.get(str(number)) for number in range(len(given))]
     else:
         ordered = given if isinstance(given, list) else [None]
@@ -250,4 +250,4 @@ def _addresses(kind: str, given: Any) -> list[str]:
 
 def _unusable(why: str) -> ValueError:
     text = " ".join(os.environ.get("TF_CONFIG", "").split())[:200]
-    return ValueError(f"TF_CONFIG cannot be used: {why}; received {text}, where {EXAMPLE} would do")
+    return ValueError(f"TF_CONFIG cannot be used: {why}; received {text}; a valid one is {EXAMPLE}")

@@ -1,4 +1,4 @@
-"""What a training's place in its data and its learning rates follow from, besides its weights."""
+"""The batch sizes and learning rates of a training so far, which give its place in the data."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from spade_tf.training.checkpoints import CheckpointError
 
 
 class Stretch(NamedTuple):
-    """Steps that were done in one way.
+    """Consecutive steps with one batch size and one rate factor.
 
     Attributes:
         step: int >= 0, training steps done before it.
         example: int >= 0, examples seen before it.
         batch_size: int >= 1, examples per step.
-        rate_factor: float > 0, what the learning rates of the configuration are multiplied by.
+        rate_factor: float > 0, factor on the configuration's learning rates.
     """
 
     step: int
@@ -30,8 +30,8 @@ class Course:
     """The stretches of a training, oldest first, kept in `course.json` beside its checkpoints.
 
     Args:
-        directory: of the checkpoints.
-        batch_size: int >= 1, of all steps of a training that has no such file yet.
+        directory: folder of the checkpoints.
+        batch_size: int >= 1, used for all steps if there is no such file yet.
 
     Raises:
         CheckpointError: if the file cannot be read.
@@ -46,18 +46,18 @@ class Course:
                 self.at(0)
         except (OSError, ValueError, TypeError, IndexError) as error:
             raise CheckpointError(
-                f"{self.path}: cannot be read ({error}); remove it to go on at the full learning "
-                "rates, as if all steps had been done with one batch size"
+                f"{self.path}: cannot be read ({error}); remove it to continue at the full "
+                "learning rates, as if all steps had used one batch size"
             ) from error
 
     def at(self, step: int) -> Stretch:
-        """Where a step is: `example` is the number of examples seen before it."""
+        """The stretch that starts at a step; `example` counts the examples before the step."""
         before = [stretch for stretch in self.stretches if stretch.step <= step][-1]
         seen = (step - before.step) * before.batch_size
         return before._replace(step=step, example=before.example + seen)
 
     def go_on(self, step: int, batch_size: int, rate_factor: float) -> None:
-        """Notes how steps are done from one on, in place of what was done after it before.
+        """Records how steps are done from `step` on. Later entries are dropped.
 
         Raises:
             CheckpointError: if the file cannot be written.

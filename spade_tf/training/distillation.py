@@ -130,10 +130,10 @@ class DistilledGauGAN(GauGAN):
     ):
         _check_pair(generator, teacher.generator)
         if (encoder is None) != (teacher.encoder is None):
-            has = ["no encoder" if e is None else "one" for e in (encoder, teacher.encoder)]
+            has = ["no encoder" if e is None else "an encoder" for e in (encoder, teacher.encoder)]
             raise ValueError(
-                "the student's styles are those of the teacher's encoder: received "
-                f"{has[0]} for the student, and {has[1]} of the teacher"
+                "student and teacher must both have an encoder or both have none: received "
+                f"{has[0]} for the student and {has[1]} for the teacher"
             )
         super().__init__(generator, discriminator, encoder, **kwargs)
         self.teacher = teacher
@@ -143,9 +143,9 @@ class DistilledGauGAN(GauGAN):
         if feature_weight:
             if not all(isinstance(g, SPADEGenerator) for g in (generator, teacher.generator)):
                 raise ValueError(
-                    "features are those of SPADEGenerator's blocks: received "
-                    f"{type(generator).__name__} to learn from {type(teacher.generator).__name__}; "
-                    "give feature_weight=0"
+                    "the feature loss needs two SPADEGenerators: received the student "
+                    f"{type(generator).__name__} and the teacher "
+                    f"{type(teacher.generator).__name__}; give feature_weight=0"
                 )
             self.projections = FeatureProjections(generator, teacher.generator, name="projections")
         if encoder is not None:
@@ -197,8 +197,8 @@ def _check_pair(student: keras.Model, teacher: keras.Model) -> None:
         ours, theirs = getattr(student, name), getattr(teacher, name)
         if ours != theirs:
             raise ValueError(
-                f"a student learns from a teacher of the same {name}: received {ours} of the "
-                f"student and {theirs} of the teacher"
+                f"student and teacher must have the same {name}: received {ours} for the "
+                f"student and {theirs} for the teacher"
             )
 
 
@@ -206,8 +206,9 @@ def _copy(source: keras.Model, target: keras.Model) -> None:
     shapes = [[tuple(variable.shape) for variable in net.variables] for net in (source, target)]
     if shapes[0] != shapes[1]:
         raise ValueError(
-            "the student's encoder must be of the same make as the teacher's: received one of "
-            f"{target.count_params()} weights for one of {source.count_params()}"
+            "the student's encoder must have the same architecture as the teacher's: received "
+            f"{target.count_params()} weights for the student, {source.count_params()} for the "
+            "teacher"
         )
     for variable, other in zip(target.variables, source.variables, strict=True):
         variable.assign(other)

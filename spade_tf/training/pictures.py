@@ -1,4 +1,4 @@
-"""Tensors as pictures for people: coloured label maps, photographs, grids of them."""
+"""Turns tensors into pictures to look at: coloured label maps, photographs, grids."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def to_uint8(image: np.ndarray) -> np.ndarray:
 
 
 def grid(rows: Sequence[Sequence[np.ndarray]], gap: int = 2) -> np.ndarray:
-    """Pictures side by side on white.
+    """Arranges pictures in a grid on white.
 
     Args:
-        rows: of uint8 `[H, W, 3]` pictures, as many in each row. Each has a place as large as the
-            largest of all.
+        rows: rows of uint8 `[H, W, 3]` pictures, equally many in each row. Each cell is as large as
+            the largest picture.
         gap: int >= 0, pixels between them.
 
     Returns:
@@ -68,7 +68,7 @@ def write_png(path: str | os.PathLike[str], picture: np.ndarray) -> None:
     """Writes a PNG, whole or not at all.
 
     Args:
-        path: of the file; its directory is made if absent.
+        path: the file. Its directory is made if absent.
         picture: uint8 `[H, W, 3]`.
     """
     path = Path(path)

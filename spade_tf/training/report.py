@@ -1,4 +1,4 @@
-"""A page that shows a training, refreshed as it goes on, and opened without a server."""
+"""A page that shows a training. It is updated during training and opens without a server."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Report(keras.callbacks.Callback):
     """Writes `report.html` in a workdir: curves, sample grids, the configuration.
 
     Args:
-        workdir: with `losses.jsonl`, and `evaluation.jsonl`, `samples/` and `config.json` where
-            there are such.
+        workdir: folder with `losses.jsonl`; `evaluation.jsonl`, `samples/` and `config.json` are
+            shown if they exist.
         every: int >= 1, steps between two refreshes.
     """
 
@@ -57,10 +57,10 @@ def write_report(workdir: str | os.PathLike[str]) -> Path:
     """Writes the page.
 
     Args:
-        workdir: of a training.
+        workdir: folder of a training.
 
     Returns:
-        The path of `report.html`, one file with everything in it.
+        The path of `report.html`, one file that holds everything.
     """
     workdir = Path(workdir)
     losses, evaluation = _lines(workdir / "losses.jsonl"), _lines(workdir / "evaluation.jsonl")
@@ -68,7 +68,7 @@ def write_report(workdir: str | os.PathLike[str]) -> Path:
     names = [name for name in names if not name.startswith("evaluation/")]
     groups: dict[str, list[str]] = {}
     for name in names:
-        # Losses of one kind differ in scale: one plot each for those of the generator.
+        # The generator's losses differ in scale, so each gets its own plot.
         group = name if name.startswith(("generator/", "samples/")) else name.partition("/")[0]
         groups.setdefault(group, []).append(name)
     plots = [_plot(title, losses, curves) for title, curves in groups.items()]
@@ -111,7 +111,7 @@ def _lines(path: Path) -> list[dict[str, float]]:
 
 def _plot(title: str, records: Sequence[dict[str, float]], names: Sequence[str]) -> str:
     curves = {
-        # NaN is false in every comparison, and so left out.
+        # NaN makes every comparison false, so it is left out.
         name: [(r["step"], r[name]) for r in records if abs(r.get(name, math.nan)) < 1e30]
         for name in names
     }

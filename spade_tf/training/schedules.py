@@ -8,14 +8,14 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("spade_tf")
 class ConstantThenLinear(keras.optimizers.schedules.LearningRateSchedule):
-    """Constant, then falling linearly to zero over the last steps.
+    """A rate that is constant, then falls linearly to zero over the last steps.
 
     `rate * min(1, (total_steps - step) / decay_steps)`.
 
     Args:
         rate: float > 0.
         total_steps: int >= 1, steps of the whole training.
-        decay_steps: int >= 0, how many of them the rate falls over. 0 keeps it constant.
+        decay_steps: int >= 0, number of last steps over which the rate falls. 0 keeps it constant.
 
     Raises:
         ValueError: if `decay_steps` is not between 0 and `total_steps`.

@@ -19,7 +19,7 @@ STRATEGIES = ("auto", "one", "mirrored", "multi_worker_mirrored", "tpu")
 
 
 def configure_virtual_cpus(count: int) -> None:
-    """Splits the processor into several logical devices, before TensorFlow first uses it.
+    """Splits the processor into several logical devices. Call it before TensorFlow starts.
 
     Args:
         count: int >= 1.
@@ -41,17 +41,16 @@ def configure_virtual_cpus(count: int) -> None:
 
 
 def make_strategy(name: str = "auto", connect_seconds: float = 300.0) -> tf.distribute.Strategy:
-    """A strategy by its name.
+    """Makes a strategy by its name.
 
     Args:
-        name: "one" (TensorFlow's default strategy, which distributes nothing); "mirrored", over
-            all GPUs of the machine, or else its logical CPUs; "multi_worker_mirrored", over the
-            chief and the workers that the environment variable TF_CONFIG names; "tpu"; or "auto":
-            "multi_worker_mirrored" where TF_CONFIG names several, else "mirrored" where there are
-            several devices, else "one".
-        connect_seconds: float > 0, how long to wait for the other workers to start. Once all of
-            them have, no time limit is left: a worker may wait for another as long as the other
-            lives.
+        name: "one": TensorFlow's default strategy, which distributes nothing; "mirrored": all GPUs
+            of the machine, or its logical CPUs if it has no GPU; "multi_worker_mirrored": the chief
+            and the workers that the environment variable TF_CONFIG names; "tpu"; "auto":
+            "multi_worker_mirrored" if TF_CONFIG names several, otherwise "mirrored" if there are
+            several devices, otherwise "one".
+        connect_seconds: float > 0, how long to wait until the other workers start. After the start
+            there is no time limit: a worker waits as long as the other one lives.
 
     Returns:
         The strategy.
@@ -82,7 +81,7 @@ def make_strategy(name: str = "auto", connect_seconds: float = 300.0) -> tf.dist
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes: the only one, the chief, or the first worker."""
+    """Whether this process writes: it is the only one, the chief, or the first worker."""
     cluster = read_cluster() if is_multi_worker(strategy) else None
     return cluster is None or cluster.place == 0
 
@@ -96,28 +95,27 @@ def from_chief(strategy: tf.distribute.Strategy, *numbers: float) -> list[float]
     """The chief's numbers, on every worker; it waits until all workers ask for them.
 
     Args:
-        strategy: of the workers.
-        *numbers: the same number of them on every worker. Whole ones are exact up to 2^53.
+        strategy: strategy of the workers.
+        *numbers: as many on every worker. Whole numbers are exact up to 2^53.
     """
     if not is_multi_worker(strategy):
         return list(numbers)
     mine = numbers if is_chief(strategy) else [0.0] * len(numbers)
-    # A constant may be one that was made before the workers had names.
+    # A cached constant may be from before the workers connected, when devices had other names.
     values = tf.identity(tf.constant(mine, tf.float64))
     return strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None).numpy().tolist()
 
 
 def lost_worker(error: tf.errors.OpError) -> str | None:
-    """The address of the worker whose loss an error of TensorFlow's is about.
+    """The address of the lost worker that a TensorFlow error is about.
 
-    Several, joined by "or", where it cannot be told which; None if the error is about something
-    else.
+    If several are possible, they are joined by "or". None if the error is about something else.
     """
     cluster = read_cluster()
     if cluster is None or len(cluster.tasks) == 1:
         return None
-    # The first is the connection's, or the coordination service's, whose heartbeat stopped; what
-    # runs after it is told in the words of the second.
+    # A lost connection or heartbeat gives an UnavailableError. Operations that run after it fail
+    # with the message about collective ops.
     if not isinstance(error, tf.errors.UnavailableError) and (
         "Collective ops is aborted" not in error.message
     ):
@@ -130,7 +128,7 @@ def check_batch_size(batch_size: int, strategy: tf.distribute.Strategy) -> None:
 
     Args:
         batch_size: int, the global batch.
-        strategy: what it is divided among.
+        strategy: strategy whose replicas share the batch.
     """
     replicas = strategy.num_replicas_in_sync
     if batch_size < replicas or batch_size % replicas:
@@ -142,28 +140,28 @@ def check_batch_size(batch_size: int, strategy: tf.distribute.Strategy) -> None:
 
 
 def _multi_worker(cluster: Cluster, connect_seconds: float) -> tf.distribute.Strategy:
-    # TensorFlow would wait for an hour, or end the process, without a word about who is missing.
+    # TensorFlow would wait for an hour, or end the process, without naming the missing worker.
     wait_for_tasks(cluster, connect_seconds)
     addresses = ", ".join(task.address for task in cluster.tasks)
-    advice = "start all of them, with one and the same cluster in TF_CONFIG"
-    late = f"error: TF_CONFIG: the workers {addresses} did not come together within "
+    advice = "start all of them, with the same cluster in TF_CONFIG"
+    late = f"error: TF_CONFIG: the workers {addresses} did not connect within "
     mine = cluster.tasks[cluster.place]
     resolver = _Resolver(task_type=mine.kind, task_id=mine.number)
     resolver.jobs = cluster.jobs()
     try:
-        # Without a time limit of collectives: TensorFlow makes a thread for each of them that
-        # sleeps until it is over. Its coordination service finds a worker that is lost.
+        # No time limit for collectives: TensorFlow would start a thread for each collective, which
+        # sleeps until the limit. Its coordination service notices a lost worker.
         with time_limit(connect_seconds, f"{late}{connect_seconds:g} s; {advice}"):
             return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except (tf.errors.OpError, RuntimeError) as error:
         raise ValueError(
-            f"TF_CONFIG: the workers {addresses} did not come together "
+            f"TF_CONFIG: the workers {addresses} did not connect "
             f"({' '.join(str(error).split())[:200]}); {advice}"
         ) from error
 
 
 class _Resolver(tf.distribute.cluster_resolver.TFConfigClusterResolver):
-    """Without the evaluator, which TensorFlow would wait for."""
+    """Leaves out the evaluator. TensorFlow would wait for it."""
 
     def cluster_spec(self):
         return tf.train.ClusterSpec(self.jobs)
@@ -179,6 +177,6 @@ def _tpu() -> tf.distribute.Strategy:
 
 @functools.cache
 def _mirrored(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
-    # One per process: on processors, collectives of two strategies over the same devices are
-    # numbered alike, and TensorFlow takes those of the second for the first's.
+    # One strategy per process: on CPUs, two strategies over the same devices number their
+    # collectives alike, and TensorFlow confuses them.
     return tf.distribute.MirroredStrategy(list(devices))

@@ -13,12 +13,12 @@ from spade_tf.training.callbacks import SampleGrid
 class TensorBoard(keras.callbacks.Callback):
     """Writes event files for TensorBoard.
 
-    Keras's own callback of that name counts epochs; this one counts steps, and shows samples.
+    Keras's callback of that name counts epochs. This one counts steps, and shows samples.
 
     Args:
-        directory: where they go.
+        directory: folder of the event files.
         every: int >= 1, steps between two records of losses and rates.
-        samples: whose newest grid is shown; None for none.
+        samples: callback whose newest grid is shown; None for none.
         histograms_every: int >= 0, steps between two histograms of all weights; 0 for none.
         profile_steps: `(first, last)`, the steps to profile; None for none.
     """
@@ -51,7 +51,7 @@ class TensorBoard(keras.callbacks.Callback):
             self.profiling = True
 
     def on_train_batch_end(self, batch, logs=None):
-        """Writes."""
+        """Writes what is due at this step."""
         if self.profiling and self.profile_steps and batch >= self.profile_steps[1]:
             self._stop_profiler()
         last = batch == self.params["steps"]

@@ -1,4 +1,4 @@
-"""Weights of one network for another that conditions on other classes."""
+"""Copies the weights of a network to one for other classes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class TransferError(ValueError):
 
 
 class SemanticAxis(NamedTuple):
-    """Where a weight holds one entry per channel of the semantics.
+    """The axis of a weight that has one entry per channel of the semantics.
 
     Attributes:
-        axis: int, of the weight.
-        groups: int >= 1, how many times the channels follow each other there: `k * k` for the
-            singular vector of a `k * k` kernel, 1 else.
+        axis: int, index of the axis.
+        groups: int >= 1, how often the channels repeat along it: `k * k` for the singular vector
+            of a `k * k` kernel, otherwise 1.
     """
 
     axis: int
@@ -31,18 +31,20 @@ class SemanticAxis(NamedTuple):
 def semantic_axes(
     network: keras.Model, other: keras.Model, difference: int
 ) -> dict[str, SemanticAxis]:
-    """Finds which weights have an entry per channel, by two networks alike but for their number.
+    """Finds the weights with one entry per channel.
+
+    It compares two networks that differ only in the number of semantic channels.
 
     Args:
-        network: of some number of semantic channels.
-        other: of another number.
+        network: the first network.
+        other: the second network.
         difference: int, not 0, how many more channels `other` has.
 
     Returns:
-        The axis of each weight that has one, by the weight's path.
+        By path, the axis of each weight that has one.
 
     Raises:
-        TransferError: naming the first weight in which they differ otherwise.
+        TransferError: naming the first weight that differs in another way.
     """
     ours, theirs = by_path(network.variables), by_path(other.variables)
     _check_paths(network, ours, theirs)
@@ -55,7 +57,7 @@ def semantic_axes(
             continue
         wrong = len(shapes[0]) != len(shapes[1]) or len(differing) != 1
         groups, rest = (1, 0) if wrong else divmod(np.subtract(*pairs[differing[0]]), -difference)
-        # Only the singular vector of a kernel is of one axis with all of the kernel's positions.
+        # Only a kernel's singular vector has all positions of the kernel in one axis.
         if wrong or rest or groups < 1 or (groups > 1 and not path.endswith("/v")):
             raise TransferError(_mismatch(network, path, *shapes))
         axes[path] = SemanticAxis(differing[0], int(groups))
@@ -71,19 +73,19 @@ def transfer(
     source_channels: int,
     first: bool,
 ) -> None:
-    """Copies the weights of a network to one of other semantic channels.
+    """Copies the weights of a network to one with other semantic channels.
 
-    What belongs to a channel moves with it. A channel that the source does not know has zeros:
-    where it is absent from a label map, both networks compute the same. All is checked before
-    the first weight is assigned.
+    Weights of a channel move with the channel. A channel that the source does not have gets zeros:
+    on label maps without it, both networks compute the same. Everything is checked before the
+    first weight is assigned.
 
     Args:
         source: the network to copy from.
         target: the network to copy to.
-        axes: of the source's weights; see `semantic_axes`.
-        channels: for each semantic channel of the target, which one of the source it is; None
-            for a new one.
-        source_channels: int >= 1, semantic channels of the source.
+        axes: axes of the source's weights; see `semantic_axes`.
+        channels: for each semantic channel of the target, its index in the source; None for a new
+            channel.
+        source_channels: int >= 1, number of semantic channels of the source.
         first: bool, whether semantic channels come before all others along their axes, as in the
             discriminator, or after them, as in the generator.
 
@@ -125,12 +127,15 @@ def _moved(value, where, channels, source_channels, first):
 
 def _check_paths(network, source, target):
     for path in source.keys() ^ target.keys():
-        has = "the source alone" if path in source else "the new network alone"
-        raise TransferError(f"{network.name}/{path} is in {has}: both must be of one make")
+        has = "source" if path in source else "new"
+        raise TransferError(
+            f"{network.name}/{path} is only in the {has} network: both must have the same "
+            "architecture"
+        )
 
 
 def _mismatch(network, path, source, target):
     return (
         f"{network.name}/{path} is {list(source)} in the source and {list(target)} in the new "
-        "network: both must be of one make"
+        "network: both must have the same architecture"
     )

@@ -69,7 +69,7 @@ def test_batches_and_devices_give_the_statistics_of_the_whole():
         (np.zeros([3]), r"shape \[N, C\]; received shape \(3,\)"),
         ([[1.0], [np.nan], [2.0]], "row 1"),
         ([[1.0]], "at least 2 rows; received 1"),
-        ([[1.0, 2.0], [1.0, 3.0]], "as many features; received 1 and 2"),
+        ([[1.0, 2.0], [1.0, 3.0]], "same number of features; received 1 and 2"),
     ],
 )
 def test_refuses(features, message):

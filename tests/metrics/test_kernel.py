@@ -50,7 +50,7 @@ def test_subsets_are_drawn_by_the_seed_and_have_no_bias():
 @pytest.mark.parametrize(
     ("b", "options", "message"),
     [
-        ([[1.0]], {}, r"b must have shape \[N, C\] with N of 2 or more; received shape \(1, 1\)"),
+        ([[1.0]], {}, r"b must have shape \[N, C\] with N >= 2; received shape \(1, 1\)"),
         ([[1.0], [np.inf]], {}, "b must be finite; row 1"),
         ([[1.0, 2.0]] * 2, {}, "received 1 and 2"),
         ([[1.0], [2.0]], {"num_subsets": 0}, "num_subsets must be at least 1"),

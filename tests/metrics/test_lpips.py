@@ -28,5 +28,5 @@ def test_equal_pictures_and_features_of_zero():
 
 
 def test_refuses_other_heads():
-    with pytest.raises(ValueError, match="as many as maps; received 1"):
+    with pytest.raises(ValueError, match="one head per feature map: received 1 heads for 2 maps"):
         LPIPS(two_maps, [np.ones(3)])(np.ones([1, 4, 4, 3]), np.ones([1, 4, 4, 3]))

@@ -77,11 +77,11 @@ ONE = {"cluster": {"worker": ["a:1"]}}
         (ONE | {"task": {"index": 0}}, "task must say which process this is"),
         (
             ONE | {"task": {"type": "worker", "index": 1}},
-            "is worker 1, and the cluster holds worker 0",
+            "is worker 1, but the cluster only has worker 0",
         ),
         (
             ONE | {"task": {"type": "chief", "index": 0}},
-            "is chief 0, and the cluster holds worker 0",
+            "is chief 0, but the cluster only has worker 0",
         ),
         (ONE | {"task": {"type": "worker", "index": -1}}, "a number from 0 on, not -1"),
         (ONE | {"task": {"type": "worker", "index": True}}, "a number from 0 on, not true"),
@@ -98,7 +98,7 @@ ONE = {"cluster": {"worker": ["a:1"]}}
         ),
         (
             {"cluster": {"chief": ["a:1", "b:1"]}, "task": {"type": "chief", "index": 0}},
-            "one chief only",
+            "only one chief",
         ),
         (
             {"cluster": {"worker": "a:1"}, "task": {"type": "worker", "index": 0}},

@@ -248,11 +248,11 @@ def test_parts_of_a_batch_in_mixed_precision_learn_from_the_teacher_too():
             {"with_encoder": False},
             "same z_dim: received 6 .* and 5",
         ),
-        (lambda: make_teacher(with_encoder=False), {}, "received one .* and no encoder of"),
+        (lambda: make_teacher(with_encoder=False), {}, "received an encoder .* and no encoder for"),
         (
             lambda: Teacher(make_teacher().generator, ConvEncoder(**ENCODER | {"filters": 3})),
             {},
-            "of the same make as the teacher's",
+            "the same architecture as the teacher's",
         ),
         (
             lambda: Teacher(

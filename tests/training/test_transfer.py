@@ -107,8 +107,8 @@ def test_new_channels_are_zero_and_others_where_they_belong():
         ({"filters": 4}, r"\w+/fc/kernel is \[3, 3, 5, 32\] in the source and \[3, 3, 6, 64\] in"),
         ({"hidden_filters": 5}, r"is \[3, 3, 5, 4\] in the source and \[3, 3, 6, 5\]"),
         ({"kernel_size": 5}, r"is \[3, 3, 5, 4\] in the source and \[5, 5, 6, 4\]"),
-        ({"num_upsampling_layers": "most"}, r"is in the (source|new network) alone"),
-        ({"spectral_norm": False}, r"/[uv] is in the source alone"),
+        ({"num_upsampling_layers": "most"}, r"is only in the (source|new) network"),
+        ({"spectral_norm": False}, r"/[uv] is only in the source network"),
     ],
 )
 def test_networks_of_another_make_are_refused_by_the_tensor_s_name(options, message):
