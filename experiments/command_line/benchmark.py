@@ -7,23 +7,37 @@ import sys
 from experiments.command_line.command import Command, Flags
 from experiments.setup.config import ConfigError
 
+# What is timed is made of these.
+KEYS = ("data.height", "data.width", "data.use_instance", "generator.filters")
 SUITES = ("generator", "train", "style", "edit", "scaling", "input")
 
 
 def define(flags: Flags) -> None:
     """Defines the flags."""
     flags.enum("suite", "generator", SUITES, "What to measure.")
-    flags.string("labels", None, "Folder of label map PNGs.", not_with="suite=input")
+    flags.string(
+        "labels",
+        None,
+        "Folder of label map PNGs.",
+        not_with="suite=input",
+        required="a folder of label map PNGs, such as --labels=photos/val_label",
+    )
     flags.string(
         "instances", None, "Folder of instance PNGs with the same names.", only_with="labels"
     )
     flags.integer(
-        "num_labels", 183, "Label ids of the generator, unknown included.", only_with="labels"
+        "num_labels",
+        183,
+        "Number of label ids of the generator, unknown included.",
+        only_with="labels",
     )
     flags.integer("repeats", 3, "Runs per label map and case.", not_with="quick")
-    flags.integer("max_labels", None, "How many label maps.", not_with="quick")
+    flags.integer("max_labels", None, "Most label maps to time.", not_with="quick")
     flags.boolean(
-        "quick", False, "One small label map, once: ratios within two minutes.", only_with="labels"
+        "quick",
+        False,
+        "Time one small label map once: ratios within two minutes.",
+        only_with="labels",
     )
     flags.string("data_dir", "data", "Folder of prepared data sets.", only_with="suite=input")
     flags.string("dataset", "paired_folder", "The prepared data set.", only_with="suite=input")
@@ -40,8 +54,6 @@ def run(flags: Flags) -> None:
 
         benchmark_input(data_dir=flags.data_dir, dataset=flags.dataset, output=sys.stdout)
         return
-    if flags.labels is None:
-        raise ValueError(f"--suite={flags.suite} needs --labels, a folder of label map PNGs")
     from experiments.commands.benchmark.benchmark import benchmark
 
     benchmark(
@@ -51,4 +63,10 @@ def run(flags: Flags) -> None:
     )
 
 
-COMMAND = Command("timings as JSON lines", define, run, experiment="coco_stuff")
+COMMAND = Command(
+    "times generators and training, and prints JSON lines",
+    define,
+    run,
+    experiment="coco_stuff",
+    keys=KEYS,
+)

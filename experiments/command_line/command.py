@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,14 +12,18 @@ from absl import flags
 
 from experiments.setup.config import ConfigError
 
+# Not for the function that does the work.
+_OF_ALL_COMMANDS = ("config", "verbosity")
+
 
 class Flags:
     """The flags of one command.
 
     `string`, `integer`, `float`, `boolean`, `enum` and `list` define a flag; their arguments are
-    those of absl's `DEFINE_string` and so on, and two more: `only_with` and `not_with` name the
+    those of absl's `DEFINE_string` and so on, and three more. `only_with` and `not_with` name the
     settings that a flag has an effect with, or none, as "NAME" of a flag that is given or as
     "NAME=VALUE". They are part of the help, and `check` refuses a flag that would do nothing.
+    `required` says what to give for a flag that cannot be left out, wherever it has an effect.
     The value of a flag is an attribute, once parsed.
     """
 
@@ -26,6 +32,7 @@ class Flags:
         self._names: list[str] = []
         self._only_with: dict[str, str] = {}
         self._not_with: dict[str, str] = {}
+        self._required: dict[str, str] = {}
 
     def string(self, name: str, default: str | None, help: str, **more: Any) -> None:
         """Defines a flag that takes text."""
@@ -61,9 +68,13 @@ class Flags:
         *given: Any,
         only_with: str | None = None,
         not_with: str | None = None,
+        required: str | None = None,
         **more: Any,
     ) -> None:
         *rest, help = given
+        if required is not None:
+            self._required[name] = required
+            help += " Required."
         if only_with is not None:
             self._only_with[name] = only_with
             help = f"With --{only_with}: {help}"
@@ -84,7 +95,18 @@ class Flags:
         return bool(self.absl[name].present)
 
     def check(self) -> None:
-        """Raises a ConfigError for a flag that is given and would have no effect."""
+        """Raises a ConfigError for a flag that is missing, or is given and would do nothing."""
+        self._check_effects()
+        for name, what in self._required.items():
+            wanted, unwanted = self._only_with.get(name), self._not_with.get(name)
+            needed = (wanted is None or self._holds(wanted)) and not (
+                unwanted is not None and self._holds(unwanted)
+            )
+            if needed and self.absl[name].value in (None, "", []):
+                where = "" if wanted is None else f" with --{wanted}"
+                raise ConfigError(f"--{name}: required{where}; give {what}")
+
+    def _check_effects(self) -> None:
         for name in filter(self.given, self.absl):
             wanted, unwanted = self._only_with.get(name), self._not_with.get(name)
             if wanted is not None and not self._holds(wanted):
@@ -103,13 +125,37 @@ class Flags:
             return value not in (None, False, [])
         return wanted in value if isinstance(value, list) else value == wanted
 
+    def describe(self) -> str:
+        """The flags as `--help` lists them, in the order of their definition."""
+        return "\n".join(self._describe(self.absl[name]) for name in self._names)
+
+    def _describe(self, flag: Any) -> str:
+        title = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}"
+        values = getattr(flag.parser, "enum_values", None)
+        # Before the help of a flag of several values, absl puts them.
+        text = re.sub(r"\A<[^>]*>: ", "", flag.help)
+        if values and len(values) > 1:
+            text += f" One of {', '.join(values)}."
+        if flag.boolean:
+            text += f" Default on; --no{flag.name} turns it off." if flag.default else ""
+        elif flag.default not in (None, "", []) and "efault" not in text:
+            shown = flag.default
+            if isinstance(shown, list):
+                shown = ",".join(shown)
+            text += f" Default {shown}."
+        body = textwrap.fill(
+            text, 96, initial_indent=" " * 6, subsequent_indent=" " * 6, break_on_hyphens=False
+        )
+        return f"  {title}\n{body}"
+
     def arguments(self, *, without: Sequence[str] = ()) -> dict[str, Any]:
         """The values by name, as keyword arguments of the function that does the work.
 
         Args:
             without: names of flags that the function does not take.
         """
-        return {name: self.absl[name].value for name in self._names if name not in without}
+        left_out = {*without, *_OF_ALL_COMMANDS}
+        return {name: self.absl[name].value for name in self._names if name not in left_out}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,9 +167,11 @@ class Command:
         define: defines its flags.
         run: does it; what it returns, if anything, is the exit code.
         experiment: the experiment that it takes by default, for commands that take --config.
+        keys: the keys of the experiment that it uses; None for all.
     """
 
     help: str
     define: Callable[[Flags], None]
     run: Callable[[Flags], int | None]
     experiment: str | None = None
+    keys: tuple[str, ...] | None = None

@@ -9,8 +9,12 @@ from experiments.command_line.source import define_source
 def define(flags: Flags) -> None:
     """Defines the flags."""
     define_source(flags)
-    flags.string("output_dir", None, "Folder for the histogram and the contact sheet.")
-    flags.integer("max_files", None, "How many examples to read; default all.")
+    flags.string(
+        "output_dir",
+        None,
+        "Folder for two pictures: histogram.png, and contact_sheet.png with maps over photographs.",
+    )
+    flags.integer("max_files", None, "Most examples to read; default all.", lower_bound=1)
 
 
 def run(flags: Flags) -> int:
@@ -27,4 +31,4 @@ def run(flags: Flags) -> int:
     return diagnosis.exit_status
 
 
-COMMAND = Command("what is wrong with a data set, and how to put it right", define, run)
+COMMAND = Command("says what is wrong with source files, and how to put it right", define, run)

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from experiments.setup.config import Config
 
 EXPERIMENTS = Path(__file__).resolve().parents[1]
-_HELP = "The experiment: a name, or a file; any key of it as --config.SECTION.KEY=VALUE."
+_HELP = (
+    "The experiment to start from: a name, or a file that defines get_config(). Any key of it is a "
+    "flag, such as --config.train.steps=1000."
+)
 
 
 def names() -> list[str]:
@@ -28,16 +31,17 @@ def names() -> list[str]:
 
 def define_help(flags: Flags, default: str) -> None:
     """Defines `--config` for a listing of the flags."""
-    flags.string("config", default, f"{_HELP} Names: {', '.join(names())}")
+    flags.string("config", default, f"{_HELP} Names: {', '.join(names())}.")
 
 
-def define_config(flags: Flags, default: str, arguments: Sequence[str]) -> list[str]:
+def define_config(flags: Flags, default: str, arguments: Sequence[str], command: str) -> list[str]:
     """Loads the experiment and defines `--config` with the overrides among the arguments.
 
     Args:
         flags: of the command.
         default: the name of an experiment.
         arguments: of the command line, after the command.
+        command: its name.
 
     Returns:
         The arguments without `--config`.
@@ -47,24 +51,33 @@ def define_config(flags: Flags, default: str, arguments: Sequence[str]) -> list[
     """
     from ml_collections import config_flags
 
-    from experiments.setup.config import ConfigError
+    from experiments.command_line.keys import check_keys
 
-    chosen, rest = _take_config(arguments)
-    config = _load(default if chosen is None else chosen)
-    try:
-        config_flags.DEFINE_config_dataclass(
-            "config", config, _HELP, flag_values=flags.absl, sys_argv=["", *rest]
-        )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        # Of a key that is not there: the experiment itself is loaded by now.
-        overrides = [item for item in rest if item.lstrip("-").startswith("config.")]
-        text = error.args[0] if error.args else error
-        raise ConfigError(
-            f"{' or '.join(overrides)}: {text}; the keys are those of experiments/setup/config.py"
-        ) from error
+    config, rest = load_config(default, arguments)
+    check_keys(config, rest, command)
+    config_flags.DEFINE_config_dataclass(
+        "config", config, _HELP, flag_values=flags.absl, sys_argv=["", *rest]
+    )
     # It is parsed already, and given if it was among the arguments.
     flags.absl["config"].present = len(arguments) - len(rest)
     return rest
+
+
+def load_config(default: str, arguments: Sequence[str]) -> tuple[Config, list[str]]:
+    """The experiment that a command line names, without its overrides.
+
+    Args:
+        default: the name of the one that is taken if it names none.
+        arguments: of the command line, after the command.
+
+    Returns:
+        The experiment, and the arguments without `--config`.
+
+    Raises:
+        ConfigError: if there is no such experiment, or its file fails.
+    """
+    chosen, rest = _take_config(arguments)
+    return _load(default if chosen is None else chosen), rest
 
 
 def _take_config(arguments: Sequence[str]) -> tuple[str | None, list[str]]:

@@ -8,40 +8,56 @@ from experiments.commands.export.export import FORMATS
 
 def define(flags: Flags) -> None:
     """Defines the flags."""
-    flags.string("model", None, "Workdir of a training.", required=True)
+    flags.string(
+        "model",
+        None,
+        "Workdir of a training.",
+        required="the workdir of a training, such as --model=runs/landscapes",
+    )
     flags.list("format", ["saved_model"], f"What to write: some of {', '.join(FORMATS)}.")
-    flags.string("output_dir", None, "Folder of the model's versions.", required=True)
+    flags.string(
+        "output_dir",
+        None,
+        "Folder of the model's versions: 1, 2 and so on.",
+        required="a folder for the model's versions, such as --output_dir=saved_models/land",
+    )
     flags.list(
-        "variants", None, "Which, such as float32,float16; default all.", only_with="format=litert"
+        "variants",
+        None,
+        "Which models to write, such as float32,float16; default all.",
+        only_with="format=litert",
     )
     flags.list(
         "allow_below_bound",
         [],
-        "Variants to write all the same, marked.",
+        "Variants to write although they miss their bound; their JSON says so.",
         only_with="format=litert",
     )
     flags.string(
-        "data_dir", None, "Where the data set is, if it was moved.", only_with="format=litert"
+        "data_dir",
+        None,
+        "Folder of prepared data sets, if it was moved since the training.",
+        only_with="format=litert",
     )
     flags.string(
         "serving_image",
         None,
-        "Image of TF Serving; default tensorflow/serving:latest.",
+        "Docker image of TF Serving; default tensorflow/serving:latest.",
         only_with="format=saved_model",
     )
     flags.integer(
         "max_pixels",
         None,
-        "Most pixels that are made of one label map: height x width x styles. "
-        "Default: 1,048,576, or four times the trained size if that is more.",
+        "Largest picture that the export makes, in pixels: height x width x number of styles. "
+        "Default 1,048,576, or four times the trained size if that is more.",
         lower_bound=1,
         only_with="format=saved_model",
     )
     flags.boolean(
         "measure_memory",
         True,
-        "Measure the memory that pictures take, a minute or more, for the bounds of the server and "
-        "the memory of the manifests.",
+        "Measure how much memory pictures take, which takes a minute or more. The server's limits "
+        "and the Kubernetes manifests follow from it.",
         only_with="format=saved_model",
     )
 
@@ -53,4 +69,4 @@ def run(flags: Flags) -> None:
     export(formats=flags.format, **flags.arguments(without=["format"]))
 
 
-COMMAND = Command("a trained model → SavedModel, LiteRT", define, run)
+COMMAND = Command("writes a trained model as SavedModel or LiteRT", define, run)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
-import tempfile
 
 from absl import flags as absl_flags
-from absl import logging
 
 from experiments.command_line.command import Command, Flags
 from experiments.command_line.errors import is_for_the_user
-from experiments.command_line.experiment import define_config, define_help
+from experiments.command_line.experiment import define_config, define_help, load_config
+from experiments.command_line.keys import check_used, describe_keys
+from experiments.command_line.quiet import quieten
 from experiments.setup.config import ConfigError
 from experiments.setup.program import program
 
@@ -50,16 +51,18 @@ def main(arguments: list[str]) -> int:
     if name not in COMMANDS:
         return _fail(f"{name!r} is no command; give one of {', '.join(COMMANDS)}")
     command = find_command(name)
-    if any(argument in ("-h", "--help") for argument in rest):
-        print(f"{program()} {name} [--flags]{_define(command, None)[0].absl.get_help()}")
-        return 0
     try:
-        flags, rest = _define(command, rest)
-        left = flags.absl([f"{program()} {name}", *rest])
+        if any(argument in ("-h", "--help") for argument in rest):
+            print(_help(name, command, rest))
+            return 0
+        flags, left = _define(name, command, rest)
+        left = flags.absl([f"{program()} {name}", *left])
         if len(left) > 1:
             raise ConfigError(f"{left[1]!r} is not a flag; flags are --name=value")
         flags.check()
-        _quieten(flags.verbosity)
+        if command.experiment is not None:
+            check_used(flags.config, rest, name, command.keys)
+        quieten(flags.verbosity)
         return command.run(flags) or 0
     except KeyboardInterrupt:
         return _fail("interrupted")
@@ -70,22 +73,58 @@ def main(arguments: list[str]) -> int:
             isinstance(error, absl_flags.Error) or is_for_the_user(error)
         ):
             raise
+        text = _plain(error) if isinstance(error, absl_flags.Error) else str(error)
         # A message without a word in it would leave the user in the dark.
-        text = str(error)
         return _fail(text if " " in text else f"{type(error).__name__}: {text}")
 
 
-def _define(command: Command, arguments: list[str] | None) -> tuple[Flags, list[str]]:
-    """The flags of a command, and the arguments that are left to parse; None for help."""
-    flags, left = Flags(), arguments or []
+def _define(name: str, command: Command, arguments: list[str]) -> tuple[Flags, list[str]]:
+    """The flags of a command, and the arguments that are left to parse."""
+    flags, left = Flags(), arguments
     command.define(flags)
     define_verbosity(flags)
     if command.experiment is not None:
-        if arguments is None:
-            define_help(flags, command.experiment)
-        else:
-            left = define_config(flags, command.experiment, arguments)
+        left = define_config(flags, command.experiment, arguments, name)
     return flags, left
+
+
+def _help(name: str, command: Command, arguments: list[str]) -> str:
+    """What `--help` prints of a command: its flags, and the keys of its experiment."""
+    flags = Flags()
+    if command.experiment is not None:
+        define_help(flags, command.experiment)
+    command.define(flags)
+    define_verbosity(flags)
+    text = f"{program()} {name} [--flags]: {command.help}\n\n{flags.describe()}"
+    if command.experiment is None:
+        return text
+    config, _ = load_config(command.experiment, arguments)
+    return f"{text}\n\n{describe_keys(config, command.keys)}"
+
+
+# What absl says of a flag's value, and what it means.
+_PLAIN = (
+    (r"invalid literal for int\(\).*", "give a whole number"),
+    (r"could not convert string to float.*", "give a number"),
+    (r".*Non-boolean argument to boolean flag.*", "give True or False"),
+    (r"value should be one of <(.*)>", r"give one of \1"),
+    (r".* is not an integer in the range (.*)", r"give a whole number in the range \1"),
+    (r".* is not (an integer|a number) (in the range|<=|>=) (.*)", r"give \1 \2 \3"),
+)
+
+
+def _plain(error: Exception) -> str:
+    """An error of absl in plain words: the flag and its value, and what to give."""
+    text = " ".join(str(error).split())
+    match = re.fullmatch(r"flag (--[\w.]+=.*?): (.*)", text)
+    if match is None:
+        return text
+    flag, said = match.groups()
+    for pattern, plain in _PLAIN:
+        if re.fullmatch(pattern, said):
+            said = re.sub(pattern, plain, said)
+            break
+    return f"{flag}: {said}"
 
 
 def _wants_traceback(arguments: list[str]) -> bool:
@@ -102,31 +141,11 @@ def _wants_traceback(arguments: list[str]) -> bool:
 
 def define_verbosity(flags: Flags) -> None:
     """Defines the flag that all commands have."""
-    absl_flags.DEFINE_integer(
+    flags.integer(
         "verbosity",
         -1,
-        "0: TensorFlow's messages; 1: tracebacks, too.",
-        flag_values=flags.absl,
+        "How much is shown: -1, the default; 0 adds TensorFlow's messages; 1 adds tracebacks.",
     )
-
-
-def _quieten(verbosity: int) -> None:
-    """Silences TensorFlow's start-up, unless --verbosity=0 (messages) or 1 (and tracebacks)."""
-    logging.set_verbosity(verbosity)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbosity >= 0 else "3")
-    if verbosity >= 0 or "tensorflow" in sys.modules:
-        return
-    # Some of it is written, whatever that level, before there is a logger to ask: hence the detour.
-    with tempfile.TemporaryFile() as chatter:
-        stderr = os.dup(2)
-        os.dup2(chatter.fileno(), 2)
-        try:
-            import tensorflow as tf
-
-            tf.config.list_physical_devices()
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
 
 
 def _fail(message: str) -> int:

@@ -6,29 +6,57 @@ import sys
 
 from experiments.command_line.command import Command, Flags
 from experiments.command_line.source import define_source
+from pipelines.sources.wording import counted
 
 
 def define(flags: Flags) -> None:
     """Defines the flags."""
     define_source(flags)
     flags.string("data_dir", "data", "Folder of prepared data sets.")
-    flags.enum("on_bad_file", "stop", ["stop", "skip"], "skip leaves it out and lists it.")
+    flags.enum(
+        "on_bad_file",
+        "stop",
+        ["stop", "skip"],
+        "What to do with a bad file: stop, or leave it out and list it.",
+    )
     flags.boolean(
-        "overwrite", False, "Prepare anew what is prepared, such as after a change of files."
+        "overwrite",
+        False,
+        "Prepare again what is prepared already, such as after files were changed.",
     )
     flags.string(
-        "segmenter", None, "The network that labels.", only_with="dataset=flickr_landscapes"
+        "segmenter",
+        None,
+        "The segmentation network that labels the photographs.",
+        only_with="dataset=flickr_landscapes",
     )
-    flags.float("segmenter_scale", None, "Factor on pixel values.", only_with="segmenter")
-    flags.float("segmenter_offset", None, "Added to them afterwards.", only_with="segmenter")
-    flags.integer("height", None, "Height in pixels.", only_with="dataset=landscapes")
-    flags.integer("width", None, "Width in pixels.", only_with="dataset=landscapes")
-    flags.integer("num_train", None, "Pictures to train on.", only_with="dataset=landscapes")
-    flags.integer("num_val", None, "Pictures to validate on.", only_with="dataset=landscapes")
+    flags.float(
+        "segmenter_scale",
+        None,
+        "What pixel values, 0 to 255, are multiplied by for the network.",
+        only_with="segmenter",
+    )
+    flags.float(
+        "segmenter_offset", None, "What is added to them after that.", only_with="segmenter"
+    )
     flags.integer(
-        "seed", 0, "The pictures drawn are a function of it.", only_with="dataset=landscapes"
+        "height", None, "Height of the pictures, in pixels.", only_with="dataset=landscapes"
     )
-    flags.string("beam_runner", None, "Prepare with Apache Beam on this runner: DirectRunner.")
+    flags.integer(
+        "width", None, "Width of the pictures, in pixels.", only_with="dataset=landscapes"
+    )
+    flags.integer(
+        "num_train", None, "How many pictures to train on.", only_with="dataset=landscapes"
+    )
+    flags.integer(
+        "num_val", None, "How many pictures to validate on.", only_with="dataset=landscapes"
+    )
+    flags.integer(
+        "seed", 0, "Number that the drawn pictures follow from.", only_with="dataset=landscapes"
+    )
+    flags.string(
+        "beam_runner", None, "Prepare with Apache Beam, on this runner, such as DirectRunner."
+    )
     flags.list(
         "beam_options",
         [],
@@ -49,7 +77,7 @@ def run(flags: Flags) -> None:
     counts = ", ".join(f"{count} {split}" for split, count in summary["num_examples"].items())
     state = "already prepared" if summary["already_prepared"] else "prepared"
     print(
-        f"{state}: {counts} in {sum(summary['num_shards'].values())} shards, "
+        f"{state}: {counts} in {counted(sum(summary['num_shards'].values()), 'shard')}, "
         f"{summary['num_bytes'] / 2**20:.1f} MiB, {summary['seconds']:.1f} s: {summary['path']}",
         file=sys.stderr,
     )
@@ -70,4 +98,4 @@ def run(flags: Flags) -> None:
         print(f"pixels off the palette: {summary['num_off_palette']}", file=sys.stderr)
 
 
-COMMAND = Command("files → TFRecords, once per data set", define, run)
+COMMAND = Command("turns photographs and label maps into a data set to train on", define, run)

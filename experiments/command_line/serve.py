@@ -9,33 +9,57 @@ from experiments.command_line.command import Command, Flags
 
 def define(flags: Flags) -> None:
     """Defines the flags."""
-    flags.string("model", None, "An export, or the folder of its versions.", required=True)
+    flags.string(
+        "model",
+        None,
+        "An export, or the folder of its versions.",
+        required="an export, or the folder of its versions: --model=saved_models/landscapes",
+    )
     flags.integer("port", 8080, "REST port.", lower_bound=1, upper_bound=65535)
     flags.integer("grpc_port", 8081, "gRPC port; 0 for none.", lower_bound=0, upper_bound=65535)
-    flags.string("model_name", None, "Name of the model in requests; default its folder's name.")
+    flags.string("model_name", None, "Name of the model in requests; default the folder's name.")
     flags.integer(
         "micro_batch",
         1,
-        "How many pictures of concurrent requests are made together.",
+        "Most pictures that are made together, of requests that arrive at the same time.",
         lower_bound=1,
     )
-    flags.integer("num_threads", 1, "How many batches are made at once.", lower_bound=1)
-    flags.integer("max_body_mib", 16, "Largest body of a request, in MiB.", lower_bound=1)
+    flags.integer(
+        "num_threads", 1, "How many such batches are made at the same time.", lower_bound=1
+    )
+    flags.integer("max_body_mib", 16, "Largest request, in MiB.", lower_bound=1)
     flags.integer("max_batch", 16, "Most label maps in a request.", lower_bound=1)
-    flags.integer("max_pixels", 1 << 22, "Most pixels of a request's pictures.", lower_bound=1)
+    flags.integer("max_pixels", 1 << 22, "Most pixels in the pictures of a request.", lower_bound=1)
     flags.float(
-        "max_gmac", 2000.0, "Most work of a request, in billions of multiply-adds.", lower_bound=0.0
+        "max_gmac",
+        2000.0,
+        "Most work for a request, in billions of multiply-adds.",
+        lower_bound=0.0,
     )
     flags.integer(
         "max_memory_mib",
         None,
-        "Memory that pictures may take, in MiB; default all that this machine or container has.",
+        "Most memory for making pictures, in MiB; default all of this machine or container.",
         lower_bound=1,
     )
-    flags.integer("max_queue", 256, "Most requests that wait at once.", lower_bound=1)
-    flags.float("receive_seconds", 20.0, "How long a body may take to arrive.")
-    flags.float("poll_seconds", 1.0, "Look for a new version so often; 0 for never.", lower_bound=0)
-    flags.list("version_labels", [], "Labels that stand for the version that is served.")
+    flags.integer(
+        "max_queue",
+        256,
+        "Most requests that wait at the same time; more are refused.",
+        lower_bound=1,
+    )
+    flags.float("receive_seconds", 20.0, "How long a request may take to arrive, in seconds.")
+    flags.float(
+        "poll_seconds",
+        1.0,
+        "How often to look for a new version, in seconds; 0 for never.",
+        lower_bound=0,
+    )
+    flags.list(
+        "version_labels",
+        [],
+        "Labels that requests may use instead of the version's number, such as stable.",
+    )
 
 
 def run(flags: Flags) -> None:
@@ -52,4 +76,4 @@ def run(flags: Flags) -> None:
     )
 
 
-COMMAND = Command("a SavedModel → REST and gRPC", define, run)
+COMMAND = Command("answers requests for pictures by REST and gRPC, from a SavedModel", define, run)

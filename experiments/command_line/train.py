@@ -7,37 +7,48 @@ import sys
 
 from experiments.command_line.command import Command, Flags
 from experiments.setup.config import ConfigError
-
-STRATEGIES = ("auto", "one", "mirrored", "multi_worker_mirrored", "tpu")
+from spade_tf.training.cluster import STRATEGIES
 
 
 def define(flags: Flags) -> None:
     """Defines the flags."""
     flags.string("data_dir", "data", "Folder of prepared data sets.")
-    flags.string("workdir", None, "Folder to write; default runs/NAME.")
+    flags.string(
+        "workdir",
+        None,
+        "Folder for checkpoints, samples and losses; default runs/NAME of the experiment.",
+    )
     flags.string(
         "init_from",
         None,
-        "Workdir of a training, or a checkpoint in it, to start from the weights of; its classes "
-        "may be others.",
+        "Start from the weights of another training: its workdir, or a checkpoint in it. It may "
+        "have had other classes.",
     )
     flags.enum(
         "strategy",
         "auto",
         STRATEGIES,
-        "What to train on; auto: the workers of TF_CONFIG, or all devices of this machine.",
+        "What to train on: auto is the workers that TF_CONFIG names, or all GPUs of this machine.",
     )
     flags.integer(
         "num_virtual_cpus",
         1,
-        "Devices to split the processor into: MirroredStrategy without GPUs.",
+        "Split the processor into so many devices, to try MirroredStrategy without GPUs.",
         not_with="strategy=one",
+        lower_bound=1,
     )
     flags.integer(
-        "local_workers", 0, "Worker processes to start on this machine, to try.", lower_bound=0
+        "local_workers",
+        0,
+        "Start so many worker processes on this machine, to try several workers.",
+        lower_bound=0,
     )
-    flags.float("connect_seconds", 300.0, "How long to wait for the other workers.")
-    flags.list("profile_steps", None, "First and last step to profile for TensorBoard.")
+    flags.float(
+        "connect_seconds", 300.0, "How long to wait for the other workers to start, in seconds."
+    )
+    flags.list(
+        "profile_steps", None, "First and last step to profile for TensorBoard, such as 100,110."
+    )
 
 
 def run(flags: Flags) -> int:

@@ -10,7 +10,9 @@ import numpy as np
 
 from experiments.setup.config import ConfigError
 from experiments.setup.layouts import dataset_layouts, folder_layouts, read_photograph
+from experiments.setup.output import check_writable
 from experiments.setup.predictors import Model, RemoteModel, load_model
+from pipelines.sources.wording import counted
 
 # Styles of one call: more would gain little, and memory is that of so many pictures.
 _STYLES = 8
@@ -30,13 +32,14 @@ def generate(
     max_labels: int | None = None,
     data_dir: str | None = None,
 ) -> list[Path]:
-    """Writes a PNG per label map and sample, and `overview.png` with all of the first ones.
+    """Writes a PNG per label map and sample, and `overview.png`: each map beside its pictures.
 
     Args:
         model: the workdir of a training run, or an exported SavedModel; None with an `endpoint`.
         endpoint: of a server to ask instead: `grpc://HOST:PORT` or `http://HOST:PORT`.
         model_name: as that server knows it.
-        output_dir: where the pictures go: `NAME.png`, or `NAME_K.png` for several samples.
+        output_dir: where the pictures go: `NAME.png`, or `NAME_K.png` for several samples; NAME is
+            that of the label map's file.
         labels: folder of label map PNGs like those that the data set was prepared from (ids, or
             colours of its palette), or of continuous maps where the model takes them; None for
             the maps of the validation split of the data set that the model was trained on.
@@ -64,7 +67,8 @@ def generate(
         if count is not None and count < 1:
             raise ConfigError(f"--{name}={count}: give 1 or more")
     output_dir = Path(output_dir)
-    _check_writable(output_dir)
+    check_writable(output_dir)
+    _check_files(labels, instances, style_image)
     loaded = _model_of(model, endpoint, model_name)
     _check_styles(loaded, style_image, seed, num_samples)
     if instances is not None and not loaded.use_instance:
@@ -96,17 +100,21 @@ def generate(
             overview.append(row)
     glance = output_dir / f"{_free_name('overview', paths, output_dir)}.png"
     write_png(glance, grid(_columns(overview)))
-    print(f"{len(paths)} pictures in {output_dir}; all at a glance: {glance.name}", file=sys.stderr)
+    print(
+        f"{counted(len(paths), 'picture')} in {output_dir}; {glance.name} shows them beside their "
+        "label maps",
+        file=sys.stderr,
+    )
     return paths
 
 
-def _check_writable(output_dir: Path) -> None:
-    """Raises a ConfigError if there can be no such folder, before there are pictures to lose."""
-    there = next(path for path in (output_dir, *output_dir.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise ConfigError(f"--output_dir={output_dir}: {there} is a file; give a folder")
-    if not os.access(there, os.W_OK):
-        raise ConfigError(f"--output_dir={output_dir}: {there} cannot be written to; give another")
+def _check_files(labels, instances, style_image) -> None:
+    """Raises a ConfigError if files are not there, before a model is loaded or a server asked."""
+    for name, folder in (("labels", labels), ("instances", instances)):
+        if folder is not None and not Path(folder).is_dir():
+            raise ConfigError(f"--{name}={folder}: no such folder; give a folder of maps")
+    if style_image is not None and not Path(style_image).is_file():
+        raise ConfigError(f"--style_image={style_image}: no such file; give a photograph")
 
 
 def _check_styles(model, style_image, seed, num_samples) -> None:

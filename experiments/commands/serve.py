@@ -9,6 +9,7 @@ from pathlib import Path
 from experiments.setup.config import ConfigError
 from experiments.setup.program import program
 from spade_tf.export.serving_config import is_model_name
+from spade_tf.serving.model.folders import newest_version
 
 
 def serve(
@@ -65,6 +66,7 @@ def serve(
             f"--model_name={model_name}: it is part of addresses; give letters, digits, '.', '_' "
             "and '-' alone"
         )
+    newest_version(Path(model))
     from spade_tf.serving.limits import RequestLimits
     from spade_tf.serving.requirements import require
 

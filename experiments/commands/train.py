@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.setup.config import Config, ConfigError
-from experiments.setup.initialization import follow_init_from, initialize
+from experiments.setup.initialization import initialize
+from experiments.setup.lock import locked
+from experiments.setup.preflight import check_training, is_drawn
 from experiments.setup.program import program
 from experiments.setup.resume import explained_losses, read_course, resume
 from experiments.setup.teacher import check_teacher
-from experiments.setup.validation import validate
 from experiments.setup.workdir import check_same, check_same_labels, follow_instances, write_workdir
+from pipelines.sources.wording import counted
+from spade_tf.training.cluster import cluster_for
 
 if TYPE_CHECKING:
     import keras
@@ -59,22 +60,24 @@ def train(
         DataError: if the data set is not there or does not fit.
         CheckpointError: if a checkpoint cannot be written or read.
     """
-    validate(config)
+    workdir = Path(workdir)
     if init_from is not None:
         config = dataclasses.replace(config, init_from=init_from)
-    check_teacher(config)
-    config = follow_init_from(config, workdir)
+    config = check_training(config, data_dir=data_dir, workdir=workdir, profile_steps=profile_steps)
+    if num_virtual_cpus < 1:
+        raise ConfigError(f"--num_virtual_cpus={num_virtual_cpus}: give 1 or more")
+    cluster = cluster_for(strategy)
+    with locked(workdir) if cluster is None or cluster.place == 0 else contextlib.nullcontext():
+        devices = _make_devices(config, strategy, num_virtual_cpus, connect_seconds)
+        return _train(config, data_dir, workdir, devices, profile_steps)
+
+
+def _make_devices(
+    config: Config, strategy: str, num_virtual_cpus: int, connect_seconds: float
+) -> Any:
     import tensorflow as tf
 
-    from spade_tf.training.checkpoints import latest_step
-    from spade_tf.training.guard import NonFiniteError
-    from spade_tf.training.strategy import (
-        check_batch_size,
-        configure_virtual_cpus,
-        from_chief,
-        is_chief,
-        make_strategy,
-    )
+    from spade_tf.training.strategy import check_batch_size, configure_virtual_cpus, make_strategy
 
     if config.train.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -83,10 +86,22 @@ def train(
     devices = make_strategy(strategy, connect_seconds)
     check_batch_size(config.train.batch_size, devices)
     _check_parts(config, devices.num_replicas_in_sync)
+    return devices
+
+
+def _train(
+    config: Config,
+    data_dir: str | os.PathLike[str],
+    workdir: Path,
+    devices: Any,
+    profile_steps: tuple[int, int] | None,
+) -> int:
+    from spade_tf.training.checkpoints import latest_step
+    from spade_tf.training.guard import NonFiniteError
+    from spade_tf.training.strategy import from_chief, is_chief
+
     chief = is_chief(devices)
-    workdir = Path(workdir)
-    with _locked(workdir) if chief else contextlib.nullcontext(), explained_losses():
-        check_same(config, workdir)
+    with explained_losses():
         if chief:
             _remove_partial(workdir)
         else:
@@ -164,9 +179,14 @@ def _run(
             _say("\n".join(lines))
     _say(
         f"training {config.name} at {config.data.height}x{config.data.width}, batch "
-        f"{settings.batch_size} on {devices.num_replicas_in_sync} device(s), to step "
+        f"{settings.batch_size} on {counted(devices.num_replicas_in_sync, 'device')}, to step "
         f"{settings.steps}; samples and losses in {workdir}"
     )
+    if profile_steps is not None and profile_steps[0] <= start_step:
+        _say(
+            f"--profile_steps={profile_steps[0]},{profile_steps[1]}: nothing is profiled, as the "
+            f"training goes on after step {start_step}"
+        )
     if config.optimizer.decay_steps > settings.steps:
         _say(
             f"optimizer.decay_steps={config.optimizer.decay_steps} is more than "
@@ -292,27 +312,6 @@ def _callbacks(
     return result
 
 
-@contextlib.contextmanager
-def _locked(workdir: Path) -> Iterator[None]:
-    """Holds a workdir for this process alone; the lock ends with the process, however it ends."""
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        file = (workdir / ".lock").open("w")
-    except OSError as error:
-        raise ConfigError(
-            f"--workdir={workdir}: cannot be written ({error.strerror}); choose another one"
-        ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ConfigError(
-                f"--workdir={workdir}: another process is training there; wait for it to end, or "
-                "choose another one"
-            ) from error
-        yield
-
-
 def _remove_partial(workdir: Path) -> None:
     """Removes files that a process which was killed left half-written."""
     for path in [*workdir.glob("*.part"), *workdir.glob("samples/*.part")]:
@@ -338,7 +337,7 @@ def _open_or_draw(config, data_dir):
     try:
         builder = open_dataset(config.data.dataset, data_dir)
     except DataError:
-        if not config.data.dataset.startswith("landscapes"):
+        if not is_drawn(config):
             raise
         # The built-in data set needs no source: draw it at the size that is loaded.
         prepare(
@@ -356,8 +355,8 @@ def _open_or_draw(config, data_dir):
 def _non_finite(failures: list) -> str:
     story = "; ".join(str(error) for error in failures)
     return (
-        f"training gave NaN or infinity {len(failures)} times, with the learning rate halved each "
-        f"time ({story}); look for wrong pictures around those steps, lower "
+        f"training gave NaN or infinity {counted(len(failures), 'time')}, with the learning rate "
+        f"halved each time ({story}); look for wrong pictures around those steps, lower "
         "--config.optimizer.generator_learning_rate, or give --config.optimizer.clip_norm=1"
     )
 

@@ -40,7 +40,7 @@ def follow_init_from(config: Config, workdir: str | os.PathLike[str]) -> Config:
             )
         return dataclasses.replace(config, init_from=begun)
     if given:
-        _find(config.init_from)
+        _check_source(config)
     return dataclasses.replace(config, init_from=given)
 
 
@@ -98,6 +98,18 @@ def _find(init_from: str) -> tuple[Path, Path]:
         "config.json); to start from a release's .pth files, make a workdir of them with the "
         "convert command"
     )
+
+
+def _check_source(config: Config) -> None:
+    """Checks what files tell of the training that is started from, but for its weights."""
+    workdir, checkpoint = _find(config.init_from)
+    try:
+        old = Config.from_dict(read_workdir(workdir)["config"])
+        _check_settings(config, old)
+        if checkpoint.is_dir() and not any(checkpoint.glob("*.index")):
+            raise ConfigError("it has no checkpoint; give a training that has written one")
+    except ConfigError as error:
+        raise ConfigError(f"--init_from={config.init_from}: {error}") from error
 
 
 def _check_settings(config: Config, old: Config) -> None:

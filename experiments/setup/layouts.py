@@ -144,15 +144,16 @@ def dataset_layouts(model: Model, data_dir: str | None, count: int) -> Iterator[
         ConfigError: if there is no such folder.
         DataError: if its data set is not there.
     """
-    from pipelines.reading.input_pipeline import make_dataset
-    from pipelines.reading.prepared import open_dataset
+    from pipelines.reading.prepared import find_dataset, open_directory
 
     if data_dir is None and not Path(model.data_dir).is_dir():
         raise ConfigError(
             f"--data_dir: the data set of this model was prepared in {model.data_dir}, and that "
             "folder is not there; give its place with --data_dir, or a folder of maps with --labels"
         )
-    builder = open_dataset(model.dataset, data_dir or model.data_dir)
+    builder = open_directory(find_dataset(model.dataset, data_dir or model.data_dir))
+    from pipelines.reading.input_pipeline import make_dataset, record_names
+
     split = model.split if model.split in builder.info.splits else "train"
     batches = make_dataset(
         builder,
@@ -164,9 +165,13 @@ def dataset_layouts(model: Model, data_dir: str | None, count: int) -> Iterator[
         with_instance=model.use_instance,
         **model.sizing,
     )
-    for index, batch in enumerate(batches.take(count)):
+    names = record_names(builder, split, count)
+    for index, (batch, name) in enumerate(zip(batches.take(count), names, strict=True)):
         keys = [key for key in ("label", "condition", "instance") if key in batch]
-        yield Layout(f"{split}_{index:03d}", {key: batch[key][0].numpy() for key in keys})
+        if not name or name.startswith("/") or ".." in name.split("/"):
+            # A list of files may give any name; pictures stay in their folder.
+            name = f"{split}_{index:03d}"
+        yield Layout(name, {key: batch[key][0].numpy() for key in keys})
 
 
 def _check_same_size(shape, path, wanted, label_path):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from experiments.setup.config import ConfigError
+from experiments.setup.config import Config, ConfigError
 from experiments.setup.data_dirs import data_dir_of
 from experiments.setup.sizing import sizing_options
+from experiments.setup.workdir import read_model
 
 
 class Model(Protocol):
@@ -92,35 +94,54 @@ def _inputs(maps, use_instance):
     return inputs
 
 
+def _sees_instances(wanted, labels):
+    return labels.has_instance if wanted is None else wanted
+
+
 class WorkdirModel:
     """A training run: its newest checkpoint, fused where the generator can be.
 
+    The networks are loaded when they are first used.
+
     Args:
         path: the workdir.
+
+    Raises:
+        ConfigError: if it is no workdir, or holds no checkpoint.
     """
 
     def __init__(self, path: Path):
+        from pipelines.schema import LabelSet
+
+        content = read_model(path)
+        config = Config.from_dict(content["config"])
+        self.labels = LabelSet.from_metadata(content["labels"])
+        self.data_dir = data_dir_of(content, path)
+        self.dataset, self.split = config.data.dataset, config.data.val_split
+        self.image_size = (config.data.height, config.data.width)
+        self.sizing = sizing_options(config)
+        self.z_dim = config.generator.z_dim or None
+        self.use_instance = _sees_instances(config.data.use_instance, self.labels)
+        self.has_encoder = config.encoder.enabled
+        self._path = path
+
+    @cached_property
+    def _networks(self):
+        """What `generate` calls, whether it takes as many maps as styles, and the encoder."""
         import tensorflow as tf
 
         from experiments.setup.trained_model import load_workdir
         from spade_tf.export.signatures import inference_form
 
-        model = load_workdir(path)
-        self.labels, self.data_dir = model.labels, model.data_dir
-        self.dataset, self.split = model.config.data.dataset, model.config.data.val_split
-        self.image_size = (model.config.data.height, model.config.data.width)
-        self.sizing = sizing_options(model.config)
-        self.z_dim = model.generator.z_dim
-        self.use_instance = model.generator.use_instance_edges
-        self.has_encoder = model.encoder is not None
-        self._encoder = model.encoder
-        self._generator = inference_form(model.generator)
-        # A fused generator takes one label map for many styles.
-        self._repeats = self._generator is model.generator
-        self._function = tf.function(self._call, reduce_retracing=True, autograph=False)
+        model = load_workdir(self._path)
+        generator = inference_form(model.generator)
 
-    def _call(self, inputs, z):
-        return self._generator(inputs, z=z, training=False)
+        def call(inputs, z):
+            return generator(inputs, z=z, training=False)
+
+        function = tf.function(call, reduce_retracing=True, autograph=False)
+        # A fused generator takes one label map for many styles.
+        return function, generator is model.generator, model.encoder
 
     def generate(self, maps, z):
         """Pictures of one map; see `Model`."""
@@ -128,17 +149,19 @@ class WorkdirModel:
 
         from spade_tf.training.pictures import to_uint8
 
-        times = len(z) if z is not None and self._repeats else 1
+        function, repeats, _ = self._networks
+        times = len(z) if z is not None and repeats else 1
         given = _inputs(maps, self.use_instance)
         inputs = {name: tf.repeat(tf.constant(each), times, 0) for name, each in given.items()}
-        made = self._function(inputs, None if z is None else tf.constant(z, tf.float32))
+        made = function(inputs, None if z is None else tf.constant(z, tf.float32))
         return to_uint8(made.numpy())
 
     def encode(self, image):
         """Styles of photographs; see `Model`."""
-        if self._encoder is None:
+        *_, encoder = self._networks
+        if encoder is None:
             raise ConfigError("this model has no encoder")
-        return self._encoder(image, training=False)[0].numpy()
+        return encoder(image, training=False)[0].numpy()
 
 
 class ExportedModel:
@@ -168,8 +191,7 @@ class ExportedModel:
         self.image_size = (config["data"]["height"], config["data"]["width"])
         self.z_dim = config["generator"]["z_dim"] or None
         self.sizing = sizing_options(config)
-        wanted = config["data"]["use_instance"]
-        self.use_instance = self.labels.has_instance if wanted is None else wanted
+        self.use_instance = _sees_instances(config["data"]["use_instance"], self.labels)
         self.has_encoder = config["encoder"]["enabled"]
         self._predict = predict
 
@@ -201,14 +223,24 @@ class SavedModel(ExportedModel):
     """
 
     def __init__(self, path: Path):
-        import tensorflow as tf
-
         try:
             content = json.loads((path / "assets" / "config.json").read_text())
             super().__init__(content, path.parent, self._call)
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise ConfigError(f"--model={path}: not an export of this project ({error})") from error
-        self._model = tf.saved_model.load(str(path))
+        self._path = path
+
+    @cached_property
+    def _model(self):
+        import tensorflow as tf
+
+        try:
+            return tf.saved_model.load(str(self._path))
+        except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+            text = " ".join(str(error).split())[:200]
+            raise ConfigError(
+                f"--model={self._path}: cannot be loaded ({text}); export the model again"
+            ) from error
 
     def _call(self, name, inputs):
         import tensorflow as tf

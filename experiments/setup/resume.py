@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,11 @@ from experiments.setup.workdir import is_begun, read_workdir
 if TYPE_CHECKING:
     from spade_tf.training.checkpoints import Checkpoints
     from spade_tf.training.course import Course
+
+_AFTER_THE_REASON = re.compile(
+    r"Additional GRPC|The error could be from a previous operation|\[\[|\[Op:|:?\{\"created\"|"
+    r"\[type\.googleapis|\(in .*? from local worker"
+)
 
 
 def resume(
@@ -68,6 +75,20 @@ def read_course(config: Config, workdir: Path) -> Course:
     return Course(workdir / "checkpoints", batch_size)
 
 
+def why_lost(message: str) -> str:
+    """What TensorFlow found of a worker that was lost, without what it wraps that in.
+
+    Args:
+        message: of its error, of many lines.
+    """
+    text = " ".join(message.split())
+    # Errors of errors: the last one is what happened.
+    text = text.rpartition("Collective ops is aborted by: ")[2]
+    text = re.sub(r"\{\{function_node .*?\}\} ", "", text)
+    text = _AFTER_THE_REASON.split(text)[0].strip(" :;,.")
+    return textwrap.shorten(text, 200, placeholder=" …") or "TensorFlow says no more"
+
+
 @contextlib.contextmanager
 def explained_losses() -> Iterator[None]:
     """Turns TensorFlow's errors about a worker that was lost into a line that names it."""
@@ -81,8 +102,7 @@ def explained_losses() -> Iterator[None]:
         lost = lost_worker(error)
         if lost is None:
             raise
-        reason = " ".join(error.message.split())[:300]
         raise ConfigError(
-            f"the worker {lost} was lost ({reason}); start all workers again, and they go on from "
-            "the last checkpoint"
+            f"the worker {lost} was lost ({why_lost(error.message)}); start all workers "
+            "again, and they go on from the last checkpoint"
         ) from error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.setup.config import Config, ConfigError
 from experiments.setup.workdir import read_workdir
+from pipelines.sources.wording import counted
 
 if TYPE_CHECKING:
     from spade_tf.training.distillation import Teacher
@@ -69,7 +70,7 @@ def check_teacher(config: Config, class_names: list[str] | None = None) -> None:
 
 def _check_classes(where: str, ours: list[str], theirs: list[str]) -> None:
     if len(ours) != len(theirs):
-        found = f"{len(theirs)} classes, and the data set {len(ours)}"
+        found = f"{counted(len(theirs), 'class')}, and the data set {len(ours)}"
     else:
         different = [(a, b) for a, b in zip(ours, theirs, strict=True) if a != b]
         if not different:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from experiments.setup.config import Config, ConfigError
+from pipelines.reading.preprocess import PREPROCESS
 
 NORMS = ("batch", "local_batch", "instance", "layer", "group")
 CONDITIONINGS = (
@@ -20,16 +21,6 @@ CONDITIONINGS = (
 )
 DISCRIMINATOR_NORMS = ("instance", "batch", "local_batch", "none")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-PREPROCESS = (
-    "resize_and_crop",
-    "crop",
-    "scale_width",
-    "scale_width_and_crop",
-    "scale_short_side",
-    "scale_short_side_and_crop",
-    "fixed",
-    "none",
-)
 AUGMENTATIONS = ("color", "translation", "cutout")
 ADVERSARIAL_LOSSES = ("hinge", "least_squares", "original", "wasserstein")
 UPSAMPLING_LAYERS = {"normal": 32, "more": 64, "most": 128}
@@ -129,6 +120,8 @@ def _validate_generator(config: Config) -> None:
 
 
 def _validate_training(config: Config) -> None:
+    seed = config.train.seed
+    _require(0 <= seed < 2**32, "train.seed", seed, "give 0 to 4294967295")
     clip = config.optimizer.clip_norm
     _require(
         not clip or config.train.precision != "mixed_float16",

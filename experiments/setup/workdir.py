@@ -8,6 +8,7 @@ from typing import Any
 
 from experiments.setup.config import Config, ConfigError
 from experiments.setup.data_dirs import data_dir_entries
+from pipelines.sources.wording import counted
 
 # What may differ between two runs in one workdir: how long they are and what they write.
 _ADJUSTABLE = {
@@ -104,8 +105,8 @@ def check_same_labels(labels: dict[str, Any], workdir: str | os.PathLike[str]) -
     before, now = read_workdir(workdir)["labels"]["class_names"], list(labels["class_names"])
     if before != now:
         raise ConfigError(
-            f"{path}: this workdir was begun on {len(before)} classes, and the data set has "
-            f"{len(now)}, or others; choose another --workdir or --data_dir"
+            f"{path}: this workdir was begun on {counted(len(before), 'class')}, and the data set "
+            f"has {len(now)}, or others; choose another --workdir or --data_dir"
         )
 
 
@@ -148,3 +149,29 @@ def read_workdir(workdir: str | os.PathLike[str]) -> dict[str, Any]:
     if missing:
         raise ConfigError(f"{path}: no {', '.join(missing)} in it; it was not written by train")
     return content
+
+
+def read_trained(workdir: str | os.PathLike[str]) -> dict[str, Any]:
+    """As `read_workdir`, of a workdir that must hold a checkpoint.
+
+    Raises:
+        ConfigError: as `read_workdir`, and if there is no checkpoint.
+    """
+    content = read_workdir(workdir)
+    if not is_begun(workdir):
+        raise ConfigError(f"{workdir}: no checkpoint in it; train a model there first")
+    return content
+
+
+def read_model(workdir: str | os.PathLike[str]) -> dict[str, Any]:
+    """As `read_trained`, of what `--model` names.
+
+    Raises:
+        ConfigError: as `read_trained`, naming the flag.
+    """
+    if not Path(workdir).is_dir():
+        raise ConfigError(f"--model={workdir}: no such folder; give the workdir of a training")
+    try:
+        return read_trained(workdir)
+    except ConfigError as error:
+        raise ConfigError(f"--model={error}") from error

@@ -181,6 +181,25 @@ def _options(num_input_pipelines: int) -> tf.data.Options:
     return options
 
 
+def record_names(builder: tfds.core.DatasetBuilder, split: str, count: int) -> list[str]:
+    """Returns the names of the first examples, in the order in which evaluation goes through them.
+
+    Args:
+        builder: of a prepared data set.
+        split: such as `"val"`.
+        count: int, how many at most.
+    """
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features
+    decoders = {key: tfds.decode.SkipDecoding() for key in features if key != "name"}
+    read, _ = shards.read_records(builder, split)
+    return [
+        features.deserialize_example(record, decoders=decoders)["name"].numpy().decode()
+        for record in read(None).take(count)
+    ]
+
+
 def _records(
     builder: tfds.core.DatasetBuilder,
     split: str,

@@ -30,6 +30,19 @@ def open_dataset(dataset: str, data_dir: str | os.PathLike[str]) -> tfds.core.Da
     Raises:
         DataError: if the data set is not there, is damaged, or if several fit the name.
     """
+    return open_directory(find_dataset(dataset, data_dir))
+
+
+def find_dataset(dataset: str, data_dir: str | os.PathLike[str]) -> Path:
+    """Returns the version directory that `open_dataset` opens. Nothing in it is read.
+
+    Args:
+        dataset: as of `open_dataset`.
+        data_dir: as of `open_dataset`.
+
+    Raises:
+        DataError: if the data set is not there, or if several fit the name.
+    """
     data_dir = Path(data_dir).expanduser()
     found = version_directories(data_dir / dataset)
     if not found:
@@ -43,7 +56,7 @@ def open_dataset(dataset: str, data_dir: str | os.PathLike[str]) -> tfds.core.Da
         raise DataError(
             f"dataset: {dataset!r} is prepared more than once; give {' or '.join(names)}"
         )
-    return open_directory(found[-1])
+    return found[-1]
 
 
 def _names(directories: Sequence[Path], data_dir: Path) -> list[str]:
@@ -83,6 +96,24 @@ def open_directory(directory: Path) -> tfds.core.DatasetBuilder:
             if not shard.exists():
                 raise DataError(f"{shard}: shard missing; {remedy}")
     return builder
+
+
+def read_label_set(directory: Path) -> LabelSet:
+    """Returns the label set of the data set in one version directory, from its JSON file alone.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+    path = directory / "metadata.json"
+    try:
+        return LabelSet.from_metadata(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            f"{path}: cannot be read ({type(error).__name__}); remove {directory} and prepare the "
+            "data set again"
+        ) from error
 
 
 def label_set(builder: tfds.core.DatasetBuilder) -> LabelSet:

@@ -22,23 +22,13 @@ from typing import TypedDict, Unpack
 
 from pipelines.reading import scaling, transforms
 from pipelines.reading.examples import Transform
+from pipelines.reading.preprocess import PREPROCESS
 from pipelines.schema import DataError
 
 # What the sides of pictures are rounded to where nothing else sets them.
 _MULTIPLE = 32
 
 Size = int | tuple[int, int]
-
-PREPROCESS = (
-    "resize_and_crop",
-    "crop",
-    "scale_width",
-    "scale_width_and_crop",
-    "scale_short_side",
-    "scale_short_side_and_crop",
-    "fixed",
-    "none",
-)
 
 
 class _Optional(TypedDict, total=False):

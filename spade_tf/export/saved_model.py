@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from spade_tf.export.bounds import check_max_pixels
 from spade_tf.export.errors import ExportError
 from spade_tf.export.memory import measure_memory
 from spade_tf.export.signatures import ServedModel
@@ -57,7 +58,7 @@ def export_saved_model(
             `max_pixels` is less than a picture of the trained size.
     """
     output_dir = Path(output_dir)
-    check_max_pixels(generator, max_pixels)
+    check_max_pixels(generator.image_size, max_pixels)
     if tf.distribute.has_strategy():
         raise ExportError(
             "export_saved_model: called within the scope of a strategy, whose variables a "
@@ -86,21 +87,6 @@ def export_saved_model(
         for leftover in output_dir.glob(".export-*"):
             shutil.rmtree(leftover, ignore_errors=True)
     return target
-
-
-def check_max_pixels(generator: keras.Model, max_pixels: int | None) -> None:
-    """Raises an ExportError if a picture of the trained size would be refused.
-
-    Args:
-        generator: of pictures.
-        max_pixels: as of `export_saved_model`.
-    """
-    height, width = generator.image_size
-    if max_pixels is not None and max_pixels < height * width:
-        raise ExportError(
-            f"--max_pixels={max_pixels}: less than the {height}x{width} pixels that the model was "
-            f"trained at; give {height * width} or more"
-        )
 
 
 def _assets(directory: Path, texts: Mapping[str, str]) -> list[tf.saved_model.Asset]:

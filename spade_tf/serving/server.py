@@ -26,7 +26,7 @@ from spade_tf.serving.fronts.rest_server import make_app
 from spade_tf.serving.limits import RequestLimits
 from spade_tf.serving.metrics import Metrics
 from spade_tf.serving.model.batching import MicroBatcher
-from spade_tf.serving.model.predictor import newest_version
+from spade_tf.serving.model.folders import newest_version
 from spade_tf.serving.model.versions import ModelVersions, version_number
 
 _MOST_HEADER_BYTES = 1 << 16

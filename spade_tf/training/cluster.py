@@ -17,6 +17,8 @@ EXAMPLE = (
     '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
 )
 
+STRATEGIES = ("auto", "one", "mirrored", "multi_worker_mirrored", "tpu")
+
 
 class Task(NamedTuple):
     """One process.
@@ -96,6 +98,34 @@ def read_cluster() -> Cluster | None:
         named = ", ".join(f"{task.kind} {task.number}" for task in tasks)
         raise _unusable(f"this process is {kind} {index}, but the cluster only has {named}")
     return Cluster(tuple(tasks), mine[0])
+
+
+def cluster_for(strategy: str) -> Cluster | None:
+    """The processes that a strategy trains on together; None for this one alone.
+
+    Args:
+        strategy: one of `STRATEGIES`.
+
+    Raises:
+        ValueError: if there is no such strategy, TF_CONFIG cannot be used, or the strategy does not
+            fit what it names.
+    """
+    if strategy not in STRATEGIES:
+        raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}: received {strategy!r}")
+    if strategy == "tpu":
+        return None
+    cluster = read_cluster()
+    workers = 0 if cluster is None else len(cluster.tasks)
+    if workers > 1 and strategy in ("one", "mirrored"):
+        raise ValueError(
+            f"strategy={strategy} trains on this machine alone, but TF_CONFIG names {workers} "
+            "workers; give auto, or unset TF_CONFIG"
+        )
+    if strategy != "multi_worker_mirrored":
+        return cluster if workers > 1 else None
+    if cluster is None:
+        raise ValueError(f"strategy=multi_worker_mirrored needs TF_CONFIG, such as {EXAMPLE}")
+    return cluster
 
 
 def wait_for_tasks(cluster: Cluster, seconds: float) -> None:

@@ -20,6 +20,9 @@ from spade_tf.training.adam import adam
 from spade_tf.training.ema import WeightAverage
 from spade_tf.training.guard import NonFiniteGuard
 
+# What random numbers of a draw are for.
+_STYLES, _AUGMENTATION = 0, 1
+
 
 class Augment(Protocol):
     """What the discriminator's input is augmented with, such as `DiffAugment`."""
@@ -63,7 +66,9 @@ class GauGAN(keras.Model):
             the same random numbers for the fake and the real picture of an example; None for
             none.
         guard: a `NonFiniteGuard`; None to let NaN through.
-        seed: int, of the noise that styles are drawn from.
+        seed: int of 64 bits, of the noise that styles are drawn from, and of the augmentation. The
+            noise is a function of seed, step, draw and place in the global batch; no two of them
+            share theirs.
 
     Raises:
         ValueError: if the styles of encoder and generator differ in length.
@@ -416,7 +421,7 @@ class GauGAN(keras.Model):
         """
         return _share_of_global_batch(
             lambda size: tf.random.stateless_normal(
-                [size, self.generator.z_dim], self._seed_of(draw)
+                [size, self.generator.z_dim], self._seed_of(draw, _STYLES)
             ),
             batch_size,
         )
@@ -467,13 +472,14 @@ class GauGAN(keras.Model):
         draws = None if self.augment is None else self._draws(self.augment, size, draw)
         return Part(semantics, real_image, noise, draws)
 
-    def _seed_of(self, draw):
-        return tf.stack([self.seed * 2 + draw, tf.cast(self.step, tf.int32)])
+    def _seed_of(self, draw, purpose):
+        """`[seed, 2^16 step + 2 draw + purpose]`: no two of these four give the same numbers."""
+        place = tf.cast(self.step, tf.int64) * 2**16 + (2 * draw + purpose)
+        return tf.stack([tf.constant(self.seed, tf.int64), place])
 
     def _draws(self, augment, batch_size, draw):
         """Numbers of the augmentation, keyed as `noise` is."""
-        # Folded, so that pictures do not move as their styles are drawn.
-        seed = tf.random.fold_in(self._seed_of(draw), 1)
+        seed = self._seed_of(draw, _AUGMENTATION)
         return _share_of_global_batch(
             lambda size: tf.random.stateless_uniform([size, augment.num_draws], seed), batch_size
         )

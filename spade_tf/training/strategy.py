@@ -7,15 +7,13 @@ import functools
 import tensorflow as tf
 
 from spade_tf.training.cluster import (
-    EXAMPLE,
     Cluster,
+    cluster_for,
     lost_tasks,
     read_cluster,
     time_limit,
     wait_for_tasks,
 )
-
-STRATEGIES = ("auto", "one", "mirrored", "multi_worker_mirrored", "tpu")
 
 
 def configure_virtual_cpus(count: int) -> None:
@@ -59,21 +57,11 @@ def make_strategy(name: str = "auto", connect_seconds: float = 300.0) -> tf.dist
         ValueError: if there is no such strategy, TF_CONFIG cannot be used, or a worker cannot be
             reached.
     """
-    if name not in STRATEGIES:
-        raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}: received {name!r}")
+    cluster = cluster_for(name)
     if name == "tpu":
         return _tpu()
-    cluster = read_cluster()
-    workers = 0 if cluster is None else len(cluster.tasks)
-    if workers > 1 and name in ("one", "mirrored"):
-        raise ValueError(
-            f"strategy={name} trains on this machine alone, but TF_CONFIG names {workers} "
-            "workers; give auto, or unset TF_CONFIG"
-        )
-    if cluster is not None and (workers > 1 or name == "multi_worker_mirrored"):
+    if cluster is not None:
         return _multi_worker(cluster, connect_seconds)
-    if name == "multi_worker_mirrored":
-        raise ValueError(f"strategy=multi_worker_mirrored needs TF_CONFIG, such as {EXAMPLE}")
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if name == "one" or (name == "auto" and len(devices) == 1):
         return tf.distribute.get_strategy()

@@ -35,11 +35,29 @@ def read(path):
         return np.asarray(picture)
 
 
-def test_pictures_of_the_validation_split_by_default(workdir, tmp_path):
-    paths = generate(workdir, output_dir=tmp_path)
-    assert [path.name for path in paths] == ["val_000.png", "val_001.png"]
+def test_pictures_of_the_validation_split_have_the_names_of_its_files(
+    workdir, source_dir, tmp_path
+):
+    paths = generate(workdir, output_dir=tmp_path / "a")
+    assert {path.name for path in paths} == {"0.png", "1.png"}
     assert read(paths[0]).shape == (64, 64, 3)
-    assert (tmp_path / "overview.png").exists()
+    assert (tmp_path / "a" / "overview.png").exists()
+    folders = {"labels": source_dir / "val_label", "instances": source_dir / "val_inst"}
+    for path in generate(workdir, output_dir=tmp_path / "b", **folders):
+        # Maps are scaled by the same rule, and so pictures are the same.
+        np.testing.assert_array_equal(read(path), read(tmp_path / "a" / path.name))
+
+
+@pytest.mark.parametrize("name", ["/tmp/x", "../x", "a/../../x", ""])
+def test_a_picture_stays_in_its_folder_whatever_its_name(name, workdir, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "pipelines.reading.input_pipeline.record_names", lambda *_: [name, "day2/y"]
+    )
+    paths = generate(workdir, output_dir=tmp_path / "out")
+    assert [str(path.relative_to(tmp_path)) for path in paths] == [
+        "out/val_000.png",
+        "out/day2/y.png",
+    ]
 
 
 def test_pictures_of_label_maps_in_drawn_and_in_encoded_styles(workdir, source_dir, tmp_path):
@@ -153,9 +171,10 @@ def test_an_export_that_fails_leaves_nothing(workdir, tmp_path, monkeypatch):
     [
         ({"num_samples": 0}, ConfigError, "1 or more"),
         ({"max_labels": 0}, ConfigError, "1 or more"),
-        ({"labels": "nowhere"}, DataError, "nowhere"),
-        ({"style_image": "nothing.jpg"}, DataError, "nothing.jpg"),
-        ({"style_image": "nothing.jpg", "num_samples": 2}, ConfigError, "the same picture"),
+        ({"labels": "nowhere"}, ConfigError, "nowhere"),
+        ({"style_image": "nothing.jpg"}, ConfigError, "nothing.jpg"),
+        ({"style_image": __file__, "num_samples": 2}, ConfigError, "the same picture"),
+        ({"style_image": __file__}, DataError, "test_generate_export.py"),
         ({"seed": 2**63 - 1, "num_samples": 2}, ConfigError, "64 bits"),
     ],
 )
@@ -200,7 +219,12 @@ class Plain:
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"instances": "x", "labels": "y"}, {"style_image": "x"}, {"seed": 0}, {"num_samples": 2}],
+    [
+        {"instances": ".", "labels": "."},
+        {"style_image": __file__},
+        {"seed": 0},
+        {"num_samples": 2},
+    ],
 )
 def test_what_the_model_cannot_use_is_refused(arguments, tmp_path, monkeypatch):
     monkeypatch.setattr("experiments.commands.generate.load_model", lambda _: Plain())

@@ -146,7 +146,7 @@ def test_nan_goes_back_at_half_the_rate_then_gives_up(
     assert said.count("resumed from step 2") == 2
     # A restart keeps it, although no checkpoint was written since.
     small.train.max_rollbacks = 0
-    with pytest.raises(ConfigError, match="1 times"):
+    with pytest.raises(ConfigError, match="1 time,"):
         train(small, data_dir=data_dir, workdir=tmp_path, strategy="one")
     np.testing.assert_allclose(rates[3:], [2.5e-5], rtol=1e-6)
     assert "resumed from step 2 of" in (said := capsys.readouterr().err)

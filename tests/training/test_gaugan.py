@@ -218,6 +218,17 @@ def test_noise_is_a_function_of_seed_step_and_draw(model):
     assert np.abs(other.noise(4, 0) - first).min() > 0
 
 
+def test_no_two_seeds_steps_and_draws_share_their_noise():
+    seen = {}
+    for seed in (0, 1, 2, 2**32 - 1):
+        model = make(with_encoder=False, seed=seed)
+        for step in (0, 1, 2, 1_000_000):
+            model.step.assign(step)
+            for draw in range(6):
+                noise = model.noise(1, draw).numpy().tobytes()
+                assert seen.setdefault(noise, (seed, step, draw)) == (seed, step, draw)
+
+
 def test_mixed_precision_step_is_finite():
     model = make(dtype="mixed_bfloat16")
     before = values(model.generator_weights)

@@ -12,6 +12,7 @@ from experiments.commands.benchmark import suites
 from experiments.commands.benchmark.cases import Layout, Setting
 from experiments.commands.benchmark.timing import Run, print_line
 from experiments.setup.config import Config, ConfigError
+from experiments.setup.validation import validate
 
 SUITES = {
     "generator": suites.generator_suite,
@@ -51,8 +52,9 @@ def benchmark(
             that are too large, included.
         repeats: int >= 1, runs per label map and case.
         max_labels: int >= 1, how many label maps; None for all.
-        quick: whether to time at half the height and width, one label map, once, without memory
-            and with the main cases alone: ratios of the same kind within two minutes.
+        quick: whether to time at half the height and width (training at a quarter), one label map,
+            once, without memory and with the main cases alone: ratios of the same kind within two
+            minutes.
 
     Returns:
         The summary.
@@ -65,9 +67,10 @@ def benchmark(
         raise ConfigError(f"--suite={suite}: give one of {', '.join(SUITES)}")
     if repeats < 1:
         raise ConfigError(f"--repeats={repeats}: give 1 or more")
+    validate(config)
     size = (config.data.height, config.data.width)
     if quick:
-        size, repeats, max_labels = (size[0] // 2, size[1] // 2), 1, 1
+        size, repeats, max_labels = _smaller(size, 4 if suite == "train" else 2), 1, 1
     setting = Setting(
         num_labels, size, config.data.use_instance is not False, config.generator.filters
     )
@@ -75,6 +78,12 @@ def benchmark(
     summary = SUITES[suite](setting, layouts, Run(suite, repeats, quick))
     print_line({"suite": suite, "summary": summary})
     return summary
+
+
+def _smaller(size: tuple[int, int], divisor: int) -> tuple[int, int]:
+    """Height and width divided, to the next multiples of 32, which generators make."""
+    height, width = (max(side // divisor // 32, 1) * 32 for side in size)
+    return height, width
 
 
 def read_layouts(

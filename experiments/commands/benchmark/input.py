@@ -53,13 +53,15 @@ def benchmark_input(
     Raises:
         DataError: if the data set is not prepared or has no such split.
     """
+    from pipelines.reading.prepared import find_dataset, open_directory
+
+    directory = find_dataset(dataset, data_dir)
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
     from pipelines.reading.input_pipeline import make_dataset
-    from pipelines.reading.prepared import open_dataset
 
-    builder = open_dataset(dataset, data_dir)
+    builder = open_directory(directory)
     with_instance = "instance" in builder.info.features
     batches = make_dataset(
         builder,

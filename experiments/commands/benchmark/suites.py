@@ -208,12 +208,15 @@ def scaling_suite(setting: Setting, layouts: Sequence[Layout], run: Run) -> dict
     summary: dict[str, Any] = {}
     layout = layouts[len(layouts) // 2]
     variants = {
-        f"resolution_{n}": (setting._replace(size=(n, n)), 1) for n in (128, 256, 512, 1024)
+        f"resolution_{n}": (setting._replace(size=(n, n)), 1)
+        for n in ((64, 128) if run.quick else (128, 256, 512, 1024))
     }
-    variants |= {f"classes_{n}": (setting._replace(num_labels=n), 1) for n in (12, 36, 151, 184)}
-    variants |= {f"batch_{n}": (setting, n) for n in (2, 4, 8)}
     if run.quick:
-        variants = {key: variants[key] for key in ("resolution_128", "resolution_256", "batch_2")}
+        variants["batch_2"] = (setting._replace(size=(64, 64)), 2)
+    else:
+        classes = (12, 36, 151, 184)
+        variants |= {f"classes_{n}": (setting._replace(num_labels=n), 1) for n in classes}
+        variants |= {f"batch_{n}": (setting, n) for n in (2, 4, 8)}
     for key, (variant, batch) in variants.items():
         label, instance = (
             resized(ids[0], variant.size)[None].repeat(batch, 0) for ids in layout[1:]

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.commands.convert.config import config_of, training_options
 from experiments.setup.config import Config, ConfigError
+from experiments.setup.effects import lacks_for_effect
 from experiments.setup.program import program
 from experiments.setup.validation import validate
-from experiments.setup.workdir import read_workdir, write_workdir
+from experiments.setup.workdir import read_model, read_workdir, write_workdir
+from pipelines.reading.prepared import find_dataset
+from spade_tf.convert.errors import ConversionError
 
 if TYPE_CHECKING:
     from pipelines.schema import LabelFiles, LabelSet
@@ -86,6 +89,9 @@ def convert(
     if source is not None:
         if checkpoint_dir is None:
             raise ConfigError("--source=nvlabs needs --checkpoint_dir, the folder of its files")
+        _check_files(Path(checkpoint_dir), options, class_names)
+        if dataset is not None:
+            find_dataset(dataset, data_dir)
         config, labels, networks = _from_nvlabs(
             Path(checkpoint_dir), options, class_names, dataset, data_dir, unknown_first
         )
@@ -94,9 +100,26 @@ def convert(
     else:
         if model is None:
             raise ConfigError("--target=nvlabs needs --model, the workdir of a training")
+        read_model(model)
         _to_nvlabs(Path(model), output, unknown_first, legacy)
         _say(f"converted {model} to {output}, as the official release loads it")
     return output
+
+
+def _check_files(
+    folder: Path,
+    options: Mapping[str, Any] | str | os.PathLike[str] | None,
+    class_names: Sequence[str] | str | os.PathLike[str] | None,
+) -> None:
+    """Raises an error where a file is not there, before anything is read."""
+    where = f"--checkpoint_dir={folder}"
+    if not folder.is_dir():
+        raise ConversionError(f"{where}: no such folder; give that of an official checkpoint")
+    if not (folder / "latest_net_G.pth").is_file():
+        raise ConversionError(f"{where}: no latest_net_G.pth in it, and no model without it")
+    for name, file in (("options", options), ("class_names", class_names)):
+        if isinstance(file, (str, os.PathLike)) and not Path(file).is_file():
+            raise ConfigError(f"--{name}={file}: no such file; give one, or leave it out")
 
 
 def _from_nvlabs(
@@ -107,7 +130,7 @@ def _from_nvlabs(
     data_dir: str | os.PathLike[str],
     unknown_first: bool,
 ) -> tuple[Config, LabelSet, Networks]:
-    from spade_tf.convert.nvlabs.checkpoint import ConversionError, load_checkpoint
+    from spade_tf.convert.nvlabs.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(folder, options, unknown_first=unknown_first)
     official, networks = checkpoint.options, checkpoint.networks
@@ -158,7 +181,6 @@ def _of_pictures(
     folder: Path, official: Options | Pix2PixHDOptions, networks: Networks
 ) -> Networks:
     """Networks that take pictures of 0 to 1 in place of labels, as data sets have them."""
-    from spade_tf.convert.nvlabs.checkpoint import ConversionError
     from spade_tf.convert.nvlabs.pix2pixhd_repository import from_unit_range
     from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
 
@@ -253,7 +275,7 @@ def _write(
 
 def _to_nvlabs(workdir: Path, output: Path, unknown_first: bool, legacy: bool) -> None:
     from pipelines.schema import LabelSet
-    from spade_tf.convert.nvlabs.checkpoint import ConversionError, Networks, save_networks
+    from spade_tf.convert.nvlabs.checkpoint import Networks, save_networks
     from spade_tf.training.checkpoints import restore_networks
 
     content = read_workdir(workdir)
@@ -295,7 +317,7 @@ def _say_what_next(output: Path, config: Config, networks: Networks) -> None:
         for section, values in config.to_dict().items()
         if isinstance(values, dict)
         for name, value in values.items()
-        if value != defaults[section][name]
+        if value != defaults[section][name] and not lacks_for_effect(config, f"{section}.{name}")
     ]
     _say(
         f"converted to {output}. Next:\n"

@@ -11,7 +11,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.setup.config import ConfigError
+from experiments.setup.config import Config, ConfigError
+from experiments.setup.data_dirs import data_dir_of
+from experiments.setup.output import check_writable
+from experiments.setup.workdir import read_model
+from pipelines.reading.prepared import find_dataset
+from spade_tf.export.bounds import check_max_pixels
+from spade_tf.export.litert.model import import_interpreter
+from spade_tf.export.litert.variants import check_variants
+from spade_tf.export.serving_config import (
+    DEFAULT_IMAGE,
+    check_names,
+    measured_mib,
+    write_serving_config,
+)
 
 if TYPE_CHECKING:
     from experiments.setup.trained_model import TrainedModel
@@ -62,28 +75,18 @@ def export(
     """
     if not formats or set(formats) - set(FORMATS):
         raise ConfigError(f"--format={','.join(formats)}: give some of {', '.join(FORMATS)}")
-    from experiments.commands.export.litert import read_examples, write_litert
-    from experiments.setup.trained_model import load_workdir
-    from spade_tf.export.litert.model import import_interpreter
-    from spade_tf.export.litert.variants import check_variants
-    from spade_tf.export.saved_model import check_max_pixels
-    from spade_tf.export.serving_config import (
-        DEFAULT_IMAGE,
-        check_names,
-        measured_mib,
-        write_serving_config,
-    )
-
     output_dir = Path(output_dir)
     model_name, image = output_dir.resolve().name, serving_image or DEFAULT_IMAGE
+    _check(model, output_dir, formats, data_dir, max_pixels)
     if "saved_model" in formats:
         check_names(model_name, image)
     if "litert" in formats:
         check_variants(variants, allow_below_bound)
         import_interpreter()
+    from experiments.commands.export.litert import read_examples, write_litert
+    from experiments.setup.trained_model import load_workdir
+
     loaded = load_workdir(model)
-    if "saved_model" in formats:
-        check_max_pixels(loaded.generator, max_pixels)
     examples = read_examples(loaded, data_dir) if "litert" in formats else None
     with _staging(output_dir) as staging:
         staged: dict[str, Path] = {}
@@ -109,6 +112,23 @@ def export(
     if "saved_model" in formats:
         print(f"TF Serving's files: {output_dir / 'serving'}", file=sys.stderr)
     return published[formats[0]]
+
+
+def _check(
+    model: str | os.PathLike[str],
+    output_dir: Path,
+    formats: Sequence[str],
+    data_dir: str | None,
+    max_pixels: int | None,
+) -> None:
+    """Checks what files tell, before anything is loaded."""
+    content = read_model(model)
+    check_writable(output_dir)
+    config = Config.from_dict(content["config"])
+    if "saved_model" in formats:
+        check_max_pixels((config.data.height, config.data.width), max_pixels)
+    if "litert" in formats:
+        find_dataset(config.data.dataset, data_dir or data_dir_of(content, model))
 
 
 def _write_saved_model(

@@ -263,7 +263,8 @@ def _assign(
             )
     extra = [name for name in state if name not in {tensor.name for tensor in tensors}]
     if extra:
-        others = f" and {len(extra) - 1} others" if len(extra) > 1 else ""
+        count = len(extra) - 1
+        others = f" and {count} other{'s' * (count > 1)}" if count else ""
         raise ConversionError(
             f"{path}: tensor {shown(extra[0])}{others} expected nowhere in the network; {remedy}"
         )

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from spade_tf.serving.errors import BadRequestError, ServingError, sentence
+from spade_tf.serving.model.folders import newest_version
 from spade_tf.serving.model.graphs import load_parts, read_meta_graph
 from spade_tf.serving.model.work import read_work
 from spade_tf.serving.requests import Spec
@@ -206,32 +207,3 @@ def _in_order(specs):
     """What a map is given by first, as in messages."""
     maps = ("label", "condition")
     return {key: specs[key] for key in sorted(specs, key=lambda k: (not k.startswith(maps), k))}
-
-
-def numbered_versions(directory: Path) -> list[int]:
-    """Numbers of the versions in a folder that hold a SavedModel, the largest first."""
-    try:
-        numbers = [int(path.name) for path in directory.iterdir() if path.name.isdecimal()]
-    except OSError:
-        return []
-    found = [n for n in numbers if (directory / str(n) / "saved_model.pb").exists()]
-    return sorted(found, reverse=True)
-
-
-def newest_version(directory: Path) -> Path:
-    """The directory itself if it holds a SavedModel, else its version of the largest number.
-
-    Raises:
-        ServingError: if there is neither.
-    """
-    if not directory.is_dir():
-        raise ServingError(f"--model={directory}: no such folder; give the output of export")
-    if (directory / "saved_model.pb").exists():
-        return directory
-    numbers = numbered_versions(directory)
-    if numbers:
-        return directory / str(numbers[0])
-    raise ServingError(
-        f"--model={directory}: no SavedModel in it (no saved_model.pb); make one with the "
-        "command export --model=WORKDIR --output_dir=DIR"
-    )

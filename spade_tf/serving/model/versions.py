@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from spade_tf.serving.errors import MissingError, ServingError, UnavailableError
 from spade_tf.serving.model.batching import MicroBatcher
-from spade_tf.serving.model.predictor import Predictor, newest_version, numbered_versions
+from spade_tf.serving.model.folders import newest_version, numbered_versions
+from spade_tf.serving.model.predictor import Predictor
 
 # Number of versions that the status lists.
 _MOST_STATUSES = 16

@@ -1,0 +1,82 @@
+"""Which settings of an experiment have no effect, because of other settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from experiments.setup.config import Config
+
+
+def lacks_for_effect(config: Config, key: str) -> str:
+    """What a key would have an effect with; empty where it has one.
+
+    Args:
+        config: the experiment.
+        key: such as "encoder.filters".
+    """
+    for keys, has_effect, needed in _EFFECTS:
+        if key in keys and not has_effect(config):
+            return needed
+    return ""
+
+
+def _is_pix2pixhd(config: Config) -> bool:
+    return config.generator.architecture == "pix2pixhd"
+
+
+# Keys, whether they have an effect, and what they would have one with.
+_EFFECTS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
+    (
+        ("encoder.filters", "loss.kl_weight", "loss.kl_examples"),
+        lambda config: config.encoder.enabled,
+        "--config.encoder.enabled=True",
+    ),
+    (
+        (
+            "generator.num_downsamplings",
+            "generator.num_blocks",
+            "generator.initial_kernel_size",
+            "generator.block_kernel_size",
+            "generator.down_padding",
+        ),
+        _is_pix2pixhd,
+        "--config.generator.architecture=pix2pixhd",
+    ),
+    (
+        ("generator.num_upsampling_layers", "train.rematerialize"),
+        lambda config: not _is_pix2pixhd(config),
+        "--config.generator.architecture=spade",
+    ),
+    (
+        ("generator.hidden_filters", "generator.kernel_size"),
+        lambda config: config.generator.conditioning in ("spade", "shared_spade"),
+        "--config.generator.conditioning=spade or shared_spade",
+    ),
+    (
+        ("loss.vgg_weights",),
+        lambda config: config.loss.perceptual_weight > 0,
+        "--config.loss.perceptual_weight",
+    ),
+    (
+        ("loss.distillation_output_weight", "loss.distillation_feature_weight"),
+        lambda config: bool(config.teacher),
+        "--config.teacher",
+    ),
+    (
+        ("train.statistics_batches",),
+        lambda config: (
+            bool(config.train.average_decay) and config.generator.norm in ("batch", "local_batch")
+        ),
+        "--config.train.average_decay and --config.generator.norm=batch",
+    ),
+    (
+        ("data.load_height", "data.load_width"),
+        lambda config: config.data.preprocess not in ("crop", "fixed", "none"),
+        "a --config.data.preprocess that scales to it",
+    ),
+    (
+        ("data.load_height",),
+        lambda config: not config.data.preprocess.startswith("scale_width"),
+        "a --config.data.preprocess that uses the height",
+    ),
+)
