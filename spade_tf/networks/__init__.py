@@ -1,1 +1,51 @@
 """The networks of SPADE, and those that it is compared with."""
+
+from typing import TYPE_CHECKING
+
+from spade_tf.lazy import lazily
+
+if TYPE_CHECKING:
+    from spade_tf.networks.alexnet import AlexNetFeatures as AlexNetFeatures
+    from spade_tf.networks.discriminator import MultiscaleDiscriminator as MultiscaleDiscriminator
+    from spade_tf.networks.discriminator import NLayerDiscriminator as NLayerDiscriminator
+    from spade_tf.networks.editing import EditableGenerator as EditableGenerator
+    from spade_tf.networks.efficientnet_lite import (
+        EfficientNetLiteFeatures as EfficientNetLiteFeatures,
+    )
+    from spade_tf.networks.encoder import ConvEncoder as ConvEncoder
+    from spade_tf.networks.fused.generator import FusedGenerator as FusedGenerator
+    from spade_tf.networks.generator import SPADEGenerator as SPADEGenerator
+    from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator as Pix2PixHDGenerator
+    from spade_tf.networks.styles import seeded_styles as seeded_styles
+    from spade_tf.networks.vgg import VGGFeatures as VGGFeatures
+
+__all__ = [
+    "AlexNetFeatures",
+    "ConvEncoder",
+    "EditableGenerator",
+    "EfficientNetLiteFeatures",
+    "FusedGenerator",
+    "MultiscaleDiscriminator",
+    "NLayerDiscriminator",
+    "Pix2PixHDGenerator",
+    "SPADEGenerator",
+    "VGGFeatures",
+    "seeded_styles",
+]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "AlexNetFeatures": "spade_tf.networks.alexnet",
+        "ConvEncoder": "spade_tf.networks.encoder",
+        "EditableGenerator": "spade_tf.networks.editing",
+        "EfficientNetLiteFeatures": "spade_tf.networks.efficientnet_lite",
+        "FusedGenerator": "spade_tf.networks.fused.generator",
+        "MultiscaleDiscriminator": "spade_tf.networks.discriminator",
+        "NLayerDiscriminator": "spade_tf.networks.discriminator",
+        "Pix2PixHDGenerator": "spade_tf.networks.pix2pixhd",
+        "SPADEGenerator": "spade_tf.networks.generator",
+        "VGGFeatures": "spade_tf.networks.vgg",
+        "seeded_styles": "spade_tf.networks.styles",
+    },
+)

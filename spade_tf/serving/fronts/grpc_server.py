@@ -16,7 +16,6 @@ from tensorflow_serving.apis import (
 )
 from tritonclient.grpc import service_pb2
 
-from spade_tf import __version__
 from spade_tf.serving.dispatch import Dispatch, Target
 from spade_tf.serving.errors import BadRequestError, MissingError, UnavailableError
 from spade_tf.serving.fronts.grpc_services import service_handler
@@ -33,6 +32,7 @@ from spade_tf.serving.fronts.open_inference import (
 from spade_tf.serving.fronts.rest_server import open_metadata
 from spade_tf.serving.fronts.tensor_messages import from_tensor, to_tensors
 from spade_tf.serving.requests import Request, Specs, make_request, signature_specs
+from spade_tf.version import __version__
 
 _PREDICTION = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"]
 _MODELS = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]

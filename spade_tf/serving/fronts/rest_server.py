@@ -15,7 +15,6 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from spade_tf import __version__
 from spade_tf.serving.bodies import decompress, parse_json
 from spade_tf.serving.dispatch import Dispatch, Target
 from spade_tf.serving.errors import (
@@ -31,6 +30,7 @@ from spade_tf.serving.fronts.open_inference import metadata, read_open, write_op
 from spade_tf.serving.fronts.rest_requests import read_rest
 from spade_tf.serving.limits import BodyLimits
 from spade_tf.serving.model.versions import Servable
+from spade_tf.version import __version__
 
 _log = logging.getLogger("spade_tf.serving")
 
