@@ -9,6 +9,8 @@ from typing import NamedTuple, TextIO
 
 import numpy as np
 
+from pipelines.sources.wording import counted
+
 ERROR, WARNING = "error", "warning"
 
 _NUM_BINS = 40
@@ -94,9 +96,10 @@ def print_diagnosis(diagnosis: Diagnosis, file: TextIO | None = None) -> None:
     if not diagnosis.findings:
         print("nothing is wrong", file=out)
     elif not severities[ERROR]:
-        print(f"{severities[WARNING]} warnings; training will run", file=out)
+        print(f"{counted(severities[WARNING], WARNING)}; training will run", file=out)
     else:
-        print(f"{severities[ERROR]} errors, {severities[WARNING]} warnings", file=out)
+        errors, warnings = (counted(severities[name], name) for name in (ERROR, WARNING))
+        print(f"{errors}, {warnings}", file=out)
     for path in (diagnosis.histogram, diagnosis.contact_sheet):
         if path is not None:
             print(f"drawn: {path}", file=out)

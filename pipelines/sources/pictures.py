@@ -266,6 +266,12 @@ def _read_map(path: Path) -> tuple[np.ndarray, str]:
 
 
 def _read_array(encoded: bytes, path: Path) -> np.ndarray:
+    if not encoded.startswith(b"\x93NUMPY"):
+        raise BadFileError(
+            path,
+            "truncated",
+            "no NumPy array, though its name ends in .npy; save it with numpy.save",
+        )
     try:
         # Pickled objects are not loaded: they could run anything.
         values = np.load(io.BytesIO(encoded), allow_pickle=False)

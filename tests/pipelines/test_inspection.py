@@ -224,6 +224,8 @@ def test_read_ids_refuses_other_arrays(write):
     np.save(pickled, np.array([{}]), allow_pickle=True)
     with raises("truncated or damaged", "allow_pickle"):
         pictures.read_ids(write("a.npy", pickled.getvalue()))
+    with raises("no NumPy array, though its name ends in .npy", "save it with numpy.save"):
+        pictures.read_ids(write("a.npy", b"no array"))
 
 
 def test_read_instances_takes_colours(write):
