@@ -14,7 +14,7 @@ from experiments.setup.output import check_writable
 from experiments.setup.predictors import Model, RemoteModel, load_model
 from pipelines.sources.wording import counted
 
-# Styles of one call: more would gain little, and memory is that of so many pictures.
+# Most styles per call. More would gain little, and memory grows with the number of pictures.
 _STYLES = 8
 
 
@@ -45,8 +45,8 @@ def generate(
             the maps of the validation split of the data set that the model was trained on.
         instances: folder of instance PNGs with the same names, or None.
         style_image: photograph whose style the pictures get; None for drawn styles.
-        seed: int, of drawn styles, None for 0; sample `k` has the style of `seed + k`, as a
-            server gives it.
+        seed: int, seed of drawn styles, None for 0; sample `k` has the style of `seed + k`, the
+            same as on a server.
         num_samples: int >= 1, pictures per label map, in different styles.
         max_labels: int >= 1, how many label maps; None for all (8 of a prepared data set).
         data_dir: where the data set is, if it was moved.
@@ -94,7 +94,7 @@ def generate(
             for index, picture in enumerate(row[1:]):
                 suffix = f"_{index}" if num_samples > 1 else ""
                 paths.append(output_dir / f"{layout.name}{suffix}.png")
-                # Label maps in folders in folders give pictures in such.
+                # Label maps in subfolders give pictures in the same subfolders.
                 paths[-1].parent.mkdir(parents=True, exist_ok=True)
                 write_png(paths[-1], picture)
             overview.append(row)
@@ -118,7 +118,7 @@ def _check_files(labels, instances, style_image) -> None:
 
 
 def _check_styles(model, style_image, seed, num_samples) -> None:
-    """Raises a ConfigError if the model does not have the styles that are asked for."""
+    """Raises a ConfigError if the model cannot make the requested styles."""
     if style_image is not None and not model.has_encoder:
         raise ConfigError(f"--style_image={style_image}: this model has no encoder; leave it out")
     if style_image is not None and num_samples > 1:
@@ -134,8 +134,8 @@ def _check_styles(model, style_image, seed, num_samples) -> None:
 
 
 def _free_name(name: str, paths: list[Path], output_dir: Path) -> str:
-    """The name, or the name with underscores where a picture is called so."""
-    # Some file systems take capitals for small letters.
+    """The name, with underscores added if a picture has this name."""
+    # Some file systems do not distinguish capitals from small letters.
     taken = {str(path.relative_to(output_dir).with_suffix("")).lower() for path in paths}
     while name in taken:
         name += "_"
@@ -163,7 +163,7 @@ def _styles(model, style_image, seed, count):
 
 
 def _shown(maps, palette):
-    """A map as a picture: the colours of its classes, or its first channels."""
+    """A map as a picture: in the colours of its classes, or its first channels."""
     from spade_tf.training.pictures import colorize, to_uint8
 
     if "label" in maps:
@@ -174,7 +174,7 @@ def _shown(maps, palette):
 
 
 def _columns(rows):
-    """Two label maps a row where there are many with one picture each."""
+    """Puts two label maps in a row if there are many with one picture each."""
     if len(rows[0]) == 2 and len(rows) > 3 and len(rows) % 2 == 0:
         return [first + second for first, second in zip(rows[::2], rows[1::2], strict=True)]
     return rows

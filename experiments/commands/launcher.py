@@ -19,20 +19,20 @@ def train_local_workers(
 ) -> int:
     """Runs the `train` command in several processes, which train together over the loopback device.
 
-    The first one shows its progress; of the others only errors are shown. Ctrl-C and SIGTERM are
-    passed on, so that all end after the step and the first one saves. Once a process has failed,
-    the others notice by themselves; those that have not after a while are killed.
+    The first one shows its progress, the others only their errors. Ctrl-C and SIGTERM are passed
+    on: all end after the current step, and the first one saves. When a process fails, the others
+    notice by themselves. Those that do not end after a while are killed.
 
     Args:
-        num_workers: int >= 1, how many.
+        num_workers: int >= 1, number of processes.
         arguments: flags of each `train`.
         grace_seconds: float >= 0, how long the others may take to end.
 
     Returns:
-        The exit code: that of the process which failed first, or 0.
+        The exit code of the process that failed first, or 0.
 
     Raises:
-        ValueError: if there would be no worker.
+        ValueError: if `num_workers` is below 1.
     """
     if num_workers < 1:
         raise ValueError(f"--local_workers={num_workers}: give 1 or more")
@@ -57,9 +57,9 @@ def train_local_workers(
 
 def _start(index: int, addresses: list[str], arguments: Sequence[str]) -> subprocess.Popen:
     config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-    # This very package, whatever else of that name lies in the working directory (hence -P).
+    # -P makes sure that it runs this package, whatever modules are in the working directory.
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    # In a session of its own, so that Ctrl-C reaches it once, and by way of this process.
+    # In its own session, so that it gets Ctrl-C only once, from this process.
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "experiments.command_line", "train", *arguments],
         env={**os.environ, "TF_CONFIG": json.dumps(config), "PYTHONPATH": path},
@@ -90,7 +90,7 @@ def _supervise(
                     worker.send_signal(number)
         for index, worker in enumerate(workers):
             if worker.stderr is not None:
-                # A pipe that nobody reads fills up, and stops the one that writes into it.
+                # A pipe that nobody reads fills up and blocks its writer.
                 tails[index] = (tails[index] + (worker.stderr.read() or b""))[-4096:]
             code = worker.poll()
             if code is None or index in ended:
@@ -114,7 +114,7 @@ def _say(worker: str, code: int, tail: bytes) -> None:
 
 
 def _free_ports(count: int) -> list[int]:
-    # All are held at once, so that no two are the same.
+    # All are held open at once, so that no two are the same.
     holders = [socket.create_server(("", 0)) for _ in range(count)]
     ports = [holder.getsockname()[1] for holder in holders]
     for holder in holders:

@@ -33,21 +33,21 @@ def serve(
     """Serves an export by REST and gRPC until it is interrupted.
 
     Args:
-        model: an export, or its versions.
-        port: of REST.
-        grpc_port: of gRPC; 0 for none.
-        model_name: that requests name; None for the name of the folder of versions.
-        micro_batch: int >= 1, pictures that concurrent requests are made in at once.
-        num_threads: int >= 1, batches that are made at once.
-        max_body_bytes: of a request.
-        max_batch: label maps of a request.
-        max_pixels: of all its pictures.
-        max_gmac: billions of multiply-adds of a request.
-        max_memory: bytes that pictures may take; None for all that there are.
-        max_queue: requests that wait at once.
-        receive_seconds: that a body may take to arrive.
-        poll_seconds: between looks for a new version; 0 to never look.
-        version_labels: texts that stand for the version that is served.
+        model: an export, or the folder of its versions.
+        port: REST port.
+        grpc_port: gRPC port; 0 for none.
+        model_name: name of the model in requests; None for the name of the folder of versions.
+        micro_batch: int >= 1, most pictures of concurrent requests in a batch.
+        num_threads: int >= 1, number of batches that are made at once.
+        max_body_bytes: largest body of a request.
+        max_batch: most label maps in a request.
+        max_pixels: most pixels of all its pictures together.
+        max_gmac: most billions of multiply-adds of a request.
+        max_memory: most bytes for pictures; None for all memory.
+        max_queue: most requests that wait at once.
+        receive_seconds: longest time in which a body must arrive.
+        poll_seconds: time between checks for a new version; 0 to never check.
+        version_labels: labels that stand for the served version.
 
     Raises:
         ConfigError: if `model` is a workdir, the ports are the same, or the name cannot be part of

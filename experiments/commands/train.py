@@ -37,23 +37,24 @@ def train(
     connect_seconds: float = 300.0,
     init_from: str | None = None,
 ) -> int:
-    """Trains, from the newest checkpoint of the workdir on if there is one.
+    """Trains, from the newest checkpoint of the workdir if there is one.
 
-    The built-in landscapes are drawn first where they have not been prepared.
+    The built-in landscapes are drawn first if they have not been prepared.
 
     Args:
         config: the experiment.
-        data_dir: where its data set was prepared.
-        workdir: where checkpoints, samples and losses go.
+        data_dir: folder of prepared data sets.
+        workdir: folder for checkpoints, samples and losses.
         strategy: see `spade_tf.training.strategy.make_strategy`.
-        num_virtual_cpus: int >= 1; several make `MirroredStrategy` run without GPUs.
+        num_virtual_cpus: int >= 1, devices to split the processor into, for `MirroredStrategy`
+            without GPUs.
         profile_steps: first and last step to profile for TensorBoard; None for none.
         connect_seconds: float > 0, how long to wait for the other workers to start.
-        init_from: workdir, or checkpoint in it, of a training whose weights this one starts from;
-            None for what the configuration says.
+        init_from: workdir, or one of its checkpoints, whose weights this training starts from;
+            None for the configuration's own.
 
     Returns:
-        The number of steps done in all.
+        The total number of steps done.
 
     Raises:
         ConfigError: if the configuration cannot be used, or the workdir is another's.
@@ -136,7 +137,7 @@ def _train(
                     # At once, so that a restart before the next checkpoint knows it, too.
                     newest = latest_step(workdir / "checkpoints")
                     course.go_on(newest, config.train.batch_size, rate_factor)
-        # A worker that ended while the chief still writes would be taken for a lost one.
+        # A worker that ends while the chief still writes would count as lost.
         from_chief(devices, 0)
     if chief:
         _say(_next_commands(config, workdir, done))
@@ -237,7 +238,7 @@ def _run(
             raise corrupt from error
         raise
     finally:
-        # What is being written must be whole before a training that goes back reads it.
+        # A checkpoint must be complete before a training that goes back reads it.
         checkpoints.close()
 
 
@@ -313,7 +314,7 @@ def _callbacks(
 
 
 def _remove_partial(workdir: Path) -> None:
-    """Removes files that a process which was killed left half-written."""
+    """Removes files that a killed process left half-written."""
     for path in [*workdir.glob("*.part"), *workdir.glob("samples/*.part")]:
         path.unlink(missing_ok=True)
 

@@ -1,1 +1,1 @@
-"""What commands share: configurations, workdirs, and how both become data sets and models."""
+"""Shared by the commands: configurations, workdirs, and making data sets and models from them."""

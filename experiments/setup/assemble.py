@@ -1,4 +1,4 @@
-"""From a configuration to data sets, networks and the model that trains them."""
+"""Makes data sets, networks and the model that trains them from a configuration."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def make_perceptual_loss(config: Config) -> PerceptualLoss | None:
-    """The perceptual loss of an experiment; None, and a line that says why, if it is off."""
+    """The perceptual loss of an experiment. If it is off, prints why and returns None."""
     if not config.loss.perceptual_weight:
         return None
     from spade_tf.convert.errors import WeightsError
@@ -54,12 +54,12 @@ def make_perceptual_loss(config: Config) -> PerceptualLoss | None:
 
 
 def make_gaugan(config: Config, labels: LabelSet, rate_factor: float = 1.0) -> GauGAN:
-    """The compiled model of an experiment; call it within the strategy's scope.
+    """Makes the compiled model of an experiment. Call it within the strategy's scope.
 
     Args:
-        config: of the experiment.
-        labels: of its data set.
-        rate_factor: float > 0, that both learning rates are multiplied by.
+        config: configuration of the experiment.
+        labels: label set of its data set.
+        rate_factor: float > 0, factor on both learning rates.
     """
     keras.utils.set_random_seed(config.train.seed)
     networks = [
@@ -90,7 +90,7 @@ def make_gaugan(config: Config, labels: LabelSet, rate_factor: float = 1.0) -> G
         "name": "gaugan",
     }
     if config.teacher:
-        # After the student's networks, which so start from the weights that they would have alone.
+        # Made after the student's networks, so that these start from the same weights as alone.
         model = DistilledGauGAN(
             *networks,
             teacher=load_teacher(config, labels),
@@ -110,7 +110,7 @@ def make_gaugan(config: Config, labels: LabelSet, rate_factor: float = 1.0) -> G
 def make_optimizer(
     config: Config, network: str, rate_factor: float = 1.0
 ) -> keras.optimizers.Optimizer:
-    """The optimizer of "generator" or "discriminator", its rate times a factor."""
+    """The optimizer of "generator" or "discriminator", with a factor on its rate."""
     settings = config.optimizer
     rate = getattr(settings, f"{network}_learning_rate") * rate_factor
     schedule: float | ConstantThenLinear = rate
@@ -154,7 +154,7 @@ def make_batches(
     num_input_pipelines: int = 1,
     input_pipeline_id: int = 0,
 ) -> tf.data.Dataset:
-    """Batches of a split, for training or for evaluation; of several workers, one's share.
+    """Batches of a split, for training or evaluation. Each of several workers gets its share.
 
     Raises:
         ConfigError: naming the setting, if the data set has no such split.

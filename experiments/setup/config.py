@@ -1,6 +1,6 @@
-"""What an experiment may set, and its defaults."""
+"""The settings of an experiment, and their defaults."""
 
-# Annotations stay evaluated here: config_flags reads the types of fields from them.
+# No `from __future__ import annotations` here: config_flags reads the types of fields.
 import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,11 +12,11 @@ class ConfigError(ValueError):
 
 @dataclass(slots=True)
 class DataConfig:
-    """Which data set, and the size of the pictures. Sizes are in pixels."""
+    """The data set, and the size of the pictures. Sizes are in pixels."""
 
-    # As `prepare` names it; a configuration of it after a slash where there are several.
+    # The --dataset of `prepare`; for another configuration than the default, DATASET/CONFIGURATION.
     dataset: str = "paired_folder"
-    # Pictures are scaled to this size, then a crop of the next is taken at random.
+    # Pictures are scaled to load_height x load_width, then cropped to height x width at random.
     load_height: int = 286
     load_width: int = 286
     height: int = 256
@@ -26,12 +26,12 @@ class DataConfig:
     preprocess: str = "resize_and_crop"
     # Largest relative change of brightness, contrast and saturation; 0 for none.
     color_jitter: float = 0.0
-    # "skip" leaves a damaged record out, and counts it.
+    # A damaged record: "stop" ends the training, "skip" leaves it out and counts it.
     on_corrupt_record: str = "stop"
-    # Whether the edges between instances are shown to the networks; None: if the data set has them.
+    # Whether networks see the edges between instances; None: yes if the data set has instances.
     use_instance: bool | None = None
     train_split: str = "train"
-    # An empty one: samples are drawn from the training split.
+    # If empty, samples are drawn from the training split.
     val_split: str = "val"
     shuffle_buffer: int = 2048
 
@@ -44,7 +44,7 @@ class GeneratorConfig:
     architecture: str = "spade"
     # How the label map enters the normalisations; see `spade_tf.layers.conditioning`.
     conditioning: str = "spade"
-    # "convs" or "blocks" for the paper's Concat baselines, "none" for none.
+    # "convs" or "blocks" for the paper's Concat baselines, otherwise "none".
     concat: str = "none"
     filters: int = 64
     hidden_filters: int = 128
@@ -54,8 +54,9 @@ class GeneratorConfig:
     spectral_norm: bool = True
     # Length of the style vector that the generator starts from; 0 to start from the label map.
     z_dim: int = 0
-    # Of "pix2pixhd" alone: halvings of the resolution, residual blocks, and how convolutions of
-    # stride 2 are padded: "reflect" as in the paper, or "zeros" as in its releases.
+    # For "pix2pixhd" only: number of halvings of the resolution, number of residual blocks, kernel
+    # sizes, and padding of convolutions of stride 2: "reflect" as in the paper, or "zeros" as in
+    # its releases.
     num_downsamplings: int = 4
     num_blocks: int = 9
     initial_kernel_size: int = 7
@@ -70,7 +71,7 @@ class DiscriminatorConfig:
     filters: int = 64
     num_scales: int = 2
     num_layers: int = 4
-    # Of the middle layers: "instance", "batch", "local_batch" or "none".
+    # Norm of the middle layers: "instance", "batch", "local_batch" or "none".
     norm: str = "instance"
     spectral_norm: bool = True
 
@@ -79,7 +80,7 @@ class DiscriminatorConfig:
 class EncoderConfig:
     """The encoder of styles; see `spade_tf.networks.encoder.ConvEncoder`."""
 
-    # Trained with the generator, which then needs a z_dim: the paper's image encoder (VAE).
+    # Whether to train the paper's image encoder (VAE). The generator then needs a z_dim.
     enabled: bool = False
     filters: int = 64
 
@@ -95,11 +96,12 @@ class LossConfig:
     # "imagenet" (downloaded) or a file of weights; see `spade_tf.convert.vgg.load_vgg`.
     vgg_weights: str = "imagenet"
     kl_weight: float = 0.05
-    # How many examples the KL divergence is summed over: what one GPU of the paper's held.
+    # Number of examples over which the KL divergence is summed. The paper's GPUs held 4 each.
     kl_examples: float = 4.0
     # R1 penalty on real pictures; 0 for none.
     r1_weight: float = 0.0
-    # With a teacher: L1 to its pictures, and relative squared distance to its blocks' features.
+    # With a teacher: weights of the L1 distance to its pictures, and of the relative squared
+    # distance to its blocks' features.
     distillation_output_weight: float = 10.0
     distillation_feature_weight: float = 1.0
 
@@ -112,22 +114,22 @@ class OptimizerConfig:
     discriminator_learning_rate: float = 4e-4
     beta_1: float = 0.0
     beta_2: float = 0.999
-    # Beside sqrt(v): gradients far below it move a weight in proportion to themselves, not by a
-    # whole step in a direction that rounding may have chosen.
+    # Added to sqrt(v). A gradient far below epsilon moves its weight in proportion to its size.
+    # Without epsilon it would move it a full step, in a direction that rounding may have chosen.
     epsilon: float = 1e-8
     # The rates fall linearly to zero over this many last steps; 0 keeps them constant. In a
-    # training of fewer steps they fall over all of them.
+    # shorter training they fall over all steps.
     decay_steps: int = 0
-    # Decoupled from the gradient; 0 for none.
+    # Weight decay, decoupled from the gradient; 0 for none.
     generator_weight_decay: float = 0.0
     discriminator_weight_decay: float = 0.0
-    # Largest norm of a network's gradients together; 0 for any.
+    # Largest norm of all gradients of a network together; 0 for no limit.
     clip_norm: float = 0.0
 
 
 @dataclass(slots=True)
 class TrainConfig:
-    """How long to train, and what to write meanwhile. Intervals are in steps."""
+    """How long to train, and what to write during training. Intervals are in steps."""
 
     steps: int = 100_000
     batch_size: int = 32
@@ -143,21 +145,22 @@ class TrainConfig:
     histograms_every: int = 0
     # "float32", "mixed_bfloat16" or "mixed_float16".
     precision: str = "float32"
-    # Of the moving average of the generator's weights, which samples and exports use; 0 for none.
+    # Decay of the moving average of the generator's weights, which samples and exports use; 0 for
+    # no average.
     average_decay: float = 0.999
-    # Batches that the averaged generator's batch statistics are estimated from.
+    # Number of batches for estimating the averaged generator's batch statistics.
     statistics_batches: int = 8
     discriminator_steps: int = 1
-    # Parts that a device goes through its batch in, one after the other, to save memory.
+    # Number of parts into which a device splits its batch, to save memory.
     accumulation_steps: int = 1
-    # Whether the generator's blocks are computed again for their gradients, to save memory.
+    # Whether to recompute the generator's blocks for their gradients, to save memory.
     rematerialize: bool = False
     jit_compile: bool = False
-    # The same numbers every time, at some cost in speed.
+    # Whether runs repeat to the bit, at some cost in speed.
     deterministic: bool = False
-    # Differentiable augmentation, as in "color,translation,cutout"; empty for none.
+    # Differentiable augmentation, such as "color,translation,cutout"; empty for none.
     augment: str = ""
-    # How often to go back to the last checkpoint, at half the rate, after NaN or infinity.
+    # How often to return to the last checkpoint and halve the rates, after NaN or infinity.
     max_rollbacks: int = 3
 
 
@@ -166,10 +169,9 @@ class Config:
     """An experiment."""
 
     name: str = "experiment"
-    # Workdir of a trained model to learn from, as its student; empty for none.
+    # Workdir of a trained model whose student this model is; empty for none.
     teacher: str = ""
-    # Workdir, or checkpoint in it, of a training whose weights this one starts from; empty for
-    # none.
+    # Workdir, or one of its checkpoints, whose weights this training starts from; empty for none.
     init_from: str = ""
     data: DataConfig = field(default_factory=DataConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
@@ -188,7 +190,7 @@ class Config:
         """The configuration that `to_dict` made.
 
         Raises:
-            ConfigError: naming a key that there is none of here.
+            ConfigError: naming a key that does not exist.
         """
         sections = {item.name: item for item in dataclasses.fields(cls)}
         arguments: dict[str, Any] = {}

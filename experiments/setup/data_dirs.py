@@ -1,4 +1,4 @@
-"""Where the data set of a run is: written down so that it is found from anywhere."""
+"""Records where the data set of a run is, so that it is found from any folder."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from typing import Any
 def data_dir_entries(
     data_dir: str | os.PathLike[str], directory: str | os.PathLike[str] | None
 ) -> dict[str, str]:
-    """What a `config.json` says of the folder of a data set, for `data_dir_of`.
+    """The entries of a `config.json` about the folder of a data set; `data_dir_of` reads them.
 
     Args:
         data_dir: the folder.
-        directory: that the file belongs to; None where it is not known.
+        directory: the folder of `config.json`; None if it is not known.
     """
     data_dir = os.path.abspath(os.path.expanduser(data_dir))
     entries = {"data_dir": data_dir}
     if directory is not None:
-        # There is no way from one drive of Windows to another.
+        # On Windows, no relative path leads from one drive to another.
         with contextlib.suppress(ValueError):
             entries["data_dir_from_here"] = os.path.relpath(data_dir, directory)
     return entries
 
 
 def data_dir_of(content: Mapping[str, Any], directory: str | os.PathLike[str]) -> str:
-    """Where the data set of a run is now.
+    """Finds the data set of a run.
 
     Args:
-        content: of a `config.json`.
-        directory: the workdir that it is in.
+        content: content of a `config.json`.
+        directory: the workdir that holds it.
 
     Returns:
-        An absolute path: the folder that was written down, if it is there; else the one in the same
-        place beside the workdir, if there is one; else the former. Older workdirs have a relative
-        one, which is looked for in the current directory and in those around the workdir.
+        An absolute path: the recorded folder if it exists, otherwise the folder at the same place
+        relative to the workdir if that exists, otherwise the recorded folder. Older workdirs record
+        a relative path: it is searched in the current directory and in the workdir's parents.
     """
     written = Path(content["data_dir"]).expanduser()
     directory = Path(directory).absolute()

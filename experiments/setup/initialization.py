@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from pipelines.schema import LabelSet
     from spade_tf.training.gaugan import GauGAN
 
-# Settings that change what a network computes, and not the shapes of its weights.
+# Settings that change what a network computes, but not the shapes of its weights.
 _SAME = ("architecture", "conditioning", "concat", "norm")
 
 
 def follow_init_from(config: Config, workdir: str | os.PathLike[str]) -> Config:
-    """The configuration with `init_from` as a workdir was begun, or checked and made absolute.
+    """Settles `init_from`: takes a begun workdir's own, otherwise checks it and makes it absolute.
 
     Args:
-        config: of the run that is about to start.
-        workdir: its directory. If it was begun, what it started from is no longer needed.
+        config: configuration of the run that is about to start.
+        workdir: its directory. If it was begun, its source is no longer needed.
 
     Raises:
-        ConfigError: if the workdir was begun from another one, or there is nothing to start from.
+        ConfigError: if the workdir was begun from another source, or the source does not exist.
     """
     given = os.path.abspath(config.init_from) if config.init_from else ""
     if is_begun(workdir):
@@ -45,21 +45,21 @@ def follow_init_from(config: Config, workdir: str | os.PathLike[str]) -> Config:
 
 
 def initialize(model: GauGAN, config: Config, labels: LabelSet) -> list[str]:
-    """Gives a fresh model the weights of the training that `config.init_from` names.
+    """Gives a new model the weights of the training that `config.init_from` names.
 
-    Generator and average start from the source's averaged generator, or its only one. The
-    optimizers stay fresh. Call it within the strategy's scope.
+    Generator and average start from the source's averaged generator, or from its only one. The
+    optimizers stay new. Call it within the strategy's scope.
 
     Args:
-        model: of the new training.
-        config: likewise.
-        labels: of its data set.
+        model: model of the new training.
+        config: configuration of the new training.
+        labels: label set of its data set.
 
     Returns:
         Lines that say what was done.
 
     Raises:
-        ConfigError: if the source cannot be read, or is of another make.
+        ConfigError: if the source cannot be read, or its architecture differs.
     """
     from pipelines.schema import LabelSet
     from spade_tf.training.checkpoints import CheckpointError
@@ -75,7 +75,7 @@ def initialize(model: GauGAN, config: Config, labels: LabelSet) -> list[str]:
         _check_settings(config, old)
         source = _networks(old, old_labels)
         if isinstance(model, DistilledGauGAN):
-            # Styles are the teacher's.
+            # A student uses its teacher's encoder.
             source["encoder"] = None
         step = _restore(source, old, checkpoint)
         lines = _transfer_all(model, source, (config, labels), (old, old_labels))
@@ -85,7 +85,7 @@ def initialize(model: GauGAN, config: Config, labels: LabelSet) -> list[str]:
 
 
 def _find(init_from: str) -> tuple[Path, Path]:
-    """The workdir, and its checkpoints or one of them."""
+    """The workdir, and the folder of its checkpoints or one checkpoint."""
     path = Path(init_from.removesuffix(".index"))
     if (path / "config.json").is_file():
         return path, path / "checkpoints"
@@ -177,7 +177,7 @@ def _transfer_all(
 
 
 def _axes(model, source, mapping, old):
-    """Which weights have an entry per channel; found by networks of another number of them."""
+    """The weights with one entry per channel, found by comparing networks of other channels."""
     from spade_tf.training.transfer import semantic_axes
 
     (channels, count), (old_config, old_labels) = mapping, old
@@ -187,7 +187,7 @@ def _axes(model, source, mapping, old):
     difference = len(channels) - count
     others = {name: getattr(model, name) for name in names}
     if not difference:
-        # As many, in another order: shapes do not tell. One class more does.
+        # With as many classes in another order, shapes are equal. One more class shows the axes.
         more = old_labels._replace(
             class_names=(*old_labels.class_names, ""),
             palette=((0, 0, 0), *old_labels.palette),
@@ -199,7 +199,7 @@ def _axes(model, source, mapping, old):
 def _channels(
     new: tuple[Config, LabelSet], old: tuple[Config, LabelSet]
 ) -> tuple[list[int | None], int, list[str]]:
-    """The source's channel for each semantic channel, how many it has, and what to say."""
+    """The source's channel for each semantic channel, its number of channels, and a message."""
     from experiments.setup.networks import sees_instances
 
     edges, old_edges = sees_instances(*new), sees_instances(*old)
@@ -245,7 +245,7 @@ def _classes(labels: LabelSet, old: LabelSet) -> tuple[list[int | None], list[st
 
 
 def _are_names(names: tuple[str, ...]) -> bool:
-    """Whether classes can be told by their names: those given where there are none are numbers."""
+    """Whether classes have real names, not the numbered ones that nameless data sets get."""
     return len(set(names)) == len(names) and not all(re.fullmatch(r"class \d+", n) for n in names)
 
 

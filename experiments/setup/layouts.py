@@ -1,4 +1,4 @@
-"""What pictures are made of: label maps or continuous maps, from files or from a data set."""
+"""Layouts: label maps or continuous maps to make pictures of, from files or from a data set."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Layout(NamedTuple):
     """A map to make pictures of.
 
     Attributes:
-        name: of the files to write.
-        maps: `label` int32 `[H, W]`, or `condition` float32 `[H, W, C]`, 0 to 1, of models that
-            take continuous maps; and `instance` int32 `[H, W]` where there is one.
+        name: name of the files to write.
+        maps: `label` int32 `[H, W]`, or, for models of continuous maps, `condition` float32
+            `[H, W, C]`, 0 to 1; and `instance` int32 `[H, W]` if there is one.
     """
 
     name: str
@@ -36,16 +36,16 @@ def folder_layouts(
     instances: str | os.PathLike[str] | None,
     max_labels: int | None,
 ) -> Iterator[Layout]:
-    """The maps of a folder, read as those were that the model was trained on.
+    """The maps of a folder, read like those that the model was trained on.
 
     Args:
-        model: that pictures are made with.
-        folder: of PNGs.
+        model: the model that makes the pictures.
+        folder: folder of PNGs.
         instances: folder of instance PNGs with the same names; or None.
         max_labels: int, how many at most; None for all.
 
     Raises:
-        ConfigError: if a label map has no instance map, though a folder of them is given.
+        ConfigError: if `instances` is given but has no map for a label map.
         DataError: if a file cannot be used.
     """
     from pipelines.sources.listing import list_images
@@ -75,11 +75,11 @@ def folder_layouts(
 
 
 def read_map(model: Model, path: Path) -> dict[str, np.ndarray]:
-    """A label map or a continuous map, as `prepare` reads it.
+    """Reads a label map or a continuous map as `prepare` does.
 
     Args:
-        model: whose data set says how.
-        path: of the PNG.
+        model: the model whose data set says how to read it.
+        path: the PNG.
 
     Returns:
         `label` uint16 `[H, W]`, or `condition` float32 `[H, W, C]`, 0 to 1.
@@ -111,14 +111,14 @@ def read_map(model: Model, path: Path) -> dict[str, np.ndarray]:
 
 
 def read_photograph(model: Model, path: str | os.PathLike[str]) -> np.ndarray:
-    """A photograph as the encoder was trained to see it.
+    """Reads a photograph in the form that the encoder was trained on.
 
     Args:
-        model: whose encoder.
-        path: of a JPEG or PNG.
+        model: the model with the encoder.
+        path: a JPEG or PNG.
 
     Returns:
-        float32 `[1, H, W, 3]` in [-1, 1], of whole levels of 256.
+        float32 `[1, H, W, 3]` in [-1, 1], rounded to 256 levels.
 
     Raises:
         BadFileError: if it cannot be used.
@@ -133,11 +133,11 @@ def read_photograph(model: Model, path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def dataset_layouts(model: Model, data_dir: str | None, count: int) -> Iterator[Layout]:
-    """The first maps of the split that was held out of the training of a model.
+    """The first maps of the held-out split of a model's data set.
 
     Args:
-        model: that pictures are made with.
-        data_dir: where its data set was prepared; None for where it was in the training.
+        model: the model that makes the pictures.
+        data_dir: where its data set was prepared; None for where it was during training.
         count: int, how many at most.
 
     Raises:

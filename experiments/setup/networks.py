@@ -1,4 +1,4 @@
-"""From a configuration to networks."""
+"""Makes networks from a configuration."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
 
 
 def condition_channels(labels: LabelSet) -> int:
-    """Channels of what networks condition on: label ids, or those of a continuous map."""
+    """Number of channels that networks condition on: label ids, or those of a continuous map."""
     return labels.condition_channels or labels.num_ids
 
 
 def sees_instances(config: Config, labels: LabelSet) -> bool:
-    """Whether networks see edges of instances: as the configuration says, or the data set."""
+    """Whether networks see instance edges: by the configuration, or else by the data set."""
     wanted = config.data.use_instance
     return labels.has_instance if wanted is None else wanted
 
@@ -92,5 +92,5 @@ def make_encoder(config: Config) -> ConvEncoder | None:
 
 
 def encoder_layers(image_size: tuple[int, int]) -> int:
-    """As many halvings as leave 4 pixels on the shorter side: the paper's six for 256x256."""
+    """Number of halvings that leave 4 pixels on the shorter side: for 256x256 the paper's six."""
     return min(6, int(math.log2(min(image_size) / 4)))

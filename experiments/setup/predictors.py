@@ -18,18 +18,18 @@ from experiments.setup.workdir import read_model
 
 
 class Model(Protocol):
-    """What pictures are made with.
+    """A model that makes pictures.
 
     Attributes:
         labels: its label set.
         image_size: (height, width) of its pictures in training.
         sizing: how maps and photographs get their size; see `experiments.setup.sizing`.
-        z_dim: int, of styles, or None.
-        use_instance: bool, whether it sees edges of instances.
-        has_encoder: bool, whether it can tell the style of a photograph.
-        data_dir: where the data set is that it was trained on.
-        dataset: its name.
-        split: the one held out.
+        z_dim: int, length of styles, or None.
+        use_instance: bool, whether it sees instance edges.
+        has_encoder: bool, whether it can take the style of a photograph.
+        data_dir: folder of the data set that it was trained on.
+        dataset: name of that data set.
+        split: the held-out split.
     """
 
     labels: Any
@@ -43,11 +43,11 @@ class Model(Protocol):
     split: str
 
     def generate(self, maps: Mapping[str, np.ndarray], z: np.ndarray | None) -> np.ndarray:
-        """Pictures of one map: what depends on it alone is computed once for all styles.
+        """Makes pictures of one map. Work that depends only on the map is done once for all styles.
 
         Args:
             maps: `label` `[H, W]`, ids, or `condition` `[H, W, C]`, 0 to 1; and `instance`
-                `[H, W]`, ids, where there is one.
+                `[H, W]`, ids, if there is one.
             z: `[K, z_dim]`, or None for a model without styles, which makes one picture.
 
         Returns:
@@ -59,7 +59,7 @@ class Model(Protocol):
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:
-    """A training run or an export, whichever the folder holds.
+    """Loads a training run or an export, whichever the folder holds.
 
     Raises:
         ConfigError: if it holds neither.
@@ -81,7 +81,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
 
 
 def _inputs(maps, use_instance):
-    """A batch of one; where instances are seen and there are none, all is one instance."""
+    """A batch of one. If a model sees instances but gets none, all pixels are one instance."""
     inputs = {
         key: np.asarray(value[None], np.float32 if key == "condition" else np.int32)
         for key, value in maps.items()
@@ -99,7 +99,7 @@ def _sees_instances(wanted, labels):
 
 
 class WorkdirModel:
-    """A training run: its newest checkpoint, fused where the generator can be.
+    """A training run: its newest checkpoint, with a fused generator if it can be fused.
 
     The networks are loaded when they are first used.
 
@@ -165,15 +165,15 @@ class WorkdirModel:
 
 
 class ExportedModel:
-    """An export, wherever it runs: it says itself what it is.
+    """An export, in this process or on a server.
 
     Args:
-        content: of its asset `config.json`.
-        directory: that its data set is looked for from.
-        predict: from the name of a signature, and arrays by key, to arrays by key.
+        content: content of its asset `config.json`.
+        directory: folder from which its data set is searched.
+        predict: function from the name of a signature and arrays by key to arrays by key.
 
     Raises:
-        LookupError, TypeError, ValueError: if that is no description of an export.
+        LookupError, TypeError, ValueError: if `content` does not describe an export.
     """
 
     def __init__(
@@ -207,7 +207,7 @@ class ExportedModel:
         """Styles of photographs; see `Model`."""
         from spade_tf.training.pictures import encode_png, to_uint8
 
-        # Pixels are whole numbers, so that a PNG of them loses nothing.
+        # Pixels are whole numbers, so a PNG loses nothing.
         files = [*(encode_png(picture) for picture in to_uint8(image)), None]
         return self._predict("encode_style", {"image_bytes": np.array(files, object)[:-1]})["z"]
 
@@ -216,10 +216,10 @@ class SavedModel(ExportedModel):
     """An export in a folder.
 
     Args:
-        path: of one version.
+        path: folder of one version.
 
     Raises:
-        ConfigError: if it is no export of this project.
+        ConfigError: if it is not an export of this project.
     """
 
     def __init__(self, path: Path):
@@ -251,15 +251,15 @@ class SavedModel(ExportedModel):
 
 
 class RemoteModel(ExportedModel):
-    """An export that a server serves.
+    """An export on a server.
 
     Args:
         endpoint: `grpc://HOST:PORT` or `http://HOST:PORT`.
-        model_name: as the server knows it.
+        model_name: the server's name for it.
 
     Raises:
-        ServingError: if the server cannot be asked, or knows no such model.
-        ConfigError: if the model is no export of this project.
+        ServingError: if the server does not answer, or has no such model.
+        ConfigError: if the model is not an export of this project.
     """
 
     def __init__(self, endpoint: str, model_name: str):
@@ -274,13 +274,13 @@ class RemoteModel(ExportedModel):
             raise
         except (ValueError, LookupError, TypeError) as error:
             raise ConfigError(
-                f"--endpoint={endpoint}: {model_name} is no export of this project ({error})"
+                f"--endpoint={endpoint}: {model_name} is not an export of this project ({error})"
             ) from error
 
     def encode(self, image):
-        """Styles of photographs, which are first scaled as the export does; see `Model`.
+        """Styles of photographs; see `Model`.
 
-        So that what is sent is as large as what the encoder sees, whatever the photograph was.
+        Photographs are first scaled as the export scales them, so that large ones need not be sent.
         """
         import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""The name of the program, for help and for advice."""
+"""The name of the program, for help and error messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def program() -> str:
-    """What the user types before the command: `spade-tf`, or `python run.py` in a checkout."""
+    """The text that users type before a command: `spade-tf`, or `python run.py` in a checkout."""
     if Path(sys.argv[0]).stem == "spade-tf" or not (ROOT / "run.py").is_file():
         return "spade-tf"
     return "python run.py"

@@ -1,4 +1,4 @@
-"""How a training goes on: from which checkpoint, at which example, at which learning rates."""
+"""Continues a training: finds the checkpoint, the next example and the learning rates."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def resume(
     """Loads the newest checkpoint that the chief can read, on every worker.
 
     Args:
-        checkpoints: of the training.
-        course: of the training; the chief notes in it how it goes on.
+        checkpoints: checkpoints of the training.
+        course: course of the training. The chief records in it how the training continues.
         batch_size: int >= 1, examples per step from now on.
-        rate_factor: float > 0, that the learning rates are multiplied by from now on.
+        rate_factor: float > 0, factor on the learning rates from now on.
         devices: the strategy.
 
     Returns:
-        The steps done and the examples seen before it; zeros where there is no checkpoint.
+        The steps done and the examples seen before it; zeros if there is no checkpoint.
 
     Raises:
         CheckpointError: if a checkpoint cannot be read.
@@ -67,7 +67,7 @@ def resume(
 
 
 def read_course(config: Config, workdir: Path) -> Course:
-    """The course of a workdir's training, from before its `config.json` is written anew."""
+    """Reads the course of a workdir's training. Call it before `config.json` is written again."""
     from spade_tf.training.course import Course
 
     begun = read_workdir(workdir)["config"] if is_begun(workdir) else {}
@@ -91,7 +91,7 @@ def why_lost(message: str) -> str:
 
 @contextlib.contextmanager
 def explained_losses() -> Iterator[None]:
-    """Turns TensorFlow's errors about a worker that was lost into a line that names it."""
+    """Turns TensorFlow's errors about a lost worker into one line that names the worker."""
     import tensorflow as tf
 
     from spade_tf.training.strategy import lost_worker

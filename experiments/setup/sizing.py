@@ -12,10 +12,10 @@ from experiments.setup.validation import UPSAMPLING_LAYERS
 
 
 def sizing_options(config: Config | Mapping[str, Any]) -> dict[str, Any]:
-    """What `pipelines.reading.sizing` and `make_dataset` are told, in training and in evaluation.
+    """The arguments for `pipelines.reading.sizing` and `make_dataset`, in training and evaluation.
 
     Args:
-        config: of the experiment, or the dictionary that an export keeps of it.
+        config: configuration of the experiment, or an export's dictionary of it.
 
     Returns:
         `preprocess`, `load_size`, `crop_size`, `multiple` and `one_size`.
@@ -28,7 +28,7 @@ def sizing_options(config: Config | Mapping[str, Any]) -> dict[str, Any]:
         "load_size": (data.get("load_height", size[0]), data.get("load_width", size[1])),
         "crop_size": size,
         "multiple": UPSAMPLING_LAYERS[generator.get("num_upsampling_layers", "normal")],
-        # Whatever starts from a style, by a dense layer, makes one size alone.
+        # A generator that starts from a style has a dense layer, so it makes only one size.
         "one_size": bool(generator.get("z_dim"))
         and generator.get("architecture", "spade") == "spade"
         and generator.get("conditioning", "spade") != "adain",
@@ -36,10 +36,11 @@ def sizing_options(config: Config | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def photograph_shape(config: Config) -> str:
-    """How the encoder of an export gives photographs its size: as `sized` does, in a word.
+    """How an export sizes photographs for its encoder, in the same way as `sized`.
 
     Returns:
-        "crop", the middle as it is; "cover", the middle of what covers the size; or "stretch".
+        "crop": crop the middle; "cover": scale until the size is covered, then crop the middle;
+        "stretch": scale to the size.
     """
     options = sizing_options(config)
     preprocess = options["preprocess"]
@@ -51,20 +52,20 @@ def photograph_shape(config: Config) -> str:
 
 
 def sized(example: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """A picture, its maps, or both, at the size that evaluation gives them.
+    """Scales a picture, its maps, or both to their size in evaluation.
 
-    `generate` and evaluation size by this one rule; see the table of `pipelines.reading.sizing`.
+    `generate` and evaluation use this same rule; see the table in `pipelines.reading.sizing`.
 
     Args:
         example: some of `image` `[H, W, 3]` in 0..255, `label` and `instance`, uint16 `[H, W]`,
             and `condition` float32 `[H, W, C]`.
-        options: as `sizing_options` returns them.
+        options: the result of `sizing_options`.
 
     Returns:
         The same keys: `image` and `condition` float32, ids int32.
 
     Raises:
-        DataError: if maps are smaller than a crop that is taken of them as they are.
+        DataError: if maps are too small for a crop without scaling.
     """
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""The teacher that a student learns from: whether it fits, and its networks."""
+"""Checks a student's teacher, and loads its networks."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def check_teacher(config: Config, class_names: list[str] | None = None) -> None:
-    """Raises a ConfigError where a student cannot learn from its teacher.
+    """Raises a ConfigError if a student cannot learn from its teacher.
 
     Args:
-        config: of the student; without a teacher there is nothing to check.
-        class_names: of the student's data set; None where it is not open yet.
+        config: configuration of the student; without a teacher, nothing is checked.
+        class_names: class names of the student's data set; None if it is not open yet.
 
     Raises:
         ConfigError: naming what differs.
@@ -46,7 +46,7 @@ def check_teacher(config: Config, class_names: list[str] | None = None) -> None:
     for section, name in same:
         ours, theirs = (getattr(getattr(c, section), name) for c in (config, teacher))
         if ours is None and class_names is None:
-            continue  # Follows the data set, which is not open yet.
+            continue  # It follows the data set, which is not open yet.
         if ours != theirs:
             raise ConfigError(
                 f"{where}: the teacher has {section}.{name}={theirs}, and the student {ours}; "
@@ -83,15 +83,15 @@ def _check_classes(where: str, ours: list[str], theirs: list[str]) -> None:
 
 
 def load_teacher(config: Config, labels: Any) -> Teacher:
-    """The teacher's networks; call it within the strategy's scope.
+    """Loads the teacher's networks. Call it within the strategy's scope.
 
     Args:
-        config: of the student.
+        config: configuration of the student.
         labels: the label set of its data set.
 
     Raises:
         ConfigError: if the student cannot learn from it.
-        CheckpointError: if it holds no checkpoint that fits.
+        CheckpointError: if it holds no matching checkpoint.
     """
     from experiments.setup.trained_model import load_workdir
     from spade_tf.training.distillation import Teacher

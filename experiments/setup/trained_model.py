@@ -18,12 +18,12 @@ from spade_tf.training.checkpoints import restore_networks
 
 
 class TrainedModel(NamedTuple):
-    """What a workdir holds.
+    """The trained networks of a workdir, and what they were trained on.
 
     Attributes:
-        generator: with its trained weights, averaged if they were.
-        encoder: likewise, or None.
-        config: of the run.
+        generator: the trained generator, with averaged weights if there are any.
+        encoder: the trained encoder, or None.
+        config: configuration of the run.
         labels: the label set.
         data_dir: where its data set was prepared.
         step: training steps done.
@@ -38,14 +38,14 @@ class TrainedModel(NamedTuple):
 
 
 def load_workdir(workdir: str | os.PathLike[str]) -> TrainedModel:
-    """The networks of a training run, with the weights of its newest checkpoint.
+    """Loads the networks of a training run, with the weights of its newest checkpoint.
 
     Args:
-        workdir: of the run.
+        workdir: workdir of the run.
 
     Raises:
         ConfigError: if it is not a workdir.
-        CheckpointError: if it holds no checkpoint that fits.
+        CheckpointError: if it holds no matching checkpoint.
     """
     if not Path(workdir).is_dir():
         raise ConfigError(f"--model={workdir}: no such folder; give the workdir of a training")

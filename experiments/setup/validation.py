@@ -29,8 +29,8 @@ UPSAMPLING_LAYERS = {"normal": 32, "more": 64, "most": 128}
 def validate(config: Config) -> None:
     """Checks the values of all fields, alone and together.
 
-    Fields have types of their own; overrides such as `--config.train.steps=0` keep them, and
-    do not run `__post_init__`, so that this is called after them.
+    Call it after overrides such as `--config.train.steps=0`: they are type-checked, but do not run
+    `__post_init__`.
 
     Args:
         config: the configuration, with its overrides.
@@ -46,7 +46,7 @@ def validate(config: Config) -> None:
     _validate_style(config)
 
 
-# What a number may be: a test, and what to say.
+# Rules for numbers: a test, and the advice if it fails.
 _NUMBERS: dict[str, tuple[Callable[[float], bool], str]] = {
     "at least 1": (lambda value: value >= 1, "give 1 or more"),
     "at least 0": (lambda value: value >= 0, "give 0 or more"),

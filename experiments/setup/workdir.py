@@ -1,4 +1,4 @@
-"""The workdir of a training: its `config.json`, and which trainings may go on in it."""
+"""The workdir of a training: its `config.json`, and which trainings may continue in it."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ from experiments.setup.config import Config, ConfigError
 from experiments.setup.data_dirs import data_dir_entries
 from pipelines.sources.wording import counted
 
-# What may differ between two runs in one workdir: how long they are and what they write.
+# Settings that may differ between two runs in one workdir: how long they are, what they write.
 _ADJUSTABLE = {
     "train": (
         "steps",
@@ -32,20 +32,19 @@ _ADJUSTABLE = {
 
 
 def is_begun(workdir: str | os.PathLike[str]) -> bool:
-    """Whether a workdir holds a checkpoint, which binds it to its configuration.
+    """Whether a workdir holds a checkpoint, which ties it to its configuration.
 
-    A run that failed before its first checkpoint binds nothing: whatever was wrong can be put
-    right in the same workdir.
+    Before the first checkpoint, a wrong setting can be corrected in the same workdir.
     """
     path = Path(workdir)
     return (path / "config.json").exists() and any(path.glob("checkpoints/*.index"))
 
 
 def follow_instances(config: Config, has_instance: bool) -> Config:
-    """The configuration with `data.use_instance` decided.
+    """Returns the configuration with `data.use_instance` decided.
 
     Args:
-        config: of the run.
+        config: configuration of the run.
         has_instance: whether its data set has instance maps.
 
     Raises:
@@ -62,10 +61,11 @@ def follow_instances(config: Config, has_instance: bool) -> Config:
 
 
 def check_same(config: Config, workdir: str | os.PathLike[str]) -> None:
-    """Raises a ConfigError where a workdir was begun with another configuration.
+    """Raises a ConfigError if a workdir was begun with another configuration.
 
     Args:
-        config: of the run that is about to start; a `data.use_instance` of None is not compared.
+        config: configuration of the run that is about to start. A `data.use_instance` of None is
+            not compared.
         workdir: its directory, with a checkpoint if a run was begun there.
     """
     path = Path(workdir) / "config.json"
@@ -93,7 +93,7 @@ def check_same(config: Config, workdir: str | os.PathLike[str]) -> None:
 
 
 def check_same_labels(labels: dict[str, Any], workdir: str | os.PathLike[str]) -> None:
-    """Raises a ConfigError where a workdir was begun on a data set of other classes.
+    """Raises a ConfigError if a workdir was begun on a data set with other classes.
 
     Args:
         labels: the label set of the data set, as a dictionary.
@@ -113,14 +113,14 @@ def check_same_labels(labels: dict[str, Any], workdir: str | os.PathLike[str]) -
 def write_workdir(
     config: Config, workdir: str | os.PathLike[str], labels: dict[str, Any], data_dir: str
 ) -> None:
-    """Writes `config.json`: all that `generate` and `export` need to know.
+    """Writes `config.json`: everything that `generate` and `export` need to know.
 
     Args:
-        config: of the run.
+        config: configuration of the run.
         workdir: its directory.
         labels: the label set of its data set, as a dictionary.
-        data_dir: where the data set was prepared. Its absolute path is kept, and its place beside
-            the workdir, so that it is found from anywhere, and after both were moved together.
+        data_dir: where the data set was prepared. The absolute path and the path relative to the
+            workdir are recorded, so that it is found from any folder, and after both were moved.
     """
     path = Path(workdir) / "config.json"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -31,7 +31,7 @@ class Client:
 @pytest.mark.parametrize("text", ["", "not JSON", "[]", "{}", '{"config": {}, "labels": {}}'])
 def test_a_served_model_that_is_no_export(text, monkeypatch):
     monkeypatch.setattr("spade_tf.serving.client.client.connect", lambda *_: Client(text))
-    with pytest.raises(ConfigError, match="http://a:1: other is no export of this project"):
+    with pytest.raises(ConfigError, match="http://a:1: other is not an export of this project"):
         RemoteModel("http://a:1", "other")
 
 

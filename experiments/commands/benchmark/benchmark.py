@@ -1,4 +1,4 @@
-"""How long generators and training take, as JSON lines."""
+"""Times generators and training, and prints JSON lines."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def benchmark(
 ) -> dict[str, Any]:
     """Times one suite and prints a JSON line for each figure when it is measured, the summary last.
 
-    Cases take turns, label map by label map, so that what else the machine does hits all alike;
-    a ratio is the median over label maps of the ratio of their medians. Memory is that of a
-    process of its own per case. The reference "main_convolutions" is the generator with its SPADE
-    layers removed: first layer, residual blocks with leaky ReLU and biases, upsampling, last
-    convolution, with final kernels; nothing that SPADE adds can make it faster than that.
+    Cases take turns on each label map, so that other work on the machine slows all alike. A ratio
+    is the median over label maps of the ratio of their medians. Each case has its own process for
+    measuring memory. The reference "main_convolutions" is the generator without its SPADE layers:
+    first layer, residual blocks with leaky ReLU and biases, upsampling and last convolution, with
+    final kernels. No form with SPADE layers can be faster.
 
     Args:
         suite: "generator", "train", "style" (several styles of one layout), "edit" (1 % of the
             pixels changed) or "scaling" (resolution, classes, batch).
-        config: of an experiment; its generator and image size are what is timed.
+        config: configuration of an experiment, whose generator and image size are timed.
         labels: folder of label map PNGs. They are resized to the image size.
         instances: folder of instance PNGs with the same names; None for none.
         num_labels: int >= 1, ids of the generator, the unknown one, which takes the place of ids
@@ -92,7 +92,7 @@ def read_layouts(
     setting: Setting,
     max_labels: int | None = None,
 ) -> list[Layout]:
-    """The label maps of a folder, at the size that is timed.
+    """Reads the label maps of a folder at the timed size.
 
     Args:
         labels: folder of PNGs.

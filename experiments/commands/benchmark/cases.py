@@ -1,4 +1,4 @@
-"""What the benchmark times: layouts, generators, and one iteration of training."""
+"""The cases of the benchmark: layouts, generators, and one training iteration."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import numpy as np
 
 
 class Layout(NamedTuple):
-    """A label map to time with.
+    """A label map for timing.
 
     Attributes:
-        name: of its file, or what it is made of.
+        name: name of its file, or a word for its content.
         label: int32 `[B, H, W]`.
         instance: int32 `[B, H, W]`.
     """
@@ -29,14 +29,14 @@ class Layout(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """What is timed.
+    """The generator that is timed.
 
     Attributes:
-        num_labels: ids of the generator, the unknown one included.
+        num_labels: number of ids of the generator, unknown included.
         size: `(height, width)`.
         use_instance: whether there is an edge channel.
         filters: base width of the generator.
-        z_dim: of the style vector; 0 for none.
+        z_dim: length of the style vector; 0 for none.
     """
 
     num_labels: int
@@ -47,7 +47,7 @@ class Setting(NamedTuple):
 
 
 def make_generator(setting: Setting, modulation: str = "auto") -> Any:
-    """A generator with weights that give pictures of some life, the same at every call."""
+    """A generator with weights that give varied pictures, the same weights at every call."""
     from spade_tf.networks.generator import SPADEGenerator
 
     generator = SPADEGenerator(
@@ -70,7 +70,7 @@ def make_generator(setting: Setting, modulation: str = "auto") -> Any:
     for block in generator.blocks:
         for conv in (block.conv_0, block.conv_1, getattr(block, "conv_s", None)):
             if conv is not None:
-                # A singular vector that fits, as after training.
+                # A matching singular vector, as after training.
                 matrix = np.reshape(conv.kernel, [-1, conv.filters])
                 vector = np.asarray(conv.u)
                 for _ in range(5):
@@ -135,7 +135,7 @@ def training_case(modulation: str, setting: Setting) -> Callable[[Layout], Any]:
     from spade_tf.networks.vgg import VGGFeatures
     from spade_tf.training.gaugan import GauGAN
 
-    # What its weights are makes no difference to the time.
+    # Its weights do not affect the time.
     vgg = VGGFeatures("vgg16")
     vgg.build((None, *setting.size, 3))
     model = GauGAN(
@@ -182,16 +182,16 @@ def gmac(setting: Setting, batch: int = 1) -> dict[str, float]:
 
 
 def peak_rss(name: str, setting: Setting, layout: Layout) -> int:
-    """Bytes that a process of its own holds at most while it runs a case; 0 if it fails.
+    """Peak memory, in bytes, of a separate process that runs a case; 0 if it fails.
 
-    Generators are loaded from a SavedModel, as they are deployed: making them takes memory of its
-    own, which allocators keep. In which order operations run is chance, and with it what is held
-    at once: of a generator, it is the median of three processes.
+    Generators are loaded from a SavedModel, as in deployment, because making one takes memory that
+    allocators keep. The order of operations varies from run to run, and the peak with it. For a
+    generator this is therefore the median of three processes.
 
     Args:
-        name: of a case of `make_network`, or "train/MODULATION".
-        setting: of the generator.
-        layout: what to run it on.
+        name: name of a case of `make_network`, or "train/MODULATION".
+        setting: setting of the generator.
+        layout: label map to run it on.
     """
     if name.startswith("train/"):
         return _in_process(_peak_of_training, name, setting, layout)
@@ -242,7 +242,7 @@ def _peak_of_training(name, setting, layout):
 
 
 def _peak_while(run):
-    # What it took to get here is not part of it, where the system can forget it.
+    # If the system can reset the peak, memory used until now does not count.
     gc.collect()
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")

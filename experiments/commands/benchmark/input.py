@@ -1,4 +1,4 @@
-"""Throughput of the training pipeline, beside its floor and beside a plain loop."""
+"""Measures the training pipeline beside plain JPEG decoding and a plain Python loop."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def benchmark_input(
         .prefetch(tf.data.AUTOTUNE)
         .take(num_batches)
     )
-    # As `make_dataset` has it: otherwise the end of a round may wait for a thread that sleeps.
+    # As in `make_dataset`: otherwise the end of a round may wait for a sleeping thread.
     options = tf.data.Options()
     options.autotune.enabled = False
     photographs = photographs.with_options(options)
@@ -140,10 +140,10 @@ def benchmark_input(
 def _measure(
     kinds: dict[str, Callable[[], Iterable[Any]]], num_images: int, num_rounds: int
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Returns images a second, and processor seconds per image, of each round."""
+    """Returns images per second and processor seconds per image of each round."""
     rates: dict[str, list[float]] = {kind: [] for kind in kinds}
     processor: dict[str, list[float]] = {kind: [] for kind in kinds}
-    # The first round, which fills caches and traces graphs, does not count.
+    # The first round fills caches and traces graphs, so it does not count.
     for round_number in range(num_rounds + 1):
         for kind, stream in kinds.items():
             start, start_processor = time.perf_counter(), time.process_time()

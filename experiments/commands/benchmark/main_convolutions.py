@@ -1,4 +1,4 @@
-"""What is left of a generator without its SPADE layers, as a limit to what they may cost."""
+"""The generator without its SPADE layers: the lower bound for the time of any form with them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Block(FusedBlock):
 class MainConvolutions(FusedGenerator):
     """The first layer, the blocks' convolutions, leaky ReLU, upsampling and the last convolution.
 
-    The same kernels at the same sizes as in the fused generator, and no normalisation at all.
+    It has the same kernels at the same sizes as the fused generator, and no normalisation.
     """
 
     def make_block(self, block: Any, dtype: tf.DType, algorithm: Algorithm) -> FusedBlock:

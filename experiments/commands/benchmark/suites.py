@@ -1,4 +1,4 @@
-"""The suites of the benchmark: which cases each one times, and the ratios that it gives."""
+"""The suites of the benchmark: the cases that each one times, and its ratios."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from experiments.commands.benchmark.timing import Run, interleave, progress, rat
 
 _STYLES = 8
 _EDITED_SHARE = 0.01
-# Height and width up to which the dense form is timed too: it outgrows memory first.
+# Largest height and width at which the dense form is timed. Beyond, it needs too much memory.
 _LARGEST_DENSE = 512
 _REACHES = (0, 1, 2)
 _FORMS = ("layers", "deduplicated_without_xla", "deduplicated")
@@ -44,13 +44,13 @@ def noise(setting: Setting, batch: int = 1) -> Layout:
 
 
 def resized(ids: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Ids `[h, w]` at another size, each the nearest one."""
+    """Resizes ids `[h, w]` by nearest neighbour."""
     rows, columns = (np.arange(n) * old // n for n, old in zip(size, ids.shape, strict=True))
     return ids[rows][:, columns]
 
 
 def generator_suite(setting: Setting, layouts: Sequence[Layout], run: Run) -> dict[str, Any]:
-    """The forms of the generator, and its main convolutions alone, which nothing can beat."""
+    """The forms of the generator, and its main convolutions alone, their lower bound."""
     names = _QUICK_CASES if run.quick else _CASES
     rss: dict[str, int] = {}
     if not run.quick:
@@ -98,7 +98,7 @@ def _generator_ratios(seconds, images, rss):
         if rss.get(name) and rss.get("dense/float32"):
             summary[f"peak_memory_{form}_over_dense"] = round(rss[name] / rss["dense/float32"], 4)
     if "main_convolutions_winograd/float32" in seconds:
-        # The limit as it is for the fastest form, whose own convolutions are faster too.
+        # The lower bound for the fastest form, whose convolutions are faster too.
         summary["float32_deduplicated_over_main_convolutions_winograd"] = ratio(
             seconds, "deduplicated/float32", "main_convolutions_winograd/float32"
         )
@@ -137,7 +137,7 @@ def train_suite(setting: Setting, layouts: Sequence[Layout], run: Run) -> dict[s
 
 
 def style_suite(setting: Setting, layouts: Sequence[Layout], run: Run) -> dict[str, Any]:
-    """Several styles of one layout at once, over one."""
+    """The time of several styles of one layout at once, divided by that of one."""
     import tensorflow as tf
 
     fused = make_generator(setting._replace(z_dim=256)).fuse()
@@ -157,7 +157,7 @@ def style_suite(setting: Setting, layouts: Sequence[Layout], run: Run) -> dict[s
 
 
 def edit_suite(setting: Setting, layouts: Sequence[Layout], run: Run) -> dict[str, Any]:
-    """A change of 1 % of the pixels, over the whole picture."""
+    """The time of an edit of 1 % of the pixels, divided by that of the whole picture."""
     from spade_tf.networks.editing import EditableGenerator
 
     summary: dict[str, Any] = {}
@@ -193,7 +193,7 @@ def _inputs(layout):
 
 
 def _edited(layout):
-    """A square of 1 % of the pixels in the middle, of an id that was not in it before."""
+    """The layout with another id in a central square of 1 % of the pixels."""
     _, height, width = layout.label.shape
     side = round((_EDITED_SHARE * height * width) ** 0.5)
     label, (top, left) = layout.label.copy(), ((height - side) // 2, (width - side) // 2)
@@ -237,7 +237,7 @@ def scaling_suite(setting: Setting, layouts: Sequence[Layout], run: Run) -> dict
             compiled = make_case(make_network(name, variant, source))
             cases[name] = lambda layout, case=compiled: case(layout.label, layout.instance)
         seconds = interleave(run, variant, cases, [case], batch=batch)
-        # Networks of before would fill the memory: they hold on to themselves.
+        # Earlier networks would fill the memory: reference cycles keep them alive.
         del source, compiled, cases
         gc.collect()
         summary[f"{key}_deduplicated_over_main_convolutions"] = ratio(seconds, *names[:2])

@@ -1,4 +1,4 @@
-"""Times cases in turns, prints what was measured at once, and shows how far it is."""
+"""Times cases in turns, prints each result at once, and shows progress."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Run(NamedTuple):
     """How a suite is run.
 
     Attributes:
-        suite: its name, in every line.
+        suite: name of the suite, part of every line.
         repeats: int >= 1, timed runs per case and label map.
-        quick: whether to leave out what takes long: memory, and cases that no main ratio needs.
+        quick: whether to leave out slow parts: memory, and cases that no main ratio needs.
     """
 
     suite: str
@@ -41,16 +41,16 @@ def interleave(
     warm: bool = False,
     batch: int = 1,
 ) -> dict[str, dict[str, list[float]]]:
-    """Times cases, which take turns, and prints a line per case as soon as a label map is done.
+    """Times cases in turns, and prints a line per case as soon as a label map is done.
 
     Args:
         run: how the suite is run.
-        setting: what is timed.
-        cases: what to time, by name: "CASE/DTYPE".
-        layouts: what to time it with.
+        setting: the generator that is timed.
+        cases: functions to time, by name: "CASE/DTYPE".
+        layouts: label maps to time them with.
         rss: peak memory by case, in bytes.
-        warm: whether all cases have run with all label maps before; else each does so first.
-        batch: int >= 1, pictures of a run.
+        warm: whether all cases have already run with all label maps. If not, each runs once first.
+        batch: int >= 1, pictures per run.
 
     Returns:
         Seconds by case and label map.
@@ -84,7 +84,7 @@ def progress(items: Iterable[Any], what: str) -> Iterator[Any]:
 
 
 def print_line(line: Mapping[str, Any]) -> None:
-    """Writes a JSON line to standard output, at once, past the progress bar."""
+    """Writes a JSON line to standard output at once, without disturbing the progress bar."""
     tqdm.write(json.dumps(line), file=sys.stdout)
     sys.stdout.flush()
 
@@ -113,7 +113,7 @@ def _print_case(run, setting, name, labels, taken, share, rss, batch):
 
 
 def ratio(seconds: Seconds, one: str, other: str) -> float:
-    """Median over label maps of how many times longer one case takes than another."""
+    """Median over label maps of the time of one case divided by that of another."""
     ratios = [
         float(np.median(seconds[one][name]) / np.median(seconds[other][name]))
         for name in seconds[one]

@@ -1,4 +1,4 @@
-"""From the options of official checkpoints to an experiment's configuration, and back."""
+"""Converts the options of official checkpoints to an experiment's configuration, and back."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _GAN_MODES = {"hinge": "hinge", "ls": "least_squares", "original": "original", "
 
 
 def config_of(name: str, checkpoint: Checkpoint) -> Config:
-    """The configuration that makes a checkpoint's networks, and trains them as its options say.
+    """Makes a configuration with a checkpoint's networks and the training settings of its options.
 
     Args:
-        name: of the experiment.
-        checkpoint: with a generator.
+        name: name of the experiment.
+        checkpoint: a checkpoint with a generator.
 
     Raises:
         ConfigError: if a training option cannot be used.
@@ -76,7 +76,7 @@ def _set_training(config: Config, given: Mapping[str, Any]) -> None:
     optimizer.beta_1 = _number(given, "beta1", optimizer.beta_1)
     optimizer.beta_2 = _number(given, "beta2", optimizer.beta_2)
     rate = _number(given, "lr", 2 * optimizer.generator_learning_rate)
-    # The two time-scale update rule, as the official release derives it from one rate.
+    # The two time-scale update rule. The official release derives both rates from one.
     apart = 1 if given.get("no_TTUR") else 2
     optimizer.generator_learning_rate = rate / apart
     optimizer.discriminator_learning_rate = rate * apart
@@ -90,7 +90,7 @@ def _number(given: Mapping[str, Any], name: str, default: float) -> float:
 
 
 def training_options(config: Config) -> dict[str, Any]:
-    """The official options that say how a configuration trains; `config_of` reads them back."""
+    """The official training options of a configuration; `config_of` reads them back."""
     loss, optimizer = config.loss, config.optimizer
     modes = {ours: theirs for theirs, ours in _GAN_MODES.items()}
     options = {

@@ -42,15 +42,14 @@ def convert(
 ) -> Path:
     """Writes the workdir of an official checkpoint, or the official checkpoint of a workdir.
 
-    A workdir so written is taken by `generate`, `export` and `train`, which goes on from its
-    weights with fresh optimizers. Of a workdir, what `generate` uses is written: the generator with
-    averaged weights, where they were averaged.
+    `generate`, `export` and `train` accept the written workdir. `train` continues from its weights
+    with new optimizers. From a workdir, the weights that `generate` uses are written: the averaged
+    ones if there are any.
 
-    Both generators of the official SPADE release are converted (`netG=spade`, `netG=pix2pixhd`),
-    either way, and the global generator of pix2pixHD's own repository from it. A network of the
-    latter that takes pictures in place of labels (`label_nc=0`) is converted without its
-    discriminator: pictures are -1 to 1 there and 0 to 1 here, which a discriminator's padding by
-    zeros does not allow to make up for.
+    Both generators of the official SPADE release (`netG=spade`, `netG=pix2pixhd`) are converted in
+    both directions. The global generator of pix2pixHD's own repository can be read. If it takes
+    pictures instead of labels (`label_nc=0`), its discriminator is left out: pictures are -1 to 1
+    there and 0 to 1 here, and a discriminator's zero padding does not allow a correction.
 
     Args:
         output: folder to write; must not exist, or be empty.
@@ -160,15 +159,15 @@ def _from_nvlabs(
 
 
 def label_files_of(given: Mapping[str, Any], labels: LabelSet) -> LabelFiles:
-    """How the label map files are read that an official checkpoint was trained on.
+    """How to read the label map files that an official checkpoint was trained on.
 
     Args:
         given: its options; `dataset_mode` names the data set.
         labels: its label set.
 
     Returns:
-        The table of ADE20K's file ids (0 is unknown, 1 to 150 are the classes); ids as they are
-        for all others.
+        For ADE20K, the table of its file ids (0 is unknown, 1 to 150 are the classes); for others,
+        ids are read unchanged.
     """
     from pipelines.schema import LabelFiles
 
@@ -180,7 +179,7 @@ def label_files_of(given: Mapping[str, Any], labels: LabelSet) -> LabelFiles:
 def _of_pictures(
     folder: Path, official: Options | Pix2PixHDOptions, networks: Networks
 ) -> Networks:
-    """Networks that take pictures of 0 to 1 in place of labels, as data sets have them."""
+    """Changes networks to take pictures of 0 to 1 instead of labels, as in data sets."""
     from spade_tf.convert.nvlabs.pix2pixhd_repository import from_unit_range
     from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
 
@@ -261,7 +260,7 @@ def _write(
             getattr(model, name).set_weights(network.get_weights())
     if model.average is not None and networks.generator is not None:
         model.average_generator.set_weights(networks.generator.get_weights())
-    # Beside the output and then renamed, so that no half of a workdir is left.
+    # Written beside the output and then renamed, so that no half-written workdir is left.
     partial = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
         Checkpoints(model, partial / "checkpoints").save(0)
@@ -300,7 +299,7 @@ def _to_nvlabs(workdir: Path, output: Path, unknown_first: bool, legacy: bool) -
 
 
 def _gaugan(config: Config, labels: LabelSet) -> Any:
-    """The experiment's model, without looking for the weights of a perceptual network."""
+    """The experiment's model, without the weights of a perceptual network."""
     from experiments.setup.assemble import make_gaugan
 
     without = Config.from_dict(config.to_dict())

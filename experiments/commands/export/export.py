@@ -90,7 +90,7 @@ def export(
     examples = read_examples(loaded, data_dir) if "litert" in formats else None
     with _staging(output_dir) as staging:
         staged: dict[str, Path] = {}
-        # First what may be refused for its quality.
+        # LiteRT models come first, because they may be refused for their quality.
         if examples is not None:
             staged["litert"] = write_litert(
                 loaded,
@@ -157,7 +157,7 @@ def _write_saved_model(
 
 @contextlib.contextmanager
 def _staging(output_dir: Path) -> Iterator[Path]:
-    """A folder in the output directory, on the same disk; none of it stays."""
+    """A temporary folder in the output directory, on the same disk. It is removed afterwards."""
     from spade_tf.export.errors import ExportError
 
     made = not output_dir.exists()
@@ -173,7 +173,7 @@ def _staging(output_dir: Path) -> Iterator[Path]:
             yield Path(name)
     except BaseException:
         if made:
-            # Only what another process has put there meanwhile may keep it.
+            # The folder stays only if another process has put something there.
             shutil.rmtree(output_dir / "serving", ignore_errors=True)
             with contextlib.suppress(OSError):
                 output_dir.rmdir()
@@ -181,7 +181,7 @@ def _staging(output_dir: Path) -> Iterator[Path]:
 
 
 def _publish(staged: dict[str, Path], output_dir: Path) -> dict[str, Path]:
-    """Moves each new version to its place; takes them back if one cannot be moved."""
+    """Moves each new version to its place. If one cannot be moved, all are taken back."""
     from spade_tf.export.errors import ExportError
 
     published: dict[str, Path] = {}

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from experiments.setup.trained_model import TrainedModel
     from pipelines.schema import LabelSet
 
-# How many label maps models are compared with Keras on, and how many int8 is calibrated with.
+# Number of label maps for the comparison with Keras, and for the calibration of int8.
 NUM_LAYOUTS = 8
 NUM_CALIBRATION_LAYOUTS = 32
 
 
 class Examples(NamedTuple):
-    """What LiteRT models are compared with Keras on, and calibrated with: batches of one."""
+    """Examples for comparing LiteRT models with Keras, and for calibration: batches of one."""
 
     layouts: list[Any]
     photographs: list[np.ndarray]
@@ -28,11 +28,11 @@ class Examples(NamedTuple):
 
 
 def read_examples(loaded: TrainedModel, data_dir: str | None = None) -> Examples:
-    """Examples of a run's data set.
+    """Reads examples of a run's data set.
 
     Args:
         loaded: the run.
-        data_dir: where the data set was prepared; None for where it was then.
+        data_dir: where the data set is; None for where it was during training.
 
     Raises:
         DataError: if it is not there.
@@ -130,10 +130,10 @@ def read_layouts(
 
 
 def describe_labels(labels: LabelSet) -> dict[str, Any]:
-    """What the JSON beside a model says of its label set, and of the files that hold label maps.
+    """The entries about the label set and label map files in the JSON beside a model.
 
     Args:
-        labels: of the model.
+        labels: label set of the model.
 
     Returns:
         `classes`: id, name, colour, and value in a file of each class, the unknown one last if
@@ -165,7 +165,7 @@ def describe_labels(labels: LabelSet) -> dict[str, Any]:
 
 
 def print_model(name: str, facts: Mapping[str, Any]) -> None:
-    """One line on stderr."""
+    """Prints the main facts of a model in one line on stderr."""
     against = facts["against_keras"]
     print(
         f"{name}: {facts['size_bytes'] / 2**20:.2f} MiB, {against['psnr_db']} dB and at most "

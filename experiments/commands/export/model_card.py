@@ -1,4 +1,4 @@
-"""What an export says of itself: the files beside its graph."""
+"""The files that describe an export: model card, configuration, classes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def unknown_id(model: TrainedModel) -> int | None:
-    """The id that stands for unknown in label map files; None where no id does."""
+    """The id that stands for unknown in label map files; None if no id does."""
     labels = model.labels
     return source_unknown_id(labels.num_classes) if labels.has_unknown else None
 
 
 def source_files(model: TrainedModel) -> SourceFiles:
-    """What files hold that maps and photographs of a model come in."""
+    """How to read the files of a model's maps and photographs."""
     labels = model.labels
     return SourceFiles(
         id_table=labels.files.id_table,
@@ -38,14 +38,14 @@ def source_files(model: TrainedModel) -> SourceFiles:
 def export_assets(
     model: TrainedModel, output_dir: str | os.PathLike[str] | None = None
 ) -> dict[str, str]:
-    """Texts by file name, for the assets of an export.
+    """The assets of an export: texts by file name.
 
     Args:
-        model: what a workdir holds.
-        output_dir: of the versions of the export; None where it is not known.
+        model: the trained model of a workdir.
+        output_dir: folder of the export's versions; None if it is not known.
 
     Returns:
-        `config.json` (what `generate` needs to know), `class_names.txt` (one a line, id 0 first),
+        `config.json` (for `generate`), `class_names.txt` (one per line, id 0 first),
         `palette.json` (name and RGB colour of each id) and `model_card.md`.
     """
     labels = model.labels
@@ -69,12 +69,12 @@ def export_assets(
 
 
 def model_card(model: TrainedModel) -> str:
-    """A model card, in Markdown.
+    """Writes a model card in Markdown.
 
     Args:
-        model: what a workdir holds.
+        model: the trained model of a workdir.
 
-    Reference: Mitchell et al. 2019, "Model Cards for Model Reporting", in short.
+    Reference: Mitchell et al. 2019, "Model Cards for Model Reporting"; differs: shorter.
     """
     config, labels, generator = model.config, model.labels, model.generator
     names = ", ".join(f"{index} {name}" for index, name in enumerate(labels.class_names))
@@ -113,8 +113,8 @@ Classes: {names}.
 
 ## Use
 
-Pictures are made up: they show what photographs of the data set with such a label map look like to
-the model, not what is there. They carry over what the data set shows often, and are poor where it
-has little. Label maps unlike those it was trained on (noise, other proportions of classes, another
-scale) give poor pictures. They must not be passed off as photographs.
+Pictures are invented: they show what photographs in the data set with such a label map look like,
+not what is really there. They repeat what the data set shows often, and are poor where it shows
+little. Label maps unlike those in training (noise, other proportions of classes, another scale)
+give poor pictures. Do not pass pictures off as photographs.
 """
