@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from spade_tf.convert.nvlabs.checkpoint import load_networks
 from spade_tf.convert.torch_file import read_state_dict
+from spade_tf.layers.nested import nested_layers
 from spade_tf.layers.semantics import instance_edges
 from spade_tf.losses.adversarial import get_adversarial_loss
 from spade_tf.losses.feature_matching import feature_matching_loss
@@ -68,7 +69,7 @@ def test_edges():
 
 def test_generator(golden):
     # The dense form does the same operations. The other form sums in another order.
-    for layer in golden.networks.generator._flatten_layers():
+    for layer in nested_layers(golden.networks.generator):
         if getattr(layer, "form", None) == "auto":
             layer.form = "dense"
     z = golden.values["z"] if golden.networks.generator.z_dim else None

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from spade_tf.layers.nested import nested_layers
 from spade_tf.layers.normalization import BatchNorm
 from spade_tf.networks.encoder import ConvEncoder
 from spade_tf.networks.generator import SPADEGenerator
@@ -82,7 +83,7 @@ def make_generator(name, seed=0, **more):
         weight.assign(weight + 0.1 * random.standard_normal(weight.shape))
     layouts = make_layouts(generator, 4, seed)
     batch = {key: np.concatenate([layout[key] for layout in layouts]) for key in layouts[0]}
-    norms = [layer for layer in generator._flatten_layers() if isinstance(layer, BatchNorm)]
+    norms = [layer for layer in nested_layers(generator) if isinstance(layer, BatchNorm)]
     for norm in norms:
         # The plain average over one batch gives this batch's statistics.
         norm.momentum = None

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from spade_tf.layers.nested import nested_layers
 from spade_tf.networks.encoder import ConvEncoder
 from spade_tf.networks.generator import SPADEGenerator
 from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
@@ -71,7 +72,7 @@ def lively(network):
             weight.assign(random.uniform(0.5, 2.0, shape))
         elif "/u" not in weight.path and "/v" not in weight.path:
             weight.assign(0.3 * random.normal(size=shape))
-    for layer in network._flatten_layers():
+    for layer in nested_layers(network):
         if hasattr(layer, "normalized_kernel"):
             for _ in range(3):
                 layer.normalized_kernel(training=True)
