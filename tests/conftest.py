@@ -8,6 +8,7 @@ import keras
 import pytest
 import served_networks
 import tensorflow as tf
+from made_once import made_once
 
 from spade_tf.training.strategy import make_strategy
 
@@ -32,22 +33,27 @@ def two_replicas():
 @pytest.fixture(scope="session")
 def networks():
     """A generator and an encoder with everything that can be exported."""
+    # The same ones in every test process: one of them makes the export for all.
+    keras.utils.set_random_seed(0)
     return served_networks.spade_with_styles(), served_networks.encoder()
 
 
 @pytest.fixture(scope="session")
 def version(networks, tmp_path_factory):
-    """An export of the generator and the encoder."""
+    """An export of the generator and the encoder; tests only read it."""
     from spade_tf.export.saved_model import export_saved_model
 
-    generator, encoder = networks
-    return export_saved_model(
-        generator,
-        tmp_path_factory.mktemp("export") / "tiny",
-        encoder=encoder,
-        unknown_id=255,
-        assets={"config.json": '{"answer": 42}', "model_card.md": "# tiny\n"},
-    )
+    def make(folder):
+        generator, encoder = networks
+        export_saved_model(
+            generator,
+            folder / "tiny",
+            encoder=encoder,
+            unknown_id=255,
+            assets={"config.json": '{"answer": 42}', "model_card.md": "# tiny\n"},
+        )
+
+    return made_once(tmp_path_factory, "export", make) / "tiny" / "1"
 
 
 @pytest.fixture(scope="session")

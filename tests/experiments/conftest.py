@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from made_once import made_once
 from PIL import Image
 from tiny_experiment import get_config
 
@@ -13,7 +14,10 @@ NUM_CLASSES = 4
 
 @pytest.fixture(scope="session")
 def source_dir(tmp_path_factory):
-    root = tmp_path_factory.mktemp("source")
+    return made_once(tmp_path_factory, "source", write_source)
+
+
+def write_source(root):
     random = np.random.default_rng(0)
     for split, count in (("train", 5), ("val", 2)):
         for kind in ("img", "label", "inst"):
@@ -26,18 +30,22 @@ def source_dir(tmp_path_factory):
             Image.fromarray(colors[label].astype(np.uint8)).save(root / f"{split}_img" / name)
             Image.fromarray(label.astype(np.uint8)).save(root / f"{split}_label" / name)
             Image.fromarray(label.astype(np.uint16) * 7).save(root / f"{split}_inst" / name)
-    return root
 
 
 @pytest.fixture(scope="session")
 def data_dir(source_dir, tmp_path_factory):
-    data_dir = tmp_path_factory.mktemp("data")
-    prepare("paired_folder", source_dir=source_dir, data_dir=data_dir, num_classes=NUM_CLASSES)
-    return data_dir
+    def make(folder):
+        prepare("paired_folder", source_dir=source_dir, data_dir=folder, num_classes=NUM_CLASSES)
+
+    return made_once(tmp_path_factory, "data", make)
 
 
 @pytest.fixture(scope="session")
 def workdir(data_dir, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("runs") / "tiny"
-    assert train(get_config(), data_dir=data_dir, workdir=workdir, strategy="one") == 4
-    return workdir
+    """Of a training of four steps; tests only read it."""
+
+    def make(folder):
+        options = {"data_dir": data_dir, "workdir": folder / "tiny", "strategy": "one"}
+        assert train(get_config(), **options) == 4
+
+    return made_once(tmp_path_factory, "runs", make) / "tiny"
