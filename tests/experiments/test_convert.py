@@ -50,6 +50,11 @@ def inputs_of(golden):
     return {name: tf.constant(golden[name], tf.int32) for name in ("label", "instance")}
 
 
+def labels_of(workdir):
+    """Without the networks, which take seconds to make."""
+    return LabelSet.from_metadata(read_workdir(workdir)["labels"])
+
+
 def test_files_of_official_ade20k_are_shifted():
     assert label_files_of({"dataset_mode": "ade20k"}, ADE20K).id_table[:3] == (150, 0, 1)
     assert label_files_of({"dataset_mode": "coco"}, ADE20K) == LabelFiles()
@@ -235,13 +240,13 @@ def test_a_generator_alone_can_be_used_and_trained(golden, tmp_path, capsys):
 
 def test_labels_come_from_a_data_set_or_a_list_or_a_file(converted, ten_classes, tmp_path):
     folder = GOLDEN / "coco_like"
-    assert load_workdir(converted).labels.class_names[:2] == ("class 0", "class 1")
+    assert labels_of(converted).class_names[:2] == ("class 0", "class 1")
     names = [f"thing {index}" for index in range(10)]
     (tmp_path / "names.txt").write_text("\n".join(names))
     for index, given in enumerate((names, tmp_path / "names.txt")):
         output = tmp_path / str(index)
         convert(source="nvlabs", checkpoint_dir=folder, output=output, class_names=given)
-        assert list(load_workdir(output).labels.class_names) == names
+        assert list(labels_of(output).class_names) == names
     output = tmp_path / "from_dataset"
     convert(
         source="nvlabs",
@@ -250,7 +255,7 @@ def test_labels_come_from_a_data_set_or_a_list_or_a_file(converted, ten_classes,
         dataset="paired_folder",
         data_dir=ten_classes,
     )
-    labels = load_workdir(output).labels
+    labels = labels_of(output)
     assert (labels.num_classes, labels.has_unknown, labels.has_instance) == (10, True, True)
 
 

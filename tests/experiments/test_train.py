@@ -16,12 +16,13 @@ from PIL import Image
 from small_networks import SmallDiscriminator, SmallEncoder, SmallGenerator
 from tiny_experiment import get_config
 
-from experiments.commands.train import _check_parts, train
+from experiments.commands.train import train
 from experiments.setup import assemble
 from experiments.setup.config import ConfigError
 from experiments.setup.validation import validate
 from pipelines.prepare.prepare import prepare
 from pipelines.reading.prepared import open_dataset
+from pipelines.schema import DataError
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,12 +110,16 @@ def test_a_decay_longer_than_the_training_is_shortened(small, data_dir, tmp_path
     assert "--config.optimizer.decay_steps=0" in said
 
 
-def test_parts_that_do_not_divide_a_device_s_share(small):
+@pytest.mark.distributed
+def test_parts_that_do_not_divide_a_device_s_share(small, two_replicas, tmp_path):
     small.train.batch_size, small.train.accumulation_steps = 8, 8
     validate(small)
+    nowhere = {"data_dir": tmp_path / "data", "workdir": tmp_path / "w"}
     with pytest.raises(ConfigError, match=r"each of 2 devices has 4 pictures .* one of 1, 2, 4"):
-        _check_parts(small, 2)
-    _check_parts(small, 1)
+        train(small, strategy="mirrored", **nowhere)
+    # One device has all eight: it goes on to look for the data.
+    with pytest.raises(DataError, match="no paired_folder prepared"):
+        train(small, strategy="one", **nowhere)
 
 
 def test_nan_goes_back_at_half_the_rate_then_gives_up(

@@ -1,6 +1,7 @@
 """Exports of generators that take continuous maps, with instance edges and styles."""
 
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -135,10 +136,21 @@ def test_warm_up_requests_are_taken(signatures, model):
 )
 def test_warm_up_files_are_like_those_of_the_data_set(files):
     from spade_tf.export.source_files import decode_labels
-    from spade_tf.export.warmup import _maps
 
-    label = np.arange(20, dtype=np.int32).reshape(1, 4, 5) % 5
-    encoded = _maps(files, label)[2]["label_bytes"]
-    made = decode_labels("label_bytes", tf.constant(encoded), files)
+    model = SimpleNamespace(
+        image_size=(8, 16),
+        limits=SimpleNamespace(num_labels=5),
+        source_files=files,
+        use_instance_edges=False,
+        z_dim=None,
+        encoder=None,
+        assets={},
+    )
+    requests = dict(warmup_inputs(model))
+    label = requests["serving_default"]["label"]
+    assert set(np.unique(label)) == {0, 1, 2, 3, 4}
+    made = decode_labels(
+        "label_bytes", tf.constant(requests["generate_bytes"]["label_bytes"]), files
+    )
     known = np.isin(label, files.color_ids or files.id_table)
     np.testing.assert_array_equal(made.numpy()[known], label[known])

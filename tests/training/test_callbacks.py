@@ -271,7 +271,7 @@ def test_what_cannot_be_written_in_the_background_is_told_at_the_next_save(tmp_p
         raise OSError("No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints._manager, "save", fail)
+        patch.setattr(tf.train.CheckpointManager, "save", fail)
         checkpoints.save(2)
         with pytest.raises(CheckpointError, match=r"step 2 .*No space left.*step-1 is still good"):
             checkpoints.save(3)
