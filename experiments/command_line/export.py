@@ -56,8 +56,8 @@ def define(flags: Flags) -> None:
     flags.boolean(
         "measure_memory",
         True,
-        "Measure how much memory pictures take, which takes a minute or more. The server's limits "
-        "and the Kubernetes manifests follow from it.",
+        "Measure how much memory pictures take. The server's limits and the Kubernetes manifests "
+        "follow from it.",
         only_with="format=saved_model",
     )
 

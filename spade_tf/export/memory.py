@@ -1,14 +1,19 @@
 """How much memory a process takes that serves an export, measured.
 
 What a picture takes grows with its pixels, and with how diverse its label map is: a map of noise,
-in which all neighbourhoods differ, takes the most. So noise of several sizes is run, in a process
-of its own, and a line is laid above the peaks.
+in which all neighbourhoods differ, takes the most. So noise is run in a process of its own: one
+picture, then one map in several styles, then several maps. A line through the peaks of the first
+and of each of the others is the bound; beyond what was run, it is extrapolated.
+
+What is run is `stage_picture`, the generator, and `stage_finish_uint8`: whole signatures have
+little more to do, and each would prepare the graph of the generator once more.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -19,6 +24,8 @@ import numpy as np
 
 # Pixels of the largest map that is run: of larger ones, minutes would be spent.
 _LARGEST = 1 << 18
+
+_GIB = 1 << 30
 
 # What allocators keep differs from run to run, and from one server to another.
 _MARGIN = 1.15
@@ -43,7 +50,7 @@ class Memory(NamedTuple):
 
 
 def measure_memory(version: Path, model: Any) -> dict[str, Memory]:
-    """Measures an export on the processor, in processes of its own.
+    """Measures an export on the processor, in a process of its own.
 
     Args:
         version: directory of a SavedModel.
@@ -53,30 +60,49 @@ def measure_memory(version: Path, model: Any) -> dict[str, Memory]:
         Bounds by signature: of `serving_default`, and of `generate_styles` where it is there. Empty
         where the operating system does not tell, or the memory did not suffice.
     """
-    signatures = ["serving_default", *(["generate_styles"] if model.z_dim is not None else [])]
+    count, height, width = noise_size(model.image_size, model.limits)
+    # Rising, as a process never has a lower peak: styles of one map share what depends on it.
+    runs = [Run(1, 1, height, width)]
+    if model.z_dim is not None:
+        runs.append(Run(1, count, height, width))
+    runs.append(Run(count, count, height, width))
     facts = {
         "num_labels": model.limits.num_labels,
         "condition_channels": model.source_files.condition_channels,
-        "sizes": noise_sizes(model.image_size, model.limits),
         "use_instance_edges": model.use_instance_edges,
         "z_dim": model.z_dim,
     }
     context = multiprocessing.get_context("spawn")
-    bounds = {}
-    for signature in signatures:
-        with ProcessPoolExecutor(1, mp_context=context) as process:
-            try:
-                peaks = process.submit(_peaks, str(version), signature, facts).result()
-            except BrokenProcessPool:
-                return {}
-        if not peaks:
+    with ProcessPoolExecutor(1, mp_context=context) as process:
+        try:
+            peaks = process.submit(_peaks, str(version), runs, facts).result()
+        except BrokenProcessPool:
             return {}
-        bounds[signature] = line_above(peaks)
-    return bounds
+    if not peaks:
+        return {}
+    first, *others = zip((run.styles * height * width for run in runs), peaks, strict=True)
+    names = ["generate_styles", "serving_default"][-len(others) :]
+    return {name: line_above([first, other]) for name, other in zip(names, others, strict=True)}
 
 
-def noise_sizes(image_size: tuple[int, int], limits: Any) -> list[tuple[int, int, int]]:
-    """Batch, height and width of what is run, the smallest first.
+class Run(NamedTuple):
+    """Noise that is run.
+
+    Attributes:
+        maps: in the batch.
+        styles: pictures that are made of them.
+        height: of each.
+        width: likewise.
+    """
+
+    maps: int
+    styles: int
+    height: int
+    width: int
+
+
+def noise_size(image_size: tuple[int, int], limits: Any) -> tuple[int, int, int]:
+    """Batch, height and width of the largest noise that is run.
 
     Args:
         image_size: `(height, width)` that the model was trained at.
@@ -89,8 +115,7 @@ def noise_sizes(image_size: tuple[int, int], limits: Any) -> list[tuple[int, int
         while height * width > _LARGEST and min(halves) >= limits.smallest:
             height, width = halves
             halves = [size // 2 // limits.multiple * limits.multiple for size in (height, width)]
-    most = min(max(_LARGEST // (height * width), 2), 4)
-    return [(rows, height, width) for rows in range(1, most + 1)]
+    return min(max(_LARGEST // (height * width), 2), 3), height, width
 
 
 def line_above(peaks: Sequence[tuple[int, int]]) -> Memory:
@@ -105,34 +130,36 @@ def line_above(peaks: Sequence[tuple[int, int]]) -> Memory:
     return Memory(round(base * _MARGIN), slope * _MARGIN, tuple((p, size) for p, size in peaks))
 
 
-def _peaks(version: str, signature: str, facts: dict[str, Any]) -> list[tuple[int, int]]:
+def _peaks(version: str, runs: Sequence[Run], facts: dict[str, Any]) -> list[int]:
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    # TensorFlow would import it, and pandas with it, and goes on without.
+    sys.modules.setdefault("keras", None)  # type: ignore[arg-type]
     import tensorflow as tf
 
     graph = tf.Graph()
     peaks = []
     with graph.as_default(), tf.compat.v1.Session(graph=graph) as session:
         meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], version)
-        definition = meta_graph.signature_def[signature]
-        fetches = [each.name for each in definition.outputs.values()]
-        for count, height, width in facts["sizes"]:
-            inputs = _noise(facts, signature, count, height, width)
-            feeds = {definition.inputs[key].name: value for key, value in inputs.items()}
+        picture = meta_graph.signature_def["stage_picture"]
+        finish = meta_graph.signature_def["stage_finish_uint8"]
+        for run in runs:
+            inputs = _noise(facts, run)
+            feeds = {picture.inputs[key].name: value for key, value in inputs.items()}
             try:
-                session.run(fetches, feeds)
+                image = session.run(picture.outputs["image"].name, feeds)
+                session.run(finish.outputs["image"].name, {finish.inputs["image"].name: image})
             except tf.errors.ResourceExhaustedError:
                 return []
             peak = peak_memory()
             if peak is None:
                 return []
-            peaks.append((count * height * width, peak))
+            peaks.append(peak)
     return peaks
 
 
-def _noise(facts, signature, count, height, width):
+def _noise(facts, run):
     random = np.random.default_rng(0)
-    styles = signature == "generate_styles"
-    shape = (1 if styles else count, height, width)
+    shape = (run.maps, run.height, run.width)
     if facts["condition_channels"]:
         condition = random.random((*shape, facts["condition_channels"]), np.float32)
         inputs = {"condition": condition}
@@ -140,11 +167,28 @@ def _noise(facts, signature, count, height, width):
         inputs = {"label": random.integers(0, facts["num_labels"], shape, np.int32)}
     if facts["use_instance_edges"]:
         inputs["instance"] = random.integers(0, 2, shape, np.int32)
-    if styles:
-        inputs["z"] = np.zeros([1, count, facts["z_dim"]], np.float32)
-    elif facts["z_dim"] is not None:
-        inputs["seed"] = np.arange(count)
+    if facts["z_dim"] is not None:
+        inputs["z"] = np.zeros([run.styles, facts["z_dim"]], np.float32)
     return inputs
+
+
+def said_of_memory(bounds: Mapping[str, Memory], limits: Any) -> str:
+    """A line that tells what was measured, and what is only extrapolated from it.
+
+    Args:
+        bounds: as of `measure_memory`.
+        limits: of label maps.
+    """
+    needed = picture_memory(bounds, limits)
+    if needed is None:
+        return "memory: not measured, as this system does not tell it, or did not have enough"
+    measured = bounds["serving_default"].measured
+    pixels, peak = measured[-1]
+    return (
+        f"memory: {peak / _GIB:.2f} GiB measured at {pixels} pixels of noise at once; "
+        f"extrapolated, {needed / _GIB:.2f} GiB for the most that are made of one map "
+        f"({limits.max_pixels} pixels, in all styles)"
+    )
 
 
 def picture_memory(bounds: Mapping[str, Memory], limits: Any) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ import tensorflow as tf
 
 from spade_tf.export.bounds import check_max_pixels
 from spade_tf.export.errors import ExportError
-from spade_tf.export.memory import measure_memory
+from spade_tf.export.memory import measure_memory, said_of_memory
 from spade_tf.export.signatures import ServedModel
 from spade_tf.export.source_files import SourceFiles
 from spade_tf.export.warmup import write_warmup_requests
@@ -48,7 +49,7 @@ def export_saved_model(
         max_pixels: int, what is made of one label map at most, height x width x styles; None for
             1,048,576, or for four times the trained size if that is more.
         files: what files hold that maps and photographs come in; None for ids as they are.
-        measure: bool, whether the memory that it takes is measured, which takes a minute or more.
+        measure: bool, whether the memory that it takes is measured, in a process of its own.
 
     Returns:
         The directory of the version.
@@ -76,6 +77,8 @@ def export_saved_model(
             tf.saved_model.save(module, str(staged), signatures=signatures)
             write_warmup_requests(staged, module, model_name or output_dir.name)
             bounds = measure_memory(staged, module) if measure else {}
+            if measure:
+                print(said_of_memory(bounds, module.limits), file=sys.stderr)
             write_work(staged, count_work(generator, encoder), bounds, module.limits)
             os.replace(staged, target)
     except (OSError, tf.errors.OpError) as error:

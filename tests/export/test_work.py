@@ -11,8 +11,9 @@ from spade_tf.export.memory import (
     Memory,
     line_above,
     measure_memory,
-    noise_sizes,
+    noise_size,
     picture_memory,
+    said_of_memory,
 )
 from spade_tf.export.serving_config import write_serving_config
 from spade_tf.export.source_files import SourceFiles
@@ -72,10 +73,19 @@ def test_no_measured_peak_is_above_its_line():
 
 
 def test_sizes_of_the_noise():
-    assert noise_sizes((256, 256), limits()) == [(n, 256, 256) for n in (1, 2, 3, 4)]
+    assert noise_size((64, 64), limits()) == (3, 64, 64)
+    assert noise_size((256, 256), limits()) == (3, 256, 256)
     # Halved, where other sizes can be made; else as few as make a line.
-    assert noise_sizes((1024, 2048), limits())[0] == (1, 256, 512)
-    assert noise_sizes((1024, 2048), limits((1024, 2048))) == [(1, 1024, 2048), (2, 1024, 2048)]
+    assert noise_size((1024, 2048), limits()) == (2, 256, 512)
+    assert noise_size((1024, 2048), limits((1024, 2048))) == (2, 1024, 2048)
+
+
+def test_what_is_extrapolated_is_said_to_be():
+    bounds = {"serving_default": Memory(1 << 30, 1024.0, ((64, 1 << 29), (192, 3 << 29)))}
+    said = said_of_memory(bounds, limits())
+    assert "1.50 GiB measured at 192 pixels" in said
+    assert "extrapolated, 2.00 GiB for the most that are made of one map (1048576 pixels" in said
+    assert "not measured" in said_of_memory({}, limits())
 
 
 def test_the_largest_picture_is_what_a_replica_needs():
@@ -116,7 +126,7 @@ def test_an_export_says_what_its_pictures_take(version):
 
 @pytest.mark.slow
 def test_a_measured_bound_holds(version):
-    """Measured in separate processes, on noise."""
+    """In a process of its own, on noise."""
     fixed = Limits(5, 255, 32, 32, (SIZE, SIZE), 1 << 20)
     model = SimpleNamespace(
         limits=fixed,
@@ -130,7 +140,9 @@ def test_a_measured_bound_holds(version):
         pytest.skip("this operating system does not tell what a process takes")
     assert set(bounds) == {"serving_default", "generate_styles"}
     for bound in bounds.values():
-        assert len(bound.measured) == 4
+        assert [pixels for pixels, _ in bound.measured] == [SIZE**2, 3 * SIZE**2]
         # TensorFlow alone takes 200 MiB.
         assert all(size > 200 << 20 for _, size in bound.measured)
         assert all(bound.bytes_of(pixels) >= size for pixels, size in bound.measured)
+    # Of one process, once for both.
+    assert bounds["serving_default"].measured[0] == bounds["generate_styles"].measured[0]
