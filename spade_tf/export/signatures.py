@@ -238,9 +238,6 @@ class ServedModel(tf.Module):
             maps = {"condition": decode_conditions(name, encoded, channels)}
         else:
             maps = {"label": decode_labels(name, encoded, self.source_files)}
-        encodable = check_encodable(name, _pixels(maps), file_format)
-        with tf.control_dependencies([encodable]):
-            maps = {key: tf.identity(value) for key, value in maps.items()}
         if instance_bytes is not None:
             instance_bytes = checked_rows("instance_bytes", instance_bytes, _pixels(maps))
             absent = tf.strings.length(instance_bytes) == 0
@@ -253,7 +250,11 @@ class ServedModel(tf.Module):
             )
             given = tf.where(absent, flat, instance_bytes)
             maps["instance"] = decode_ids("instance_bytes", given)
-        return self._prepare_seeds(seed=seed, **maps)
+        maps = self._prepare_seeds(seed=seed, **maps)
+        # After the checks of the size: what the model cannot make matters before what files hold.
+        encodable = check_encodable(name, _pixels(maps), file_format)
+        with tf.control_dependencies([encodable]):
+            return {key: tf.identity(value) for key, value in maps.items()}
 
     def _picture_of(self, z=None, **maps):
         """Pictures of checked maps; of one map in several styles, if there are more of z."""

@@ -125,6 +125,14 @@ def test_files_that_cannot_be_used(signatures, label, instance, text):
     assert text in sentence(signatures["generate_bytes"], inputs)
 
 
+@pytest.mark.parametrize("name", ["generate_bytes", "generate_png_bytes"])
+def test_a_size_that_the_model_does_not_make_comes_before_what_files_hold(signatures, name):
+    wide = encode_png(np.zeros([SIZE, 1 << 16], np.uint8))
+    inputs = {"label_bytes": [wide], "instance_bytes": [b""], "seed": np.array([0])}
+    said = sentence(signatures[name], inputs)
+    assert "pictures of 64x64 (height x width) only, received 64x65536" in said
+
+
 def test_a_truncated_file(signatures):
     inputs = {"label_bytes": [PNG[:-30]], "instance_bytes": [b""], "seed": np.array([0])}
     assert "Invalid PNG data" in refusal(signatures["generate_bytes"], inputs)
