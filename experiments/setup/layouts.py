@@ -146,12 +146,18 @@ def dataset_layouts(model: Model, data_dir: str | None, count: int) -> Iterator[
     """
     from pipelines.reading.prepared import find_dataset, open_directory
 
-    if data_dir is None and not Path(model.data_dir).is_dir():
+    data_dir = data_dir or model.data_dir
+    if data_dir is None:
         raise ConfigError(
-            f"--data_dir: the data set of this model was prepared in {model.data_dir}, and that "
+            "--labels: an export does not say where its data set is; give a folder of maps with "
+            "--labels, or the folder of the data set with --data_dir"
+        )
+    if data_dir == model.data_dir and not Path(data_dir).is_dir():
+        raise ConfigError(
+            f"--data_dir: the data set of this model was prepared in {data_dir}, and that "
             "folder is not there; give its place with --data_dir, or a folder of maps with --labels"
         )
-    builder = open_directory(find_dataset(model.dataset, data_dir or model.data_dir))
+    builder = open_directory(find_dataset(model.dataset, data_dir))
     from pipelines.reading.input_pipeline import make_dataset, record_names
 
     split = model.split if model.split in builder.info.splits else "train"

@@ -27,7 +27,7 @@ class Model(Protocol):
         z_dim: int, length of styles, or None.
         use_instance: bool, whether it sees instance edges.
         has_encoder: bool, whether it can take the style of a photograph.
-        data_dir: folder of the data set that it was trained on.
+        data_dir: folder of the data set that it was trained on; None if unknown.
         dataset: name of that data set.
         split: the held-out split.
     """
@@ -38,7 +38,7 @@ class Model(Protocol):
     z_dim: int | None
     use_instance: bool
     has_encoder: bool
-    data_dir: str
+    data_dir: str | None
     dataset: str
     split: str
 
@@ -116,7 +116,7 @@ class WorkdirModel:
         content = read_model(path)
         config = Config.from_dict(content["config"])
         self.labels = LabelSet.from_metadata(content["labels"])
-        self.data_dir = data_dir_of(content, path)
+        self.data_dir: str | None = data_dir_of(content, path)
         self.dataset, self.split = config.data.dataset, config.data.val_split
         self.image_size = (config.data.height, config.data.width)
         self.sizing = sizing_options(config)
@@ -186,7 +186,8 @@ class ExportedModel:
 
         config = content["config"]
         self.labels = LabelSet.from_metadata(content["labels"])
-        self.data_dir = data_dir_of(content, directory)
+        # Exports of earlier releases say where their data set was.
+        self.data_dir = data_dir_of(content, directory) if "data_dir" in content else None
         self.dataset, self.split = config["data"]["dataset"], config["data"]["val_split"]
         self.image_size = (config["data"]["height"], config["data"]["width"])
         self.z_dim = config["generator"]["z_dim"] or None

@@ -32,6 +32,7 @@ REACH = {
     "experiments/commands/convert/convert.py:_say_what_next": "train",
     "experiments/setup/teacher.py": "train",
     "experiments/commands/export/export.py": "export",
+    "experiments/commands/export/staging.py": "export",
     "experiments/commands/generate.py": "generate",
     "experiments/setup/initialization.py": "train",
     "experiments/commands/launcher.py": "train",

@@ -1,5 +1,6 @@
 import json
 import os
+from functools import cache
 
 import numpy as np
 import pytest
@@ -12,6 +13,14 @@ from spade_tf.export.errors import ExportError
 from spade_tf.export.litert.model import LiteRTModel
 
 EXPORT = "experiments.commands.export"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _loads_once():
+    """The trained model once, however many tests ask for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("experiments.setup.trained_model.load_workdir", cache(load_workdir))
+        yield
 
 
 @pytest.fixture(scope="module")

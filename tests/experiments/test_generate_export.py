@@ -1,8 +1,11 @@
+import dataclasses
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +13,16 @@ import tensorflow as tf
 from PIL import Image
 
 from experiments.commands.export.export import export
+from experiments.commands.export.model_card import export_assets
+from experiments.commands.export.staging import staging_folder
 from experiments.commands.generate import generate
 from experiments.setup.config import ConfigError
-from experiments.setup.predictors import load_model
+from experiments.setup.predictors import ExportedModel, load_model
 from experiments.setup.trained_model import load_workdir
 from pipelines.schema import DataError
+from spade_tf.export.signatures import ServedModel
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +35,7 @@ def _loads_once():
     """Loads each model once for all tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("experiments.commands.generate.load_model", cache(load_model))
+        patch.setattr("experiments.setup.trained_model.load_workdir", cache(load_workdir))
         yield
 
 
@@ -135,15 +144,21 @@ def test_export_equals_keras_and_needs_no_code_of_the_project(workdir, exported,
     assert np.abs(served - (expected + 1) * 127.5).max() <= 0.51
 
 
-def test_versions_are_numbered_and_described(workdir, exported):
+def test_versions_are_numbered_and_described(workdir, exported, tmp_path, monkeypatch):
     assert exported.name == "1"
-    second = export(workdir, output_dir=exported.parent)
+    models = shutil.copytree(exported.parent, tmp_path / "tiny")
+    monkeypatch.setattr(
+        "experiments.commands.export.export._write_saved_model",
+        lambda _, staging, *__: shutil.copytree(exported, staging / "1"),
+    )
+    second = export(workdir, output_dir=models)
     assert second.name == "2"
-    assert sorted(path.name for path in exported.parent.iterdir()) == ["1", "2", "serving"]
+    assert sorted(path.name for path in models.iterdir()) == ["1", "2", "serving"]
     content = json.loads((second / "assets" / "config.json").read_text())
     assert content["labels"]["has_unknown"]
     assert content["step"] == 4
-    assert load_model(exported.parent).image_size == (64, 64)
+    shutil.rmtree(models / "1")
+    assert load_model(models).image_size == (64, 64)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +175,7 @@ def test_an_export_that_fails_leaves_nothing(workdir, tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
+    monkeypatch.setattr(ServedModel, "signatures", lambda self: {})
     monkeypatch.setattr(tf.saved_model, "save", fail)
     with pytest.raises(ValueError, match="No space left on device"):
         export(workdir, output_dir=tmp_path / "m")
@@ -247,7 +263,7 @@ def test_a_model_that_is_none_is_named(name, tmp_path):
         load_model(tmp_path / name)
 
 
-def test_a_server_makes_the_pictures_of_its_export(exported, source_dir, tmp_path):
+def test_a_server_makes_the_pictures_of_its_export(exported, source_dir, data_dir, tmp_path):
     pytest.importorskip("tensorflow_serving")
     from serving_doubles import ServingDouble
 
@@ -255,7 +271,11 @@ def test_a_server_makes_the_pictures_of_its_export(exported, source_dir, tmp_pat
     folders = {"labels": source_dir / "val_label", "instances": source_dir / "val_inst"}
     with ServingDouble("tiny", exported) as double:
         for index, options in enumerate(
-            [{**folders, "num_samples": 2, "seed": 5}, {**folders, "style_image": style}, {}]
+            [
+                {**folders, "num_samples": 2, "seed": 5},
+                {**folders, "style_image": style},
+                {"data_dir": str(data_dir)},
+            ]
         ):
             local = generate(exported, output_dir=tmp_path / f"a{index}", **options)
             remote = generate(
@@ -278,6 +298,62 @@ def test_the_assets_say_what_the_model_is(exported):
     assert "and 255 (or 4) for unknown" in card
     assert "4 steps of batches of 2 at 64x64" in card
     assert (exported.parent / "serving" / "models.config").exists()
+
+
+def test_the_assets_tell_of_no_folder_of_the_machine(workdir, data_dir, exported):
+    """Servers give them to whoever asks."""
+    for path in (exported / "assets").iterdir():
+        for folder in (workdir, data_dir):
+            assert str(folder) not in path.read_text(), path
+    loaded = load_workdir(workdir)
+    config = dataclasses.replace(
+        loaded.config,
+        teacher="/home/me/teacher/",
+        init_from="/home/me/runs/old",
+        loss=dataclasses.replace(loaded.config.loss, vgg_weights="/home/me/vgg16.pth"),
+    )
+    text = export_assets(loaded._replace(config=config, data_dir="/home/me/data"))["config.json"]
+    assert "/home/me" not in text
+    content = json.loads(text)["config"]
+    assert (content["teacher"], content["init_from"]) == ("teacher", "old")
+    assert content["loss"]["vgg_weights"] == "vgg16.pth"
+
+
+def test_an_export_has_no_maps_of_its_own(exported, data_dir, tmp_path):
+    with pytest.raises(ConfigError, match=r"--labels: an export does not say .* --data_dir"):
+        generate(exported, output_dir=tmp_path / "a")
+    paths = generate(exported, output_dir=tmp_path / "b", data_dir=str(data_dir), max_labels=1)
+    assert [path.name for path in paths] == ["val_000.png"]
+
+
+def test_exports_of_earlier_releases_say_where_their_data_set_is(exported, data_dir, tmp_path):
+    content = json.loads((exported / "assets" / "config.json").read_text())
+    assert ExportedModel(content, tmp_path, None).data_dir is None
+    old = content | {"data_dir": str(data_dir), "data_dir_from_here": "../nowhere"}
+    assert ExportedModel(old, tmp_path, None).data_dir == str(data_dir)
+
+
+def test_what_killed_exports_left_is_removed(tmp_path, capsys):
+    script = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from experiments.commands.export.staging import staging_folder\n"
+        "with staging_folder(Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'half').mkdir()\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    assert subprocess.run(command, cwd=ROOT).returncode == -signal.SIGKILL
+    (killed,) = tmp_path.iterdir()
+    old = tmp_path / ".staged-of_an_earlier_release"
+    old.mkdir()
+    with staging_folder(tmp_path) as at_work:
+        assert not killed.exists()
+        with staging_folder(tmp_path) as another:
+            assert at_work.exists()
+            assert another != at_work
+    assert list(tmp_path.iterdir()) == [old]
+    assert f"{old}: left by an export, it seems, and not removed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

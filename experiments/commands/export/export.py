@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,11 +81,12 @@ def export(
         check_variants(variants, allow_below_bound)
         import_interpreter()
     from experiments.commands.export.litert import read_examples, write_litert
+    from experiments.commands.export.staging import staging_folder
     from experiments.setup.trained_model import load_workdir
 
     loaded = load_workdir(model)
     examples = read_examples(loaded, data_dir) if "litert" in formats else None
-    with _staging(output_dir) as staging:
+    with staging_folder(output_dir) as staging:
         staged: dict[str, Path] = {}
         # LiteRT models come first, because they may be refused for their quality.
         if examples is not None:
@@ -101,7 +99,7 @@ def export(
             )
         if "saved_model" in formats:
             staged["saved_model"] = _write_saved_model(
-                loaded, staging, output_dir, model_name, max_pixels, measure_memory
+                loaded, staging, model_name, max_pixels, measure_memory
             )
             write_serving_config(
                 output_dir, model_name=model_name, image=image, memory_mib=measured_mib(staging)
@@ -134,7 +132,6 @@ def _check(
 def _write_saved_model(
     loaded: TrainedModel,
     staging: Path,
-    output_dir: Path,
     model_name: str,
     max_pixels: int | None,
     measure_memory: bool,
@@ -148,36 +145,11 @@ def _write_saved_model(
         encoder=loaded.encoder,
         unknown_id=unknown_id(loaded),
         files=source_files(loaded),
-        assets=export_assets(loaded, output_dir),
+        assets=export_assets(loaded),
         model_name=model_name,
         max_pixels=max_pixels,
         measure=measure_memory,
     )
-
-
-@contextlib.contextmanager
-def _staging(output_dir: Path) -> Iterator[Path]:
-    """A temporary folder in the output directory, on the same disk. It is removed afterwards."""
-    from spade_tf.export.errors import ExportError
-
-    made = not output_dir.exists()
-    try:
-        output_dir.mkdir(parents=True, exist_ok=True)
-        scratch = tempfile.TemporaryDirectory(dir=output_dir, prefix=".staged-")
-    except OSError as error:
-        raise ExportError(
-            f"--output_dir={output_dir}: cannot be written ({error.strerror}); choose another one"
-        ) from error
-    try:
-        with scratch as name:
-            yield Path(name)
-    except BaseException:
-        if made:
-            # The folder stays only if another process has put something there.
-            shutil.rmtree(output_dir / "serving", ignore_errors=True)
-            with contextlib.suppress(OSError):
-                output_dir.rmdir()
-        raise
 
 
 def _publish(staged: dict[str, Path], output_dir: Path) -> dict[str, Path]:

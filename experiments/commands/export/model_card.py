@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from typing import TYPE_CHECKING
 
-from experiments.setup.data_dirs import data_dir_entries
+from experiments.setup.config import Config
 from experiments.setup.sizing import photograph_shape
 from pipelines.sources.inspection import source_unknown_id
 from spade_tf.export.source_files import SourceFiles
@@ -35,14 +36,13 @@ def source_files(model: TrainedModel) -> SourceFiles:
     )
 
 
-def export_assets(
-    model: TrainedModel, output_dir: str | os.PathLike[str] | None = None
-) -> dict[str, str]:
+def export_assets(model: TrainedModel) -> dict[str, str]:
     """The assets of an export: texts by file name.
+
+    Servers give them to whoever asks: they tell of no folder of the machine that trained.
 
     Args:
         model: the trained model of a workdir.
-        output_dir: folder of the export's versions; None if it is not known.
 
     Returns:
         `config.json` (for `generate`), `class_names.txt` (one per line, id 0 first),
@@ -55,9 +55,8 @@ def export_assets(
         for index, (name, color) in enumerate(zip(names, labels.palette, strict=True))
     ]
     content = {
-        "config": model.config.to_dict(),
+        "config": _without_folders(model.config).to_dict(),
         "labels": labels.to_metadata(),
-        **data_dir_entries(model.data_dir, output_dir),
         "step": model.step,
     }
     return {
@@ -66,6 +65,18 @@ def export_assets(
         "palette.json": json.dumps(palette, indent=1) + "\n",
         "model_card.md": model_card(model),
     }
+
+
+def _without_folders(config: Config) -> Config:
+    """A configuration whose paths are names: of each, only its last part is left."""
+
+    def name(path: str) -> str:
+        return os.path.basename(os.path.normpath(path)) if path else path
+
+    loss = dataclasses.replace(config.loss, vgg_weights=name(config.loss.vgg_weights))
+    return dataclasses.replace(
+        config, teacher=name(config.teacher), init_from=name(config.init_from), loss=loss
+    )
 
 
 def model_card(model: TrainedModel) -> str:
