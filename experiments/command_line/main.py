@@ -17,7 +17,10 @@ from experiments.command_line.quiet import quieten
 from experiments.setup.config import ConfigError
 from experiments.setup.program import program
 
-COMMANDS = ("prepare", "doctor", "train", "generate", "export", "serve", "convert", "benchmark")
+COMMANDS = (
+    *("prepare", "doctor", "train", "generate", "segment", "evaluate", "export", "serve"),
+    *("convert", "benchmark"),
+)
 
 
 def find_command(name: str) -> Command:

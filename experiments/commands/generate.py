@@ -11,7 +11,7 @@ import numpy as np
 from experiments.setup.config import ConfigError
 from experiments.setup.layouts import dataset_layouts, folder_layouts, read_photograph
 from experiments.setup.output import check_writable
-from experiments.setup.predictors import Model, RemoteModel, load_model
+from experiments.setup.predictors import find_model
 from pipelines.sources.wording import counted
 
 # Most styles per call. More would gain little, and memory grows with the number of pictures.
@@ -69,7 +69,7 @@ def generate(
     output_dir = Path(output_dir)
     check_writable(output_dir)
     _check_files(labels, instances, style_image)
-    loaded = _model_of(model, endpoint, model_name)
+    loaded = find_model(model, endpoint, model_name)
     _check_styles(loaded, style_image, seed, num_samples)
     if instances is not None and not loaded.use_instance:
         raise ConfigError(
@@ -89,7 +89,8 @@ def generate(
             row = [_shown(layout.maps, loaded.labels.palette)]
             for start in range(0, num_samples, _STYLES):
                 z = None if styles is None else styles[start : start + _STYLES]
-                row += list(loaded.generate(layout.maps, z))
+                maps = {key: value[None] for key, value in layout.maps.items()}
+                row += list(loaded.generate(maps, None if z is None else z[None])[0])
                 progress.update(1 if z is None else len(z))
             for index, picture in enumerate(row[1:]):
                 suffix = f"_{index}" if num_samples > 1 else ""
@@ -140,16 +141,6 @@ def _free_name(name: str, paths: list[Path], output_dir: Path) -> str:
     while name in taken:
         name += "_"
     return name
-
-
-def _model_of(model, endpoint, model_name) -> Model:
-    if (model is None) == (endpoint is None):
-        raise ConfigError("--model or --endpoint: give one of the two")
-    if model is not None:
-        return load_model(model)
-    if not model_name:
-        raise ConfigError(f"--endpoint={endpoint}: give --model_name, as the server knows it")
-    return RemoteModel(endpoint, model_name)
 
 
 def _styles(model, style_image, seed, count):

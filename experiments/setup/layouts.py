@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -132,13 +132,12 @@ def read_photograph(model: Model, path: str | os.PathLike[str]) -> np.ndarray:
     return np.rint(image)[None] / np.float32(127.5) - np.float32(1.0)
 
 
-def dataset_layouts(model: Model, data_dir: str | None, count: int) -> Iterator[Layout]:
-    """The first maps of the held-out split of a model's data set.
+def open_model_data(model: Model, data_dir: str | None) -> Any:
+    """The data set that a model was trained on, as a TFDS builder.
 
     Args:
-        model: the model that makes the pictures.
+        model: the model.
         data_dir: where its data set was prepared; None for where it was during training.
-        count: int, how many at most.
 
     Raises:
         ConfigError: if there is no such folder.
@@ -157,7 +156,22 @@ def dataset_layouts(model: Model, data_dir: str | None, count: int) -> Iterator[
             f"--data_dir: the data set of this model was prepared in {data_dir}, and that "
             "folder is not there; give its place with --data_dir, or a folder of maps with --labels"
         )
-    builder = open_directory(find_dataset(model.dataset, data_dir))
+    return open_directory(find_dataset(model.dataset, data_dir))
+
+
+def dataset_layouts(model: Model, data_dir: str | None, count: int) -> Iterator[Layout]:
+    """The first maps of the held-out split of a model's data set.
+
+    Args:
+        model: the model that makes the pictures.
+        data_dir: where its data set was prepared; None for where it was during training.
+        count: int, how many at most.
+
+    Raises:
+        ConfigError: if there is no such folder.
+        DataError: if its data set is not there.
+    """
+    builder = open_model_data(model, data_dir)
     from pipelines.reading.input_pipeline import make_dataset, record_names
 
     split = model.split if model.split in builder.info.splits else "train"

@@ -30,6 +30,7 @@ class Model(Protocol):
         data_dir: folder of the data set that it was trained on; None if unknown.
         dataset: name of that data set.
         split: the held-out split.
+        loss_networks: networks on whose features it was trained.
     """
 
     labels: Any
@@ -41,17 +42,18 @@ class Model(Protocol):
     data_dir: str | None
     dataset: str
     split: str
+    loss_networks: tuple[str, ...]
 
     def generate(self, maps: Mapping[str, np.ndarray], z: np.ndarray | None) -> np.ndarray:
-        """Makes pictures of one map. Work that depends only on the map is done once for all styles.
+        """Makes pictures of maps. Work that depends only on a map is done once for all its styles.
 
         Args:
-            maps: `label` `[H, W]`, ids, or `condition` `[H, W, C]`, 0 to 1; and `instance`
-                `[H, W]`, ids, if there is one.
-            z: `[K, z_dim]`, or None for a model without styles, which makes one picture.
+            maps: `label` `[B, H, W]`, ids, or `condition` `[B, H, W, C]`, 0 to 1; and `instance`
+                `[B, H, W]`, ids, if there is one.
+            z: `[B, K, z_dim]`, or None for a model without styles, which makes one picture of each.
 
         Returns:
-            uint8 `[K, H, W, 3]`.
+            uint8 `[B, K, H, W, 3]`.
         """
 
     def encode(self, image: np.ndarray) -> np.ndarray:
@@ -80,22 +82,49 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     )
 
 
+def find_model(
+    model: str | os.PathLike[str] | None, endpoint: str | None, model_name: str | None
+) -> Model:
+    """The model of a folder, or the one that a server serves.
+
+    Args:
+        model: a workdir or an export; None with an `endpoint`.
+        endpoint: `grpc://HOST:PORT` or `http://HOST:PORT`, or None.
+        model_name: name of the model on that server.
+
+    Raises:
+        ConfigError: if none or both are given, or it is no model of this project.
+        ServingError: if the server does not answer.
+    """
+    if model is not None and endpoint is None:
+        return load_model(model)
+    if endpoint is None or model is not None:
+        raise ConfigError("--model or --endpoint: give one of the two")
+    if not model_name:
+        raise ConfigError(f"--endpoint={endpoint}: give --model_name, as the server knows it")
+    return RemoteModel(endpoint, model_name)
+
+
 def _inputs(maps, use_instance):
-    """A batch of one. If a model sees instances but gets none, all pixels are one instance."""
+    """A batch of maps. If a model sees instances but gets none, all pixels are one instance."""
     inputs = {
-        key: np.asarray(value[None], np.float32 if key == "condition" else np.int32)
+        key: np.asarray(value, np.float32 if key == "condition" else np.int32)
         for key, value in maps.items()
         if key != "instance"
     }
     if use_instance:
         shape = next(iter(inputs.values())).shape[:3]
-        instance = maps.get("instance", np.zeros(shape[1:]))
-        inputs["instance"] = np.asarray(instance[None], np.int32)
+        inputs["instance"] = np.asarray(maps.get("instance", np.zeros(shape)), np.int32)
     return inputs
 
 
 def _sees_instances(wanted, labels):
     return labels.has_instance if wanted is None else wanted
+
+
+def _loss_networks(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Both have the same layers: a distance by one follows from a loss by the other."""
+    return ("vgg16", "vgg19") if config["loss"].get("perceptual_weight") else ()
 
 
 class WorkdirModel:
@@ -123,6 +152,7 @@ class WorkdirModel:
         self.z_dim = config.generator.z_dim or None
         self.use_instance = _sees_instances(config.data.use_instance, self.labels)
         self.has_encoder = config.encoder.enabled
+        self.loss_networks = _loss_networks(content["config"])
         self._path = path
 
     @cached_property
@@ -144,17 +174,19 @@ class WorkdirModel:
         return function, generator is model.generator, model.encoder
 
     def generate(self, maps, z):
-        """Pictures of one map; see `Model`."""
+        """Pictures of maps; see `Model`."""
         import tensorflow as tf
 
         from spade_tf.training.pictures import to_uint8
 
         function, repeats, _ = self._networks
-        times = len(z) if z is not None and repeats else 1
         given = _inputs(maps, self.use_instance)
+        count, styles = len(next(iter(given.values()))), 1 if z is None else z.shape[1]
+        times = 1 if count == 1 and not repeats else styles
         inputs = {name: tf.repeat(tf.constant(each), times, 0) for name, each in given.items()}
-        made = function(inputs, None if z is None else tf.constant(z, tf.float32))
-        return to_uint8(made.numpy())
+        flat = None if z is None else tf.constant(z.reshape(-1, z.shape[-1]), tf.float32)
+        made = to_uint8(function(inputs, flat).numpy())
+        return made.reshape(count, styles, *made.shape[1:])
 
     def encode(self, image):
         """Styles of photographs; see `Model`."""
@@ -194,15 +226,16 @@ class ExportedModel:
         self.sizing = sizing_options(config)
         self.use_instance = _sees_instances(config["data"]["use_instance"], self.labels)
         self.has_encoder = config["encoder"]["enabled"]
+        self.loss_networks = _loss_networks(config)
         self._predict = predict
 
     def generate(self, maps, z):
-        """Pictures of one map; see `Model`."""
+        """Pictures of maps; see `Model`."""
         inputs = _inputs(maps, self.use_instance)
         if self.z_dim is None:
-            return self._predict("serving_default", inputs)["image"]
-        inputs["z"] = np.asarray(z[None], np.float32)
-        return self._predict("generate_styles", inputs)["image"][0]
+            return self._predict("serving_default", inputs)["image"][:, None]
+        inputs["z"] = np.asarray(z, np.float32)
+        return self._predict("generate_styles", inputs)["image"]
 
     def encode(self, image):
         """Styles of photographs; see `Model`."""

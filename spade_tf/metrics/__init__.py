@@ -1,6 +1,7 @@
 """Metrics of picture quality: distances of features, perceptual distance, segmentation scores."""
 
 from spade_tf.metrics.frechet import FeatureStatistics, frechet_distance
+from spade_tf.metrics.intervals import bootstrap_interval
 from spade_tf.metrics.kernel import kernel_distance
 from spade_tf.metrics.lpips import LPIPS
 from spade_tf.metrics.segmentation import (
@@ -14,6 +15,7 @@ __all__ = [
     "LPIPS",
     "FeatureStatistics",
     "SegmentationScores",
+    "bootstrap_interval",
     "confusion_matrix",
     "frechet_distance",
     "kernel_distance",

@@ -24,8 +24,11 @@ OF_OTHER_PROGRAMS = re.compile(
 
 # Which commands come to the errors of a module, or of a function of it.
 REACH = {
+    "experiments/commands/evaluate": "evaluate",
+    "experiments/commands/segment.py": "segment",
+    "experiments/commands/segment.py:load_network": "evaluate",
     "experiments/setup/assemble.py": "train",
-    "experiments/setup/trained_model.py": "generate export convert",
+    "experiments/setup/trained_model.py": "generate evaluate export convert",
     "experiments/commands/benchmark/benchmark.py": "benchmark",
     "experiments/commands/convert/convert.py": "convert",
     # The next command is `train`.
@@ -36,8 +39,8 @@ REACH = {
     "experiments/commands/generate.py": "generate",
     "experiments/setup/initialization.py": "train",
     "experiments/commands/launcher.py": "train",
-    "experiments/setup/layouts.py": "generate",
-    "experiments/setup/predictors.py": "generate",
+    "experiments/setup/layouts.py": "generate evaluate",
+    "experiments/setup/predictors.py": "generate evaluate",
     "experiments/setup/workdir.py:read_model": "generate export convert",
     "experiments/setup/effects.py": "train benchmark",
     "experiments/setup/lock.py": "train",

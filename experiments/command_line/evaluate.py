@@ -1,0 +1,84 @@
+"""The `evaluate` command."""
+
+from __future__ import annotations
+
+from experiments.command_line.command import Command, Flags
+
+
+def define(flags: Flags) -> None:
+    """Defines the flags."""
+    from experiments.commands.evaluate.evaluate import FEATURES
+
+    flags.string(
+        "model",
+        None,
+        "Workdir of a training, or a SavedModel.",
+        not_with="endpoint",
+        required="the workdir of a training, such as --model=runs/landscapes, or a SavedModel; or "
+        "a server with --endpoint=http://HOST:PORT",
+    )
+    flags.string("endpoint", None, "Server to ask: grpc://HOST:PORT or http://HOST:PORT.")
+    flags.string(
+        "model_name",
+        None,
+        "Name of the model on the server.",
+        only_with="endpoint",
+        required="the model's name on the server, such as --model_name=landscapes",
+    )
+    flags.string("labels", None, "Folder of label maps; default the validation split.")
+    flags.string(
+        "images",
+        None,
+        "Folder of photographs with the names of the label maps.",
+        only_with="labels",
+        required="the folder of the photographs, such as --images=val_img",
+    )
+    flags.string(
+        "instances", None, "Folder of instance maps with the same names.", only_with="labels"
+    )
+    flags.string(
+        "data_dir",
+        None,
+        "Folder of prepared data sets, if it was moved since the training.",
+        not_with="labels",
+    )
+    flags.string("split", None, "Split to score; default the one held out.", not_with="labels")
+    flags.integer("max_images", None, "Most pictures to score; default all.", lower_bound=2)
+    flags.list(
+        "features",
+        ["efficientnet_lite2"],
+        f"Networks whose features are compared: {', '.join(FEATURES)}.",
+    )
+    flags.boolean("lpips", True, "Measure perceptual distances.")
+    flags.string("segmenter", None, "Workdir of `segment`, for mIoU.")
+    flags.enum(
+        "style",
+        None,
+        ["photograph", "drawn"],
+        "Style of the pictures: that of the real photograph, or a drawn one; default photograph, "
+        "if the model has an encoder.",
+    )
+    flags.integer(
+        "num_styles", 2, "Styles of each layout to compare with each other.", lower_bound=1
+    )
+    flags.integer("batch_size", 8, "Pictures per batch.", lower_bound=1)
+    flags.integer("seed", 0, "Seed of drawn styles, subsets and intervals.")
+    flags.enum("strategy", "auto", ["auto", "one", "mirrored"], "Devices to run on.")
+    flags.integer(
+        "num_virtual_cpus", 1, "Devices to split the processor into.", not_with="strategy=one"
+    )
+    flags.string("output_dir", "out/evaluation", "Folder for evaluation.json and report.html.")
+
+
+def run(flags: Flags) -> None:
+    """Scores a model."""
+    from experiments.commands.evaluate.evaluate import evaluate
+
+    if flags.num_virtual_cpus > 1:
+        from spade_tf.training.strategy import configure_virtual_cpus
+
+        configure_virtual_cpus(flags.num_virtual_cpus)
+    evaluate(**flags.arguments(without=["num_virtual_cpus"]))
+
+
+COMMAND = Command("how good a model's pictures are: evaluation.json and report.html", define, run)

@@ -1,0 +1,230 @@
+"""Scores a model's pictures against the real ones, and writes what was found."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import itertools
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.setup.config import ConfigError
+from experiments.setup.output import check_writable
+from experiments.setup.predictors import Model, find_model
+
+FEATURES = ("efficientnet_lite2", "efficientnet_lite0", "alexnet", "vgg16")
+EVALUATION, REPORT = "evaluation.json", "report.html"
+
+
+def evaluate(
+    model: str | os.PathLike[str] | None = None,
+    *,
+    endpoint: str | None = None,
+    model_name: str | None = None,
+    output_dir: str | os.PathLike[str],
+    labels: str | os.PathLike[str] | None = None,
+    images: str | os.PathLike[str] | None = None,
+    instances: str | os.PathLike[str] | None = None,
+    data_dir: str | None = None,
+    split: str | None = None,
+    max_images: int | None = None,
+    features: Sequence[str] = ("efficientnet_lite2",),
+    lpips: bool = True,
+    segmenter: str | os.PathLike[str] | None = None,
+    style: str | None = None,
+    num_styles: int = 2,
+    batch_size: int = 8,
+    seed: int = 0,
+    strategy: str = "auto",
+) -> dict[str, Any]:
+    """Scores a model's pictures, and writes `evaluation.json` and `report.html`.
+
+    Args:
+        model: the workdir of a training, or an exported SavedModel; None with an `endpoint`.
+        endpoint: server to ask instead: `grpc://HOST:PORT` or `http://HOST:PORT`.
+        model_name: name of the model on that server.
+        output_dir: folder for the two files.
+        labels: folder of label maps; None for a split of the model's data set.
+        images: folder of the photographs of `labels`.
+        instances: folder of the instance maps of `labels`, or None.
+        data_dir: folder of the model's data set, if it was moved.
+        split: of that data set; None for the one that was held out.
+        max_images: int >= 2, how many pairs; None for all.
+        features: names of the networks whose features are compared, of `FEATURES`.
+        lpips: whether perceptual distances are measured.
+        segmenter: workdir of a `segment`, or None for no segmentation scores.
+        style: "photograph", the style of the real picture, or "drawn"; None for "photograph" where
+            the model has an encoder.
+        num_styles: int >= 1, styles of each layout that are compared with each other.
+        batch_size: int >= 1.
+        seed: int, of drawn styles, subsets and intervals.
+        strategy: devices to run on; see `spade_tf.training.strategy.make_strategy`.
+
+    Returns:
+        The content of `evaluation.json`.
+
+    Raises:
+        ConfigError: if an argument cannot be used.
+        DataError: if a file cannot.
+        ServingError: if a server does not answer.
+    """
+    _check_arguments(labels, images, instances, max_images, num_styles, batch_size)
+    _check_names(features)
+    folder = Path(output_dir)
+    check_writable(folder)
+    loaded = find_model(model, endpoint, model_name)
+    style = _style(loaded, style)
+    for name in features:
+        _check_independent(loaded, name)
+
+    from experiments.commands.evaluate.judges import load_judges
+    from experiments.commands.evaluate.judging import judge, summarise
+    from experiments.commands.evaluate.pairs import folder_pairs, split_pairs
+    from experiments.commands.evaluate.report import write_report
+    from spade_tf.training.strategy import make_strategy
+
+    if labels is not None and images is not None:
+        count, pairs = folder_pairs(loaded, labels, images, instances)
+    else:
+        count, pairs = split_pairs(loaded, data_dir, split)
+    count = min(count, max_images or count)
+    if count < 2:
+        raise ConfigError(f"{count} pair of picture and map: distances need 2 or more")
+    devices = make_strategy(strategy)
+    with devices.scope():
+        judges = load_judges(features, lpips, segmenter, loaded.labels)
+    warnings = [
+        f"FD({network.name}) of {count} pictures is biased upwards, as its features have "
+        f"{network.num_features} numbers; compare KD, or give more pictures"
+        for network in judges.features
+        if count < network.num_features
+    ]
+    for line in warnings:
+        print(f"warning: {line}", file=sys.stderr)
+    rows, examples = judge(
+        loaded,
+        itertools.islice(pairs, count),
+        judges,
+        count=count,
+        style=style,
+        num_styles=num_styles if loaded.z_dim else 1,
+        batch_size=batch_size,
+        seed=seed,
+        strategy=devices,
+    )
+    content = {
+        "scores": summarise(rows, judges, seed),
+        "protocol": {
+            "model": str(model if endpoint is None else f"{endpoint} {model_name}"),
+            "dataset": loaded.dataset if labels is None else str(labels),
+            "split": (split or loaded.split) if labels is None else None,
+            "count": count,
+            "image_size": list(loaded.image_size),
+            "sizing": {key: _plain(value) for key, value in loaded.sizing.items()},
+            "pictures": "uint8, as written to PNG",
+            "style": style,
+            "num_styles": num_styles if loaded.z_dim else 1,
+            "seed": seed,
+            "unknown": "pixels of unknown class are left out of segmentation scores",
+            "features": {
+                network.name: {
+                    "size": network.size,
+                    "resize": "bilinear, antialiased",
+                    "weights_sha256": network.weights,
+                }
+                for network in judges.features
+            },
+            "lpips": "v0.1, alexnet" if lpips else None,
+            "segmenter": None
+            if judges.segmenter is None
+            else {"path": str(segmenter), "weights_sha256": judges.segmenter.weights},
+            "versions": {
+                name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy")
+            },
+        },
+        "class_names": list(loaded.labels.class_names),
+        "warnings": warnings,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / EVALUATION, json.dumps(content, indent=1) + "\n")
+    write_report(folder / REPORT, content, examples)
+    _print(content, folder)
+    return content
+
+
+def _check_arguments(labels, images, instances, max_images, num_styles, batch_size) -> None:
+    if (labels is None) != (images is None):
+        given, missing = ("labels", "images") if images is None else ("images", "labels")
+        raise ConfigError(
+            f"--{given}: no effect without --{missing}; give both, or neither for the "
+            "validation split"
+        )
+    for name, folder in (("labels", labels), ("images", images), ("instances", instances)):
+        if folder is not None and not Path(folder).is_dir():
+            raise ConfigError(f"--{name}={folder}: no such folder; give a folder of pictures")
+    for name, value, least in (
+        ("max_images", max_images, 2),
+        ("num_styles", num_styles, 1),
+        ("batch_size", batch_size, 1),
+    ):
+        if value is not None and value < least:
+            raise ConfigError(f"--{name}={value}: give {least} or more")
+
+
+def _check_names(features: Sequence[str]) -> None:
+    if not features:
+        raise ConfigError(f"--features=: give some of {', '.join(FEATURES)}")
+    for name in features:
+        if name not in FEATURES:
+            raise ConfigError(f"--features={name}: give some of {', '.join(FEATURES)}")
+
+
+def _style(model: Model, style: str | None) -> str:
+    if model.z_dim is None:
+        if style is not None:
+            raise ConfigError(f"--style={style}: this model knows one style only; leave it out")
+        return "none"
+    if style == "photograph" and not model.has_encoder:
+        raise ConfigError("--style=photograph: this model has no encoder; give --style=drawn")
+    return style or ("photograph" if model.has_encoder else "drawn")
+
+
+def _check_independent(model: Model, features: str) -> None:
+    """Raises a ConfigError where a model was trained on the features that would score it."""
+    if features in model.loss_networks:
+        others = [name for name in FEATURES if name not in model.loss_networks]
+        raise ConfigError(
+            f"--features={features}: this model was trained with a loss on {features}, whose "
+            f"distance flatters it; give one of {', '.join(others)}"
+        )
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def _print(content: dict[str, Any], folder: Path) -> None:
+    for name, score in flat_scores(content["scores"]):
+        low, high = score["interval"]
+        print(f"{name:<40} {score['value']:>10.4f}  [{low:.4f}, {high:.4f}]")
+    print(f"{folder / REPORT} shows them with pictures", file=sys.stderr)
+
+
+def flat_scores(scores: dict[str, Any], prefix: str = "") -> list[tuple[str, dict[str, Any]]]:
+    """The scores that have an interval, with their names, such as `segmentation/fake/mean_iou`."""
+    found = []
+    for name, value in scores.items():
+        if isinstance(value, dict) and "interval" in value:
+            found.append((prefix + name, value))
+        elif isinstance(value, dict):
+            found += flat_scores(value, f"{prefix}{name}/")
+    return found

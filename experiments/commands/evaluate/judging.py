@@ -1,0 +1,197 @@
+"""One pass over the pairs: pictures are made, looked at, and reduced to a few numbers each."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from experiments.commands.evaluate.gallery import Gallery
+from experiments.commands.evaluate.judges import Judges
+from experiments.commands.evaluate.pairs import Batch, Pair, batched
+from experiments.commands.evaluate.scores import (
+    Rows,
+    class_scores,
+    distances,
+    mean_score,
+    pixel_counts,
+    scored,
+)
+from experiments.setup.config import ConfigError
+from experiments.setup.predictors import Model
+from spade_tf.networks.styles import seeded_styles
+
+
+def judge(
+    model: Model,
+    pairs: Iterator[Pair],
+    judges: Judges,
+    *,
+    count: int,
+    style: str,
+    num_styles: int,
+    batch_size: int,
+    seed: int,
+    strategy: tf.distribute.Strategy,
+) -> tuple[Rows, Gallery]:
+    """Goes through the pairs once: makes pictures, and keeps a few numbers of each.
+
+    Args:
+        model: that makes the pictures.
+        pairs: real pictures with their maps.
+        judges: what looks at them.
+        count: how many pairs there are, for the progress bar.
+        style: "photograph": the style of the real picture; "drawn": one of its own for each.
+        num_styles: int >= 1, styles of each layout whose perceptual distances are compared.
+        batch_size: int >= 1.
+        seed: int, of drawn styles.
+        strategy: that networks run on; a batch is divided over its devices.
+
+    Returns:
+        Numbers by picture, and pictures to show.
+
+    Raises:
+        ConfigError: if the model makes pictures of another size than the real ones.
+    """
+    rows, gallery, done = Rows(), Gallery(model.labels.palette), 0
+    look = _looker(judges, strategy)
+    bar = tqdm(total=count, unit="picture", disable=not sys.stderr.isatty())
+    for batch in batched(pairs, batch_size):
+        z = _styles(model, batch, style, num_styles, seed, done)
+        fakes = model.generate(batch.maps, z)
+        _check(fakes, batch)
+        _score_batch(rows, look, batch, fakes, model.labels)
+        gallery.add(batch, fakes, rows.last("lpips" if "lpips" in rows else "l1"))
+        done += len(batch.names)
+        bar.update(len(batch.names))
+    bar.close()
+    return rows, gallery
+
+
+def _styles(
+    model: Model, batch: Batch, style: str, num_styles: int, seed: int, done: int
+) -> np.ndarray | None:
+    """`[B, K, z_dim]`; the first style is that of the photograph, where it is asked for."""
+    if model.z_dim is None:
+        return None
+    size = len(batch.names)
+    # A picture has the same styles whatever the size of a batch.
+    numbers = seed + np.arange(done * num_styles, (done + size) * num_styles, dtype=np.int64)
+    drawn = seeded_styles(numbers, model.z_dim).numpy().reshape(size, num_styles, model.z_dim)
+    if style == "photograph":
+        image = batch.images.astype(np.float32) / np.float32(127.5) - np.float32(1)
+        drawn[:, 0] = model.encode(image)
+    return drawn
+
+
+def _check(fakes: np.ndarray, batch: Batch) -> None:
+    if fakes.shape[2:] != batch.images.shape[1:]:
+        made, real = fakes.shape[2:4], batch.images.shape[1:3]
+        raise ConfigError(
+            f"{batch.names[0]}: the model makes {made[1]}x{made[0]} pixels (width x height), and "
+            f"the real picture has {real[1]}x{real[0]}; give pictures of the model's size"
+        )
+
+
+def _looker(judges: Judges, strategy: tf.distribute.Strategy) -> Any:
+    """A function of uint8 `[B, H, W, 3]` to arrays by name, on all devices of a strategy."""
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def look(image: tf.Tensor, other: tf.Tensor) -> dict[str, tf.Tensor]:
+        def scaled(x: tf.Tensor) -> tf.Tensor:
+            return tf.cast(x, tf.float32) / 127.5 - 1.0
+
+        out = {f"features/{net.name}": net.features(scaled(image)) for net in judges.features}
+        if judges.lpips is not None:
+            out["lpips"] = judges.lpips(scaled(image), scaled(other))
+        if judges.segmenter is not None:
+            out["prediction"] = judges.segmenter.predict(scaled(image))
+        return out
+
+    def on_devices(image: np.ndarray, other: np.ndarray) -> dict[str, np.ndarray]:
+        devices, size = strategy.num_replicas_in_sync, len(image)
+        if devices == 1:
+            return {name: value.numpy() for name, value in look(image, other).items()}
+        # Every device gets as many: the last picture fills up.
+        fill = np.minimum(np.arange(-(-size // devices) * devices), size - 1)
+        halves = [np.array_split(each[fill], devices) for each in (image, other)]
+        parts = [
+            strategy.experimental_distribute_values_from_function(
+                lambda context, half=half: tf.constant(half[context.replica_id_in_sync_group])
+            )
+            for half in halves
+        ]
+        results = strategy.run(look, args=tuple(parts))
+        return {
+            name: np.concatenate([v.numpy() for v in strategy.experimental_local_results(value)])[
+                :size
+            ]
+            for name, value in results.items()
+        }
+
+    return on_devices
+
+
+def _score_batch(rows: Rows, look: Any, batch: Batch, fakes: np.ndarray, labels: Any) -> None:
+    fake, real = fakes[:, 0], batch.images
+    of_fake, of_real = look(fake, real), look(real, real)
+    for name in of_fake:
+        if name.startswith("features/"):
+            rows.add(**{f"fake/{name}": of_fake[name], f"real/{name}": of_real[name]})
+    if "lpips" in of_fake:
+        rows.add(lpips=of_fake["lpips"])
+        others = [look(fakes[:, k], fake)["lpips"] for k in range(1, fakes.shape[1])]
+        if others:
+            rows.add(lpips_styles=np.mean(others, axis=0))
+    if "prediction" in of_fake and "label" in batch.maps:
+        classes = len(labels.class_names)
+        for kind, found in (("fake", of_fake), ("real", of_real)):
+            counts = pixel_counts(batch.maps["label"], found["prediction"], classes)
+            rows.add(**{f"{kind}/counts": counts})
+    difference = np.abs(fake.astype(np.float32) - real.astype(np.float32))
+    rows.add(l1=difference.mean(axis=(1, 2, 3)) / np.float32(255))
+    for kind, images in (("fake", fake), ("real", real)):
+        steps = np.abs(np.diff(images.astype(np.int16), axis=2)).mean(axis=(1, 2, 3))
+        rows.add(**{f"{kind}/steps": steps})
+
+
+def summarise(rows: Rows, judges: Judges, seed: int) -> dict[str, Any]:
+    """All scores, as JSON has them.
+
+    Args:
+        rows: of `judge`.
+        judges: that looked.
+        seed: int, of intervals and subsets.
+    """
+    scores: dict[str, Any] = {"l1": mean_score(rows["l1"], seed)}
+    for network in judges.features:
+        real, fake = (rows[f"{kind}/features/{network.name}"] for kind in ("real", "fake"))
+        scores[network.name] = distances(real, fake, seed)
+    for name in ("lpips", "lpips_styles"):
+        if name in rows:
+            scores[name] = mean_score(rows[name], seed)
+    if "fake/counts" in rows:
+        scores["segmentation"] = {
+            kind: _segmentation(rows[f"{kind}/counts"], seed) for kind in ("fake", "real")
+        }
+    steps = {kind: float(rows[f"{kind}/steps"].mean()) for kind in ("fake", "real")}
+    scores["sharpness"] = steps["fake"] / steps["real"] if steps["real"] else float("nan")
+    return scores
+
+
+def _segmentation(counts: np.ndarray, seed: int) -> dict[str, Any]:
+    whole = class_scores(counts)
+    scores = {
+        name: scored(
+            whole[name],
+            lambda index, name=name: class_scores(counts[index])[name],
+            len(counts),
+            seed=seed,
+        )
+        for name in ("mean_iou", "mean_class_accuracy", "pixel_accuracy")
+    }
+    return {**scores, "iou": whole["iou"].tolist(), "pixels": whole["pixels"].tolist()}

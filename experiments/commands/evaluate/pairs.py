@@ -1,0 +1,167 @@
+"""Real pictures with their maps: what generated pictures are compared with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.setup.config import ConfigError
+from experiments.setup.layouts import open_model_data, read_map
+from experiments.setup.predictors import Model
+from experiments.setup.sizing import sized
+from pipelines.schema import BadFileError
+
+
+class Pair(NamedTuple):
+    """A real picture and the map that the model gets.
+
+    Attributes:
+        name: of the file, or its place in the split.
+        maps: `label` int32 `[H, W]` or `condition` float32 `[H, W, C]`; and `instance` where there
+            is one.
+        image: uint8 `[H, W, 3]`.
+    """
+
+    name: str
+    maps: dict[str, np.ndarray]
+    image: np.ndarray
+
+
+class Batch(NamedTuple):
+    """Pairs of one size, stacked."""
+
+    names: list[str]
+    maps: dict[str, np.ndarray]
+    images: np.ndarray
+
+
+def split_pairs(
+    model: Model, data_dir: str | None, split: str | None
+) -> tuple[int, Iterator[Pair]]:
+    """The pairs of a prepared data set, and how many there are.
+
+    Args:
+        model: which tells the data set, and how pictures get their size.
+        data_dir: where the data set was prepared; None for where it was in the training.
+        split: name of the split; None for the one that was held out.
+
+    Raises:
+        ConfigError: if there is no such folder or split.
+        DataError: if its data set is not there.
+    """
+    from pipelines.reading.input_pipeline import make_dataset
+
+    builder = open_model_data(model, data_dir)
+
+    wanted = split or model.split
+    if wanted not in builder.info.splits:
+        raise ConfigError(
+            f"--split={wanted}: {model.dataset} has {', '.join(sorted(builder.info.splits))}; give "
+            "one of these, or --labels and --images"
+        )
+    batches = make_dataset(
+        builder,
+        wanted,
+        batch_size=1,
+        flip=False,
+        seed=0,
+        training=False,
+        with_instance=model.use_instance,
+        **model.sizing,
+    )
+
+    def pairs() -> Iterator[Pair]:
+        for index, batch in enumerate(batches):
+            maps = {
+                key: batch[key][0].numpy()
+                for key in ("label", "condition", "instance")
+                if key in batch
+            }
+            image = np.clip(np.rint((batch["image"][0].numpy() + 1) * 127.5), 0, 255)
+            yield Pair(f"{wanted}_{index:05d}", maps, image.astype(np.uint8))
+
+    return builder.info.splits[wanted].num_examples, pairs()
+
+
+def folder_pairs(
+    model: Model,
+    labels: str | os.PathLike[str],
+    images: str | os.PathLike[str],
+    instances: str | os.PathLike[str] | None,
+) -> tuple[int, Iterator[Pair]]:
+    """The pairs of two folders, by the names of the files, and how many there are.
+
+    Args:
+        model: which tells how maps are read, and how pictures get their size.
+        labels: folder of label maps, or of continuous maps.
+        images: folder of photographs with the same names.
+        instances: folder of instance maps with the same names, or None.
+
+    Raises:
+        ConfigError: if a folder is empty, or a map has no photograph.
+        DataError: if a file cannot be used.
+    """
+    from pipelines.sources.listing import list_images
+
+    maps = list_images(Path(labels), "a folder of label maps", maps=True)
+    photographs = list_images(Path(images), "a folder of photographs", maps=False)
+    edges = (
+        list_images(Path(instances), "a folder of instance maps", maps=True) if instances else {}
+    )
+    for flag, folder, files in (("images", images, photographs), ("instances", instances, edges)):
+        missing = sorted(set(maps) - set(files)) if folder else []
+        if missing:
+            raise ConfigError(
+                f"--{flag}={folder}: no file for the label map {missing[0]} (of {len(missing)} "
+                "without one); name files as their label maps"
+            )
+    paths = [(name, maps[name], photographs[name], edges.get(name)) for name in sorted(maps)]
+    return len(paths), (_read(model, *each) for each in paths)
+
+
+def _read(model: Model, name: str, label: Path, image: Path, instance: Path | None) -> Pair:
+    from pipelines.sources.inspection import decode_image
+    from pipelines.sources.pictures import read_image, read_instances
+
+    example = {"image": decode_image(read_image(image).encoded), **read_map(model, label)}
+    if instance is not None and model.use_instance:
+        example["instance"] = read_instances(instance)
+    shapes = {key: value.shape[:2] for key, value in example.items()}
+    if len(set(shapes.values())) > 1:
+        height, width = shapes["image"]
+        other = next(value for value in shapes.values() if value != shapes["image"])
+        raise BadFileError(
+            image,
+            "size mismatch",
+            f"{width}x{height} pixels (width x height), but its map has {other[1]}x{other[0]}; "
+            "scale the map to the photograph, by nearest neighbour",
+        )
+    example = sized(example, model.sizing)
+    picture = np.clip(np.rint(example.pop("image")), 0, 255).astype(np.uint8)
+    return Pair(name, example, picture)
+
+
+def batched(pairs: Iterable[Pair], size: int) -> Iterator[Batch]:
+    """Groups pairs that follow one another and have one shape.
+
+    Args:
+        pairs: any number.
+        size: int >= 1, largest number of a group.
+    """
+    waiting: list[Pair] = []
+    for pair in pairs:
+        if waiting and (len(waiting) == size or pair.image.shape != waiting[0].image.shape):
+            yield _stacked(waiting)
+            waiting = []
+        waiting.append(pair)
+    if waiting:
+        yield _stacked(waiting)
+
+
+def _stacked(pairs: list[Pair]) -> Batch:
+    maps = {key: np.stack([pair.maps[key] for pair in pairs]) for key in pairs[0].maps}
+    return Batch([p.name for p in pairs], maps, np.stack([p.image for p in pairs]))

@@ -1,0 +1,318 @@
+"""Trains a segmentation network on the pairs of a data set, to judge generated pictures with."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.setup.config import ConfigError
+from pipelines.schema import LabelSet
+
+# SegFormer-B0 (Xie et al. 2021, table 6).
+B0 = {
+    "layerwise_depths": [2, 2, 2, 2],
+    "layerwise_num_heads": [1, 2, 5, 8],
+    "layerwise_sr_ratios": [8, 4, 2, 1],
+    "hidden_dims": [32, 64, 160, 256],
+    "layerwise_patch_sizes": [7, 3, 3, 3],
+    "layerwise_strides": [4, 2, 2, 2],
+}
+WEIGHTS, DESCRIPTION = "segmenter.npz", "segmenter.json"
+
+
+def segment(
+    dataset: str,
+    *,
+    data_dir: str | os.PathLike[str],
+    workdir: str | os.PathLike[str],
+    height: int = 128,
+    width: int | None = None,
+    steps: int = 3000,
+    batch_size: int = 8,
+    learning_rate: float = 5e-4,
+    checkpoint_every: int = 250,
+    seed: int = 0,
+) -> float:
+    """Trains SegFormer-B0 from scratch, and scores it on the validation split.
+
+    The loss is the cross entropy of known pixels; AdamW, with a rate that rises over the first
+    tenth of the steps and then falls by a cosine to zero; pictures are scaled by up to 1.12,
+    cropped and mirrored. A killed training goes on from its last checkpoint.
+
+    Args:
+        dataset: name of a prepared data set.
+        data_dir: folder of prepared data sets.
+        workdir: folder to write: weights, `segmenter.json`, checkpoints.
+        height: of the pictures it learns from, in pixels, a multiple of 32.
+        width: likewise; None for `height`.
+        steps: int >= 1.
+        batch_size: int >= 1.
+        learning_rate: float > 0, the highest.
+        checkpoint_every: int >= 1, steps.
+        seed: int, of weights and order.
+
+    Returns:
+        The mean IoU on the real pictures of the validation split.
+
+    Raises:
+        ConfigError: if an argument cannot be used, or KerasHub is not installed.
+        DataError: if there is no such data set.
+    """
+    width = width or height
+    _check(height=height, width=width, steps=steps, batch_size=batch_size)
+    if learning_rate <= 0 or checkpoint_every < 1:
+        raise ConfigError(
+            f"--learning_rate={learning_rate}, --checkpoint_every={checkpoint_every}: give more "
+            "than 0"
+        )
+    from pipelines.reading.prepared import label_set, open_dataset
+
+    builder = open_dataset(dataset, data_dir)
+    labels = label_set(builder)
+    if labels.condition_channels:
+        raise ConfigError(f"--dataset={dataset}: it has continuous maps, and so no classes")
+    folder = Path(workdir)
+    settings = {
+        "dataset": dataset,
+        "labels": labels.to_metadata(),
+        "image_size": [height, width],
+        "steps": steps,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "seed": seed,
+    }
+    _check_same(folder, settings)
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    network = make_network(labels.num_classes, (height, width))
+    folder.mkdir(parents=True, exist_ok=True)
+    _fit(network, builder, labels, folder, settings, checkpoint_every)
+    scores = score(network, builder, labels, (height, width), batch_size)
+    partial = folder / f"partial_{WEIGHTS}"
+    np.savez(partial, *network.get_weights())
+    os.replace(partial, folder / WEIGHTS)
+    _write(folder / DESCRIPTION, {**settings, "validation": scores})
+    print(
+        f"mean IoU {scores['mean_iou']:.4f}, pixel accuracy {scores['pixel_accuracy']:.4f} on "
+        f"{scores['count']} real pictures of the validation split; segmenter in {folder}",
+        file=sys.stderr,
+    )
+    return scores["mean_iou"]
+
+
+def make_network(num_classes: int, image_size: tuple[int, int]) -> Any:
+    """SegFormer-B0 with random weights.
+
+    Args:
+        num_classes: int >= 1.
+        image_size: height and width in pixels.
+
+    Returns:
+        A Keras model from `[B, H, W, 3]` in [-1, 1] to logits `[B, H, W, num_classes]`.
+
+    Raises:
+        ConfigError: if KerasHub is not installed; the message has the command.
+
+    Reference: Xie et al. 2021, https://arxiv.org/abs/2105.15203.
+    """
+    try:
+        from keras_hub import models
+    except ImportError as error:
+        raise ConfigError(
+            f"segmenters are KerasHub's ({error}); install it: pip install 'spade-tf[evaluate]'"
+        ) from error
+    encoder = models.MiTBackbone(
+        num_layers=4, max_drop_path_rate=0.1, image_shape=(*image_size, 3), **B0
+    )
+    backbone = models.SegFormerBackbone(image_encoder=encoder, projection_filters=256)
+    return models.SegFormerImageSegmenter(backbone=backbone, num_classes=num_classes)
+
+
+def load_network(workdir: str | os.PathLike[str]) -> tuple[Any, Mapping[str, Any]]:
+    """The network of a workdir of `segment`, and what its `segmenter.json` says.
+
+    Args:
+        workdir: of a finished training.
+
+    Raises:
+        ConfigError: if it is none, or the weights do not fit.
+    """
+    folder = Path(workdir)
+    try:
+        content = json.loads((folder / DESCRIPTION).read_text())
+        labels = LabelSet.from_metadata(content["labels"])
+        size = tuple(content["image_size"])
+        content["validation"]["mean_iou"]
+    except FileNotFoundError:
+        raise ConfigError(
+            f"--segmenter={folder}: no {DESCRIPTION} in it; give the workdir of a finished "
+            "`segment`"
+        ) from None
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ConfigError(
+            f"--segmenter={folder}: {DESCRIPTION} cannot be read ({error})"
+        ) from error
+    network = make_network(labels.num_classes, size)
+    try:
+        with np.load(folder / WEIGHTS, allow_pickle=False) as arrays:
+            network.set_weights([arrays[f"arr_{index}"] for index in range(len(arrays.files))])
+    except (OSError, ValueError, LookupError, zipfile.BadZipFile) as error:
+        raise ConfigError(
+            f"--segmenter={folder}: {WEIGHTS} is missing, or does not fit "
+            f"({' '.join(str(error).split())[:200]}); train it again"
+        ) from error
+    return network, content
+
+
+def score(
+    network: Any, builder: Any, labels: LabelSet, image_size: tuple[int, int], batch_size: int
+) -> dict[str, Any]:
+    """Segmentation scores on the real pictures of the validation split.
+
+    Args:
+        network: see `make_network`.
+        builder: of the data set.
+        labels: its label set.
+        image_size: height and width in pixels.
+        batch_size: int >= 1.
+    """
+    import tensorflow as tf
+
+    from spade_tf.metrics.segmentation import confusion_matrix, segmentation_scores
+
+    predict = tf.function(lambda x: tf.argmax(network(x, training=False), -1), autograph=False)
+    matrix, count = np.zeros([labels.num_classes] * 2, np.int64), 0
+    split = "val" if "val" in builder.info.splits else "train"
+    for batch in _batches(builder, split, image_size, batch_size):
+        matrix += confusion_matrix(
+            batch["label"], predict(batch["image"]), num_classes=labels.num_classes
+        ).numpy()
+        count += len(batch["label"])
+    scores = segmentation_scores(matrix)
+    return {
+        "count": count,
+        "split": split,
+        "mean_iou": scores.mean_iou,
+        "mean_class_accuracy": scores.mean_class_accuracy,
+        "pixel_accuracy": scores.pixel_accuracy,
+        "iou": [None if np.isnan(value) else value for value in scores.iou.tolist()],
+    }
+
+
+def _fit(
+    network: Any,
+    builder: Any,
+    labels: LabelSet,
+    folder: Path,
+    settings: Mapping[str, Any],
+    checkpoint_every: int,
+) -> None:
+    import keras
+    import tensorflow as tf
+
+    steps, unit = settings["steps"], min(checkpoint_every, settings["steps"])
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, steps, warmup_target=settings["learning_rate"], warmup_steps=max(steps // 10, 1)
+    )
+    unknown = labels.num_classes if labels.has_unknown else None
+    network.compile(
+        optimizer=keras.optimizers.AdamW(schedule, weight_decay=0.01),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=unknown),
+        metrics=[],
+        # On a processor, XLA would compile for minutes.
+        jit_compile=bool(tf.config.list_physical_devices("GPU")),
+    )
+    units = -(-steps // unit)
+    state = folder / "progress.json"
+    done = json.loads(state.read_text())["units"] if state.exists() else 0
+    backup = keras.callbacks.BackupAndRestore(
+        folder / "backup", save_freq="epoch", delete_checkpoint=False
+    )
+    pairs = _batches(
+        builder,
+        "train",
+        tuple(settings["image_size"]),
+        settings["batch_size"],
+        seed=settings["seed"],
+        start_step=done * unit,
+    ).map(lambda batch: (batch["image"], batch["label"]))
+
+    class Count(keras.callbacks.Callback):
+        """Says how far the training is, so that data go on where weights do."""
+
+        def on_epoch_end(self, epoch, logs=None):
+            _write(state, {"units": epoch + 1})
+
+    network.fit(
+        pairs,
+        epochs=units,
+        steps_per_epoch=unit,
+        shuffle=False,  # The pipeline shuffles.
+        callbacks=[backup, Count()],
+        verbose="auto" if sys.stderr.isatty() else 2,
+    )
+
+
+def _batches(
+    builder: Any,
+    split: str,
+    image_size: tuple[int, int],
+    batch_size: int,
+    seed: int | None = None,
+    start_step: int = 0,
+) -> Any:
+    from pipelines.reading.input_pipeline import make_dataset
+
+    training = seed is not None
+    height, width = image_size
+    larger = (round(height * 1.12), round(width * 1.12))
+    return make_dataset(
+        builder,
+        split,
+        batch_size=batch_size,
+        load_size=larger if training else image_size,
+        crop_size=image_size,
+        flip=training,
+        seed=seed or 0,
+        training=training,
+        start_step=start_step,
+        with_instance=False,
+    )
+
+
+def _check(**numbers: int) -> None:
+    for name, value in numbers.items():
+        if value < 1:
+            raise ConfigError(f"--{name}={value}: give 1 or more")
+        if name in ("height", "width") and value % 32:
+            nearest = max(round(value / 32), 1) * 32
+            raise ConfigError(f"--{name}={value}: give a multiple of 32, such as {nearest}")
+
+
+def _check_same(folder: Path, settings: Mapping[str, Any]) -> None:
+    path = folder / "settings.json"
+    if path.exists():
+        begun = json.loads(path.read_text())
+        for name, value in settings.items():
+            if begun.get(name) != value:
+                raise ConfigError(
+                    f"{path}: this workdir was begun with {name}={begun.get(name)!r}, not "
+                    f"{value!r}; give another --workdir"
+                )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(path, settings)
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(temporary, path)

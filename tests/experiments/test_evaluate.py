@@ -1,0 +1,273 @@
+"""Scores of models whose pictures are known, and of a tiny trained one."""
+
+import json
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from experiments.commands.evaluate import judges as judges_module
+from experiments.commands.evaluate.evaluate import evaluate, flat_scores
+from experiments.commands.evaluate.judges import (
+    FeatureNetwork,
+    Judges,
+    Segmenter,
+    check_classes,
+)
+from experiments.commands.evaluate.judging import judge, summarise
+from experiments.commands.evaluate.pairs import Pair, batched
+from experiments.commands.evaluate.scores import Gaussian, class_scores, pixel_counts
+from experiments.setup.config import ConfigError
+from pipelines.schema import BadFileError
+from spade_tf.metrics.frechet import frechet_distance
+from spade_tf.metrics.segmentation import confusion_matrix, segmentation_scores
+
+NAMES = ("dark", "light")
+
+
+def mean_colours(name="efficientnet_lite2"):
+    """A feature network of three numbers, which costs nothing."""
+    return FeatureNetwork(name, 8, 3, "0", lambda image: tf.reduce_mean(image, [1, 2]))
+
+
+def brightness():
+    """A segmenter that is right where classes are dark and light."""
+    return Segmenter("s", NAMES, "0", lambda image: tf.cast(image[..., 0] > 0, tf.int64))
+
+
+def distance(a, b):
+    return tf.reduce_mean(tf.abs(a - b), [1, 2, 3])
+
+
+JUDGES = Judges((mean_colours(),), distance, brightness())
+
+
+class Painter:
+    """A model that makes pictures by a function of the map and the style."""
+
+    labels = SimpleNamespace(class_names=NAMES, palette=((0, 0, 0), (255, 255, 255), (9, 9, 9)))
+    z_dim = 2
+
+    def __init__(self, paint):
+        self.paint = paint
+
+    def encode(self, image):
+        return np.full((len(image), 2), 0.5, np.float32)
+
+    def generate(self, maps, z):
+        return np.stack(
+            [
+                np.stack([self.paint(label, style) for style in styles])
+                for label, styles in zip(maps["label"], z, strict=True)
+            ]
+        )
+
+
+def pairs(count=7, size=8):
+    random = np.random.default_rng(0)
+    for index in range(count):
+        label = random.integers(0, 2, (size, size)).astype(np.int32)
+        image = np.repeat((label * 155 + 50)[..., None], 3, -1) + random.integers(0, 9, 3)
+        label[0, 0] = 2
+        yield Pair(f"p{index}", {"label": label}, image.astype(np.uint8))
+
+
+def same_as_real(label, style):
+    return next(p.image for p in pairs(7) if np.array_equal(p.maps["label"], label))
+
+
+def scores_of(paint, *, batch_size=3, strategy=None, style="photograph"):
+    rows, gallery = judge(
+        Painter(paint),
+        pairs(),
+        JUDGES,
+        count=7,
+        style=style,
+        num_styles=2,
+        batch_size=batch_size,
+        seed=0,
+        strategy=strategy or tf.distribute.get_strategy(),
+    )
+    return rows, summarise(rows, JUDGES, 0), gallery
+
+
+def test_the_real_pictures_have_perfect_scores():
+    _, scores, gallery = scores_of(same_as_real)
+    assert scores["l1"]["value"] == scores["lpips"]["value"] == 0.0
+    assert scores["lpips_styles"]["value"] == 0.0
+    # Rounding of a root of a 3x3 product.
+    assert scores["efficientnet_lite2"]["frechet_distance"]["value"] < 1e-6
+    for kind in ("fake", "real"):
+        assert scores["segmentation"][kind]["mean_iou"]["value"] == 1.0
+    assert scores["sharpness"] == 1.0
+    assert [shown.distance for shown in gallery.best] == [0.0] * 7
+    assert len(gallery.styles) == 4
+
+
+def test_pictures_off_by_a_constant():
+    """By hand: 20 levels of 255 brighter everywhere."""
+    _, scores, _ = scores_of(lambda label, style: same_as_real(label, style) + np.uint8(20))
+    assert scores["l1"]["value"] == pytest.approx(20 / 255)
+    # The mean moves by 20 / 127.5 in each of three features; the covariance stays.
+    expected = 3 * (20 / 127.5) ** 2
+    assert scores["efficientnet_lite2"]["frechet_distance"]["value"] == pytest.approx(
+        expected, 1e-4
+    )
+    low, high = scores["l1"]["interval"]
+    assert low == pytest.approx(high)
+
+
+def test_the_wrong_way_round_finds_no_class():
+    _, scores, gallery = scores_of(lambda label, style: 255 - same_as_real(label, style))
+    assert scores["segmentation"]["fake"]["mean_iou"]["value"] == 0.0
+    assert scores["segmentation"]["real"]["mean_iou"]["value"] == 1.0
+    assert gallery.worst[0].distance >= gallery.worst[-1].distance > 0
+
+
+def test_styles_follow_the_picture_alone():
+    def by_style(label, style):
+        return np.clip(128 + 40 * style[0], 0, 255) * np.ones((*label.shape, 3), np.uint8)
+
+    def paint(label, style):
+        return by_style(label, style).astype(np.uint8)
+
+    whole, _, _ = scores_of(paint, batch_size=7, style="drawn")
+    parts, _, _ = scores_of(paint, batch_size=2, style="drawn")
+    for name in ("l1", "lpips", "lpips_styles", "fake/counts"):
+        np.testing.assert_allclose(whole[name], parts[name], rtol=1e-6)
+    assert len(np.unique(whole["fake/features/efficientnet_lite2"][:, 0])) == 7
+    _, scores, _ = scores_of(paint)
+    assert scores["lpips_styles"]["value"] > 0
+
+
+@pytest.mark.distributed
+def test_two_devices_are_one(two_replicas):
+    assert two_replicas.num_replicas_in_sync == 2
+    one, _, _ = scores_of(same_as_real)
+    two, _, _ = scores_of(same_as_real, strategy=two_replicas)
+    for name in ("l1", "lpips", "real/counts", "fake/features/efficientnet_lite2"):
+        np.testing.assert_allclose(one[name], two[name], rtol=1e-6, atol=1e-7)
+
+
+def test_counts_are_those_of_the_confusion_matrix():
+    random = np.random.default_rng(0)
+    labels, found = random.integers(0, 5, (6, 9, 9)), random.integers(0, 4, (6, 9, 9))
+    scores = class_scores(pixel_counts(labels, found, 4))
+    expected = segmentation_scores(confusion_matrix(labels, found, num_classes=4))
+    for name in ("mean_iou", "mean_class_accuracy", "pixel_accuracy"):
+        assert scores[name] == pytest.approx(getattr(expected, name))
+    np.testing.assert_allclose(scores["iou"], expected.iou)
+    # By hand: one right of class 0, one of class 1 taken for 0; id 7 is unknown.
+    counts = pixel_counts(np.array([[[0, 1, 7]]]), np.array([[[0, 0, 1]]]), 2)
+    np.testing.assert_array_equal(counts, [[[1, 0], [1, 1], [2, 0]]])
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(40, 6), (5, 12)])
+def test_distances_by_roots_are_those_by_eigenvalues(rows, columns):
+    random = np.random.default_rng(0)
+    a, b = random.normal(size=(rows, columns)), random.normal(0.3, 2.0, (rows, columns))
+    # Eigenvalues that should be zero give roots of about 1e-8 each.
+    assert Gaussian(a).distance(Gaussian(b)) == pytest.approx(frechet_distance(a, b), abs=1e-6)
+    assert Gaussian(a).distance(Gaussian(a)) < 1e-12
+
+
+def test_batches_hold_one_size():
+    large = list(pairs(2, 16))
+    sizes = [len(b.names) for b in batched(iter([*pairs(3), *large, *pairs(1)]), 2)]
+    assert sizes == [2, 1, 2, 1]
+
+
+@pytest.fixture
+def cheap(monkeypatch):
+    monkeypatch.setattr(judges_module, "load_feature_network", mean_colours)
+
+
+def test_a_workdir(workdir, cheap, tmp_path, capsys):
+    content = evaluate(workdir, output_dir=tmp_path / "e", lpips=False, batch_size=2)
+    assert content == json.loads((tmp_path / "e" / "evaluation.json").read_text())
+    assert content["protocol"]["style"] == "photograph"
+    assert content["protocol"]["count"] == 2
+    page = (tmp_path / "e" / "report.html").read_text()
+    for _, score in flat_scores(content["scores"]):
+        assert np.isfinite(score["value"])
+        assert f"<td>{score['value']:.4g}</td>" in page
+    assert "are biased upwards" in page or "is biased upwards" in page
+    assert not re.search(r"https?://", page)
+    assert {path.name for path in (tmp_path / "e").iterdir()} == {"evaluation.json", "report.html"}
+    assert "frechet_distance" in capsys.readouterr().out
+
+
+def test_folders_give_the_scores_of_the_split(workdir, cheap, source_dir, tmp_path):
+    one = evaluate(workdir, output_dir=tmp_path / "a", lpips=False)
+    folders = {"labels": source_dir / "val_label", "images": source_dir / "val_img"}
+    two = evaluate(
+        workdir,
+        output_dir=tmp_path / "b",
+        lpips=False,
+        instances=source_dir / "val_inst",
+        **folders,
+    )
+    for (name, a), (_, b) in zip(
+        flat_scores(one["scores"]), flat_scores(two["scores"]), strict=True
+    ):
+        # Levels of 255 that rounding may have moved.
+        assert a["value"] == pytest.approx(b["value"], rel=1e-3, abs=1e-3), name
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"features": ["resnet"]}, "--features=resnet: give some of efficientnet_lite2"),
+        ({"features": []}, "--features=: give some of"),
+        ({"labels": "."}, "--labels: no effect without --images"),
+        ({"images": "."}, "--images: no effect without --labels"),
+        ({"labels": "/none", "images": "."}, "--labels=/none: no such folder"),
+        ({"max_images": 1}, "--max_images=1: give 2 or more"),
+        ({"num_styles": 0}, "--num_styles=0"),
+        ({"split": "test"}, "--split=test: paired_folder has train, val"),
+        ({"segmenter": "/none"}, "--segmenter=/none: no segmenter.json in it"),
+        ({"endpoint": "http://localhost:1"}, "--model or --endpoint: give one of the two"),
+    ],
+)
+def test_arguments_that_cannot_be_used(workdir, cheap, tmp_path, options, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        evaluate(workdir, output_dir=tmp_path / "e", lpips=False, **options)
+    assert not (tmp_path / "e").exists()
+
+
+def test_folders_that_do_not_pair(workdir, cheap, source_dir, tmp_path):
+    for kind in ("label", "img"):
+        (tmp_path / kind).mkdir()
+    Image.new("RGB", (72, 72)).save(tmp_path / "img" / "other.png")
+    Image.new("L", (72, 72)).save(tmp_path / "label" / "a.png")
+    options = {"labels": tmp_path / "label", "images": tmp_path / "img", "lpips": False}
+    with pytest.raises(ConfigError, match=r"no file for the label map a \(of 1 without one\)"):
+        evaluate(workdir, output_dir=tmp_path / "e", **options)
+    for name, size in (("a", (72, 72)), ("b", (72, 72))):
+        Image.new("RGB", size).save(tmp_path / "img" / f"{name}.png")
+    Image.new("L", (80, 72)).save(tmp_path / "label" / "b.png")
+    with pytest.raises(BadFileError, match=r"b\.png: 72x72 pixels .* its map has 80x72"):
+        evaluate(workdir, output_dir=tmp_path / "e", **options)
+
+
+def test_a_loss_on_the_features_that_score():
+    from experiments.commands.evaluate.evaluate import _check_independent
+
+    model = SimpleNamespace(loss_networks=("vgg16", "vgg19"))
+    with pytest.raises(ConfigError, match=r"--features=vgg16: .* flatters it; give one of eff"):
+        _check_independent(model, "vgg16")
+    _check_independent(model, "alexnet")
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [(("dark",), "1 classes, and the data set 2"), (("dark", "red"), "'red' as class 1")],
+)
+def test_a_segmenter_of_other_classes(names, found):
+    segmenter = brightness()._replace(class_names=names)
+    with pytest.raises(ConfigError, match=found):
+        check_classes(segmenter, NAMES)
+    check_classes(brightness(), NAMES)

@@ -1,0 +1,91 @@
+"""Training of segmenters, and judging with them."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from experiments.commands.evaluate.evaluate import evaluate
+from experiments.commands.segment import B0, WEIGHTS, load_network, segment
+from experiments.setup.config import ConfigError
+
+OPTIONS = {"height": 64, "batch_size": 2, "checkpoint_every": 1}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_network():
+    """One block a stage: a quarter of the time of tracing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(B0, "layerwise_depths", [1, 1, 1, 1])
+        patch.setitem(B0, "layerwise_num_heads", [1, 1, 1, 1])
+        patch.setitem(B0, "hidden_dims", [8, 16, 24, 32])
+        yield
+
+
+@pytest.fixture(scope="module")
+def segmenter(data_dir, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("segmenter")
+    segment("paired_folder", data_dir=data_dir, workdir=workdir, steps=2, **OPTIONS)
+    return workdir
+
+
+def test_it_says_how_well_it_does_on_real_pictures(segmenter):
+    network, content = load_network(segmenter)
+    scores = content["validation"]
+    assert scores["count"] == 2
+    assert 0 <= scores["mean_iou"] <= 1
+    assert content["image_size"] == [64, 64]
+    logits = network(np.zeros([1, 64, 64, 3], np.float32))
+    assert logits.shape == (1, 64, 64, 4)
+    again, _ = load_network(segmenter)
+    np.testing.assert_array_equal(again(np.ones([1, 64, 64, 3])), network(np.ones([1, 64, 64, 3])))
+
+
+def test_the_same_command_scores_again_and_another_is_refused(segmenter, data_dir):
+    before = (segmenter / WEIGHTS).read_bytes()
+    segment("paired_folder", data_dir=data_dir, workdir=segmenter, steps=2, **OPTIONS)
+    assert (segmenter / WEIGHTS).read_bytes() == before
+    with pytest.raises(ConfigError, match=r"begun with steps=2, not 3; give another --workdir"):
+        segment("paired_folder", data_dir=data_dir, workdir=segmenter, steps=3, **OPTIONS)
+
+
+def test_evaluate_judges_with_it(segmenter, workdir, tmp_path, monkeypatch):
+    from experiments.commands.evaluate import judges
+
+    monkeypatch.setattr(
+        judges,
+        "load_feature_network",
+        lambda name: judges.FeatureNetwork(name, 8, 3, "0", lambda image: image[:, 0, 0]),
+    )
+    content = evaluate(workdir, output_dir=tmp_path, lpips=False, segmenter=segmenter)
+    real = content["scores"]["segmentation"]["real"]
+    assert len(real["iou"]) == 4
+    assert "Classes" in (tmp_path / "report.html").read_text()
+    assert json.loads((tmp_path / "evaluation.json").read_text())["protocol"]["segmenter"]
+
+
+def test_a_damaged_segmenter(segmenter, tmp_path):
+    (tmp_path / "segmenter.json").write_text((segmenter / "segmenter.json").read_text())
+    with pytest.raises(ConfigError, match=r"segmenter.npz is missing, or does not fit"):
+        load_network(tmp_path)
+    (tmp_path / WEIGHTS).write_bytes(b"x" * 100)
+    with pytest.raises(ConfigError, match=r"segmenter.npz is missing, or does not fit"):
+        load_network(tmp_path)
+    (tmp_path / "segmenter.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"segmenter.json cannot be read"):
+        load_network(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"height": 40}, "--height=40: give a multiple of 32, such as 32"),
+        ({"steps": 0}, "--steps=0: give 1 or more"),
+        ({"learning_rate": 0.0}, "--learning_rate=0.0"),
+    ],
+)
+def test_arguments_that_cannot_be_used(data_dir, tmp_path, options, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        segment("paired_folder", data_dir=data_dir, workdir=tmp_path / "s", **options)
+    assert not (tmp_path / "s").exists()
