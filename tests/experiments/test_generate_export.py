@@ -323,7 +323,7 @@ def test_an_export_has_no_maps_of_its_own(exported, data_dir, tmp_path):
     with pytest.raises(ConfigError, match=r"--labels: an export does not say .* --data_dir"):
         generate(exported, output_dir=tmp_path / "a")
     paths = generate(exported, output_dir=tmp_path / "b", data_dir=str(data_dir), max_labels=1)
-    assert [path.name for path in paths] == ["val_000.png"]
+    assert [path.name for path in paths] == ["0.png"]
 
 
 def test_exports_of_earlier_releases_say_where_their_data_set_is(exported, data_dir, tmp_path):
