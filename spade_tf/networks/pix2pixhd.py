@@ -42,9 +42,8 @@ class Pix2PixHDGenerator(keras.Model):
     | pix2pixHD++ with Concat | "batch" | True | "affine" | "convs" |
     | pix2pixHD++ with SPADE | "batch" | True | "spade" | None |
 
-    The text of the paper says of Concat what "convs" does, at 212 million weights on ADE20K;
-    "blocks" has the 195 million of its table. What else makes pix2pixHD++ (hinge loss, two time
-    scales, initialisation) belongs to training.
+    The text of the paper describes "convs": 212 million weights on ADE20K. Its table has the 195
+    million of "blocks". Hinge loss, two time scales and initialisation belong to training.
 
     Args:
         num_labels: int >= 1, label ids, the unknown one included.
@@ -64,8 +63,7 @@ class Pix2PixHDGenerator(keras.Model):
         spectral_norm: bool, whether all convolutions but the last are spectrally normalised; those
             inside SPADE never are. Default False.
         conditioning: "none", "affine", "spade", "shared_spade", "clade", "conditional_batch" or
-            "adain" (needs a `z_dim`): the scale and shift after each normalisation; see
-            `get_conditional_norm`. Default "none".
+            "adain" (needs a `z_dim`): scale and shift after each normalisation. Default "none".
         concat: whether the label map (or the features of the shared predictor) is concatenated to
             the input of "convs", every convolution but the first, or of the "blocks" alone; None
             for neither. Default None.
