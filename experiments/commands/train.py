@@ -21,8 +21,6 @@ from pipelines.sources.wording import counted
 from spade_tf.training.cluster import cluster_for
 
 if TYPE_CHECKING:
-    import keras
-
     from spade_tf.training.course import Course
 
 
@@ -157,6 +155,7 @@ def _run(
     import tensorflow as tf
 
     from experiments.setup.assemble import make_batches, make_gaugan
+    from experiments.setup.callbacks import make_callbacks
     from pipelines.reading.records import corrupt_record_error
     from spade_tf.training import loop
     from spade_tf.training.checkpoints import Checkpoints
@@ -178,22 +177,7 @@ def _run(
             lines = initialize(model, config, labels)
         if chief:
             _say("\n".join(lines))
-    _say(
-        f"training {config.name} at {config.data.height}x{config.data.width}, batch "
-        f"{settings.batch_size} on {counted(devices.num_replicas_in_sync, 'device')}, to step "
-        f"{settings.steps}; samples and losses in {workdir}"
-    )
-    if profile_steps is not None and profile_steps[0] <= start_step:
-        _say(
-            f"--profile_steps={profile_steps[0]},{profile_steps[1]}: nothing is profiled, as the "
-            f"training goes on after step {start_step}"
-        )
-    if config.optimizer.decay_steps > settings.steps:
-        _say(
-            f"optimizer.decay_steps={config.optimizer.decay_steps} is more than "
-            f"train.steps={settings.steps}: the rates fall to zero over all steps; for constant "
-            "rates give --config.optimizer.decay_steps=0"
-        )
+    _announce(config, workdir, devices.num_replicas_in_sync, start_step, profile_steps)
 
     def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
         shares = make_batches(
@@ -228,7 +212,7 @@ def _run(
             steps=settings.steps,
             start_step=start_step,
             jit_compile=settings.jit_compile,
-            callbacks=_callbacks(
+            callbacks=make_callbacks(
                 config, builder, labels, workdir, checkpoints, chief, profile_steps
             ),
         )
@@ -242,75 +226,30 @@ def _run(
         checkpoints.close()
 
 
-def _callbacks(
+def _announce(
     config: Config,
-    builder: Any,
-    labels: Any,
     workdir: Path,
-    checkpoints: Any,
-    chief: bool,
+    replicas: int,
+    start_step: int,
     profile_steps: tuple[int, int] | None,
-) -> list[keras.callbacks.Callback]:
-    from experiments.setup.assemble import make_batches
-    from spade_tf.training import callbacks
-    from spade_tf.training.checkpoints import Checkpoints
-    from spade_tf.training.evaluation import Evaluate, ReestimateStatistics
-    from spade_tf.training.report import Report
-    from spade_tf.training.tensorboard import TensorBoard
-
-    settings, every = config.train, config.train.log_every
-    stop = callbacks.StopOnNonFinite(
-        [every, settings.sample_every, settings.checkpoint_every, settings.eval_every or every]
+) -> None:
+    settings = config.train
+    _say(
+        f"training {config.name} at {config.data.height}x{config.data.width}, batch "
+        f"{settings.batch_size} on {counted(replicas, 'device')}, to step "
+        f"{settings.steps}; samples and losses in {workdir}"
     )
-    if not chief:
-        return [stop]
-    train_split = config.data.train_split
-    split = config.data.val_split
-    if split not in builder.info.splits:
-        split = train_split
-
-    def some_batches(name, count, size, training=False):
-        dataset = make_batches(config, builder, name, training=training, batch_size=size)
-        return dataset.take(count)
-
-    samples = callbacks.SampleGrid(
-        workdir / "samples",
-        next(iter(some_batches(split, 1, settings.num_samples))),
-        labels.palette,
-        settings.sample_every,
-    )
-    result = [stop]
-    if settings.average_decay and config.generator.norm in ("batch", "local_batch"):
-        intervals = [settings.sample_every, settings.checkpoint_every]
-        result.append(
-            ReestimateStatistics(
-                some_batches(
-                    train_split, settings.statistics_batches, settings.batch_size, training=True
-                ),
-                intervals + [settings.eval_every] * bool(settings.eval_every),
-            )
+    if profile_steps is not None and profile_steps[0] <= start_step:
+        _say(
+            f"--profile_steps={profile_steps[0]},{profile_steps[1]}: nothing is profiled, as the "
+            f"training goes on after step {start_step}"
         )
-    result.append(samples)
-    if settings.eval_every:
-        best = Checkpoints(checkpoints.model, workdir / "best", max_to_keep=1)
-        result.append(
-            Evaluate(
-                some_batches(split, -1, settings.batch_size),
-                workdir / "evaluation.jsonl",
-                settings.eval_every,
-                best,
-            )
+    if config.optimizer.decay_steps > settings.steps:
+        _say(
+            f"optimizer.decay_steps={config.optimizer.decay_steps} is more than "
+            f"train.steps={settings.steps}: the rates fall to zero over all steps; for constant "
+            "rates give --config.optimizer.decay_steps=0"
         )
-    result += [
-        callbacks.JsonLines(workdir / "losses.jsonl", every),
-        TensorBoard(
-            workdir / "tensorboard", every, samples, settings.histograms_every, profile_steps
-        ),
-        callbacks.SaveCheckpoints(checkpoints, settings.checkpoint_every),
-        Report(workdir, settings.sample_every),
-        callbacks.ProgressBar(settings.batch_size, every),
-    ]
-    return result
 
 
 def _remove_partial(workdir: Path) -> None:
