@@ -23,6 +23,9 @@ def limits(tmp_path, monkeypatch):
     server = pytest.importorskip("spade_tf.serving.server")
     given = {}
     monkeypatch.setattr(server, "serve", lambda model, **arguments: given.update(arguments))
+    # Enough for what is looked at before a server starts.
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "saved_model.pb").touch()
     assert main(["serve", f"--model={tmp_path}"]) == 0
     return given["limits"]
 
