@@ -9,6 +9,10 @@ threads than after the first steps.
 
 import argparse
 import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 from worker_process import train_together
 
