@@ -34,7 +34,7 @@ def exported(workdir, tmp_path_factory):
 def _loads_once():
     """Loads each model once for all tests."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("experiments.commands.generate.load_model", cache(load_model))
+        patch.setattr("experiments.setup.predictors.load_model", cache(load_model))
         patch.setattr("experiments.setup.trained_model.load_workdir", cache(load_workdir))
         yield
 
@@ -207,7 +207,7 @@ def test_a_file_in_place_of_the_folder_is_refused_before_there_are_pictures(
     def fail(_):
         raise AssertionError("the model has been loaded")
 
-    monkeypatch.setattr("experiments.commands.generate.load_model", fail)
+    monkeypatch.setattr("experiments.setup.predictors.load_model", fail)
     (tmp_path / "out").write_text("a file")
     for output_dir in (tmp_path / "out", tmp_path / "out" / "in" / "it"):
         with pytest.raises(ConfigError, match=r"out is a file"):
@@ -243,7 +243,7 @@ class Plain:
     ],
 )
 def test_what_the_model_cannot_use_is_refused(arguments, tmp_path, monkeypatch):
-    monkeypatch.setattr("experiments.commands.generate.load_model", lambda _: Plain())
+    monkeypatch.setattr("experiments.setup.predictors.load_model", lambda _: Plain())
     with pytest.raises(ConfigError, match=f"--{next(iter(arguments))}=.*leave it out"):
         generate("model", output_dir=tmp_path / "out", **arguments)
     assert not (tmp_path / "out").exists()
