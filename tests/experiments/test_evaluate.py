@@ -21,7 +21,7 @@ from experiments.commands.evaluate.judging import judge, summarise
 from experiments.commands.evaluate.pairs import Pair, batched
 from experiments.commands.evaluate.scores import Gaussian, class_scores, pixel_counts
 from experiments.setup.config import ConfigError
-from pipelines.schema import BadFileError
+from pipelines.schema import BadFileError, LabelSet
 from spade_tf.metrics.frechet import frechet_distance
 from spade_tf.metrics.segmentation import confusion_matrix, segmentation_scores
 
@@ -48,7 +48,7 @@ JUDGES = Judges((mean_colours(),), distance, brightness())
 class Painter:
     """A model that makes pictures by a function of the map and the style."""
 
-    labels = SimpleNamespace(class_names=NAMES, palette=((0, 0, 0), (255, 255, 255), (9, 9, 9)))
+    labels = LabelSet(NAMES, ((0, 0, 0), (255, 255, 255), (9, 9, 9)), True, False)
     z_dim = 2
 
     def __init__(self, paint):

@@ -23,6 +23,7 @@ from experiments.commands.evaluate.scores import (
 )
 from experiments.setup.config import ConfigError
 from experiments.setup.predictors import Model
+from pipelines.schema import LabelSet
 from spade_tf.networks.styles import seeded_styles
 
 
@@ -58,13 +59,13 @@ def judge(
         ConfigError: if the model makes pictures of another size than the real ones.
     """
     rows, gallery, done = Rows(), Gallery(model.labels.palette), 0
-    look = _looker(judges, strategy)
+    looker = _Looker(judges, strategy)
     bar = tqdm(total=count, unit="picture", disable=not sys.stderr.isatty())
     for batch in batched(pairs, batch_size):
         z = _styles(model, batch, style, num_styles, seed, done)
         fakes = model.generate(batch.maps, z)
         _check(fakes, batch)
-        _score_batch(rows, look, batch, fakes, model.labels)
+        _score_batch(rows, looker, batch, fakes, model.labels)
         gallery.add(batch, fakes, rows.last("lpips" if "lpips" in rows else "l1"))
         done += len(batch.names)
         bar.update(len(batch.names))
@@ -97,66 +98,82 @@ def _check(fakes: np.ndarray, batch: Batch) -> None:
         )
 
 
-def _looker(judges: Judges, strategy: tf.distribute.Strategy) -> Any:
-    """A function of uint8 `[B, H, W, 3]` to arrays by name, on all devices of a strategy."""
+class _Looker:
+    """What networks say of uint8 pictures `[B, H, W, 3]`, on all devices of a strategy."""
 
-    @tf.function(reduce_retracing=True, autograph=False)
-    def look(image: tf.Tensor, other: tf.Tensor) -> dict[str, tf.Tensor]:
-        def scaled(x: tf.Tensor) -> tf.Tensor:
-            return tf.cast(x, tf.float32) / 127.5 - 1.0
+    def __init__(self, judges: Judges, strategy: tf.distribute.Strategy):
+        self.has_distance = judges.lpips is not None
+        self._strategy = strategy
 
-        out = {f"features/{net.name}": net.features(scaled(image)) for net in judges.features}
-        if judges.lpips is not None:
-            out["lpips"] = judges.lpips(scaled(image), scaled(other))
-        if judges.segmenter is not None:
-            out["prediction"] = judges.segmenter.predict(scaled(image))
-        return out
+        @tf.function(reduce_retracing=True, autograph=False)
+        def look(image: tf.Tensor) -> dict[str, tf.Tensor]:
+            image = _scaled(image)
+            out = {f"features/{net.name}": net.features(image) for net in judges.features}
+            if judges.segmenter is not None:
+                out["prediction"] = judges.segmenter.predict(image)
+            return out
 
-    def on_devices(image: np.ndarray, other: np.ndarray) -> dict[str, np.ndarray]:
-        devices, size = strategy.num_replicas_in_sync, len(image)
+        @tf.function(reduce_retracing=True, autograph=False)
+        def compare(image: tf.Tensor, other: tf.Tensor) -> dict[str, tf.Tensor]:
+            assert judges.lpips is not None
+            return {"lpips": judges.lpips(_scaled(image), _scaled(other))}
+
+        self._look, self._compare = look, compare
+
+    def look(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """Features and predicted classes by name."""
+        return self._on_devices(self._look, image)
+
+    def distance(self, image: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Perceptual distances `[B]`."""
+        return self._on_devices(self._compare, image, other)["lpips"]
+
+    def _on_devices(self, function: Any, *images: np.ndarray) -> dict[str, np.ndarray]:
+        devices, size = self._strategy.num_replicas_in_sync, len(images[0])
         if devices == 1:
-            return {name: value.numpy() for name, value in look(image, other).items()}
+            return {name: value.numpy() for name, value in function(*images).items()}
         # Every device gets as many: the last picture fills up.
         fill = np.minimum(np.arange(-(-size // devices) * devices), size - 1)
-        halves = [np.array_split(each[fill], devices) for each in (image, other)]
-        parts = [
-            strategy.experimental_distribute_values_from_function(
-                lambda context, half=half: tf.constant(half[context.replica_id_in_sync_group])
-            )
-            for half in halves
-        ]
-        results = strategy.run(look, args=tuple(parts))
+        parts = [self._shared(np.array_split(image[fill], devices)) for image in images]
+        results = self._strategy.run(function, args=tuple(parts))
         return {
-            name: np.concatenate([v.numpy() for v in strategy.experimental_local_results(value)])[
-                :size
-            ]
+            name: np.concatenate(
+                [part.numpy() for part in self._strategy.experimental_local_results(value)]
+            )[:size]
             for name, value in results.items()
         }
 
-    return on_devices
+    def _shared(self, shares: list[np.ndarray]) -> Any:
+        """A share for each device, as `Strategy.run` takes them."""
+        return self._strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(shares[context.replica_id_in_sync_group])
+        )
 
 
-def _score_batch(rows: Rows, look: Any, batch: Batch, fakes: np.ndarray, labels: Any) -> None:
+def _scaled(image: tf.Tensor) -> tf.Tensor:
+    return tf.cast(image, tf.float32) / 127.5 - 1.0
+
+
+def _score_batch(
+    rows: Rows, looker: _Looker, batch: Batch, fakes: np.ndarray, labels: LabelSet
+) -> None:
     fake, real = fakes[:, 0], batch.images
-    of_fake, of_real = look(fake, real), look(real, real)
-    for name in of_fake:
-        if name.startswith("features/"):
-            rows.add(**{f"fake/{name}": of_fake[name], f"real/{name}": of_real[name]})
-    if "lpips" in of_fake:
-        rows.add(lpips=of_fake["lpips"])
-        others = [look(fakes[:, k], fake)["lpips"] for k in range(1, fakes.shape[1])]
-        if others:
-            rows.add(lpips_styles=np.mean(others, axis=0))
-    if "prediction" in of_fake and "label" in batch.maps:
-        classes = len(labels.class_names)
-        for kind, found in (("fake", of_fake), ("real", of_real)):
-            counts = pixel_counts(batch.maps["label"], found["prediction"], classes)
-            rows.add(**{f"{kind}/counts": counts})
-    difference = np.abs(fake.astype(np.float32) - real.astype(np.float32))
-    rows.add(l1=difference.mean(axis=(1, 2, 3)) / np.float32(255))
     for kind, images in (("fake", fake), ("real", real)):
+        seen = looker.look(images)
+        prediction = seen.pop("prediction", None)
+        rows.add(**{f"{kind}/{name}": features for name, features in seen.items()})
+        if prediction is not None and "label" in batch.maps:
+            counts = pixel_counts(batch.maps["label"], prediction, labels.num_classes)
+            rows.add(**{f"{kind}/counts": counts})
         steps = np.abs(np.diff(images.astype(np.int16), axis=2)).mean(axis=(1, 2, 3))
         rows.add(**{f"{kind}/steps": steps})
+    if looker.has_distance:
+        rows.add(lpips=looker.distance(fake, real))
+        others = [looker.distance(fakes[:, k], fake) for k in range(1, fakes.shape[1])]
+        if others:
+            rows.add(lpips_styles=np.mean(others, axis=0))
+    difference = np.abs(fake.astype(np.float32) - real.astype(np.float32))
+    rows.add(l1=difference.mean(axis=(1, 2, 3)) / np.float32(255))
 
 
 def summarise(rows: Rows, judges: Judges, seed: int) -> dict[str, Any]:
