@@ -9,7 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from experiments.setup.config import ConfigError
-from experiments.setup.layouts import dataset_layouts, folder_layouts, read_photograph
+from experiments.setup.layouts import (
+    dataset_layouts,
+    folder_layouts,
+    read_photograph,
+    shown_map,
+)
 from experiments.setup.output import check_writable
 from experiments.setup.predictors import find_model
 from pipelines.sources.wording import counted
@@ -86,7 +91,7 @@ def generate(
         total=len(layouts) * num_samples, unit="picture", disable=not sys.stderr.isatty()
     ) as progress:
         for layout in layouts:
-            row = [_shown(layout.maps, loaded.labels.palette)]
+            row = [shown_map(layout.maps, loaded.labels.palette)]
             for start in range(0, num_samples, _STYLES):
                 z = None if styles is None else styles[start : start + _STYLES]
                 maps = {key: value[None] for key, value in layout.maps.items()}
@@ -151,17 +156,6 @@ def _styles(model, style_image, seed, count):
     from spade_tf.networks.styles import seeded_styles
 
     return seeded_styles(seed + np.arange(count, dtype=np.int64), model.z_dim).numpy()
-
-
-def _shown(maps, palette):
-    """A map as a picture: in the colours of its classes, or its first channels."""
-    from spade_tf.training.pictures import colorize, to_uint8
-
-    if "label" in maps:
-        return colorize(maps["label"], palette)
-    condition = maps["condition"]
-    shown = [0, 1, 2] if condition.shape[-1] >= 3 else [0, 0, 0]
-    return to_uint8(2.0 * condition[..., shown] - 1.0)
 
 
 def _columns(rows):

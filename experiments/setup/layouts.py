@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +14,8 @@ from experiments.setup.sizing import sized
 from pipelines.schema import BadFileError
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
     from experiments.setup.predictors import Model
 
 
@@ -159,6 +161,28 @@ def open_model_data(model: Model, data_dir: str | None) -> Any:
     return open_directory(find_dataset(model.dataset, data_dir))
 
 
+def single_batches(model: Model, builder: Any, split: str) -> tf.data.Dataset:
+    """The examples of a split at the model's size, in batches of one.
+
+    Args:
+        model: the model that makes the pictures.
+        builder: of its data set.
+        split: name of the split.
+    """
+    from pipelines.reading.input_pipeline import make_dataset
+
+    return make_dataset(
+        builder,
+        split,
+        batch_size=1,
+        flip=False,
+        seed=0,
+        training=False,
+        with_instance=model.use_instance,
+        **model.sizing,
+    )
+
+
 def dataset_layouts(model: Model, data_dir: str | None, count: int) -> Iterator[Layout]:
     """The first maps of the held-out split of a model's data set.
 
@@ -172,19 +196,10 @@ def dataset_layouts(model: Model, data_dir: str | None, count: int) -> Iterator[
         DataError: if its data set is not there.
     """
     builder = open_model_data(model, data_dir)
-    from pipelines.reading.input_pipeline import make_dataset, record_names
+    from pipelines.reading.input_pipeline import record_names
 
     split = model.split if model.split in builder.info.splits else "train"
-    batches = make_dataset(
-        builder,
-        split,
-        batch_size=1,
-        flip=False,
-        seed=0,
-        training=False,
-        with_instance=model.use_instance,
-        **model.sizing,
-    )
+    batches = single_batches(model, builder, split)
     names = record_names(builder, split, count)
     for index, (batch, name) in enumerate(zip(batches.take(count), names, strict=True)):
         keys = [key for key in ("label", "condition", "instance") if key in batch]
@@ -192,6 +207,17 @@ def dataset_layouts(model: Model, data_dir: str | None, count: int) -> Iterator[
             # A list of files may give any name; pictures stay in their folder.
             name = f"{split}_{index:03d}"
         yield Layout(name, {key: batch[key][0].numpy() for key in keys})
+
+
+def shown_map(maps: Mapping[str, np.ndarray], palette: Sequence[Sequence[int]]) -> np.ndarray:
+    """A map as a picture: the colours of its classes, or its first channels."""
+    from spade_tf.training.pictures import colorize, to_uint8
+
+    if "label" in maps:
+        return colorize(maps["label"], palette)
+    condition = maps["condition"]
+    channels = [0, 1, 2] if condition.shape[-1] >= 3 else [0, 0, 0]
+    return to_uint8(2.0 * condition[..., channels] - 1.0)
 
 
 def _check_same_size(shape, path, wanted, label_path):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.commands.evaluate.pairs import Batch
+from experiments.setup.layouts import shown_map
 
 _SHOWN, _LAYOUTS = 8, 4
 
@@ -72,14 +73,3 @@ class Gallery:
     def worst(self) -> list[Shown]:
         """Pictures farthest from the real ones, farthest first."""
         return sorted((item[2] for item in self._far), key=lambda shown: -shown.distance)
-
-
-def shown_map(maps: dict[str, np.ndarray], palette: Sequence[Sequence[int]]) -> np.ndarray:
-    """A map as a picture: the colours of its classes, or its first channels."""
-    from spade_tf.training.pictures import colorize, to_uint8
-
-    if "label" in maps:
-        return colorize(maps["label"], palette)
-    condition = maps["condition"]
-    channels = [0, 1, 2] if condition.shape[-1] >= 3 else [0, 0, 0]
-    return to_uint8(2.0 * condition[..., channels] - 1.0)

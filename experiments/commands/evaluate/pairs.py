@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.setup.config import ConfigError
-from experiments.setup.layouts import open_model_data, read_map
+from experiments.setup.layouts import open_model_data, read_map, single_batches
 from experiments.setup.predictors import Model
 from experiments.setup.sizing import sized
 from pipelines.schema import BadFileError
+from spade_tf.training.pictures import to_uint8
 
 
 class Pair(NamedTuple):
@@ -53,8 +54,6 @@ def split_pairs(
         ConfigError: if there is no such folder or split.
         DataError: if its data set is not there.
     """
-    from pipelines.reading.input_pipeline import make_dataset
-
     builder = open_model_data(model, data_dir)
 
     wanted = split or model.split
@@ -63,26 +62,16 @@ def split_pairs(
             f"--split={wanted}: {model.dataset} has {', '.join(sorted(builder.info.splits))}; give "
             "one of these, or --labels and --images"
         )
-    batches = make_dataset(
-        builder,
-        wanted,
-        batch_size=1,
-        flip=False,
-        seed=0,
-        training=False,
-        with_instance=model.use_instance,
-        **model.sizing,
-    )
 
     def pairs() -> Iterator[Pair]:
-        for index, batch in enumerate(batches):
+        for index, batch in enumerate(single_batches(model, builder, wanted)):
             maps = {
                 key: batch[key][0].numpy()
                 for key in ("label", "condition", "instance")
                 if key in batch
             }
-            image = np.clip(np.rint((batch["image"][0].numpy() + 1) * 127.5), 0, 255)
-            yield Pair(f"{wanted}_{index:05d}", maps, image.astype(np.uint8))
+            image = to_uint8(batch["image"][0].numpy())
+            yield Pair(f"{wanted}_{index:05d}", maps, image)
 
     return builder.info.splits[wanted].num_examples, pairs()
 
