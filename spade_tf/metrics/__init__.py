@@ -8,6 +8,7 @@ from spade_tf.metrics.segmentation import (
     SegmentationScores,
     confusion_matrix,
     mean_iou,
+    scores_of_counts,
     segmentation_scores,
 )
 
@@ -20,5 +21,6 @@ __all__ = [
     "frechet_distance",
     "kernel_distance",
     "mean_iou",
+    "scores_of_counts",
     "segmentation_scores",
 ]

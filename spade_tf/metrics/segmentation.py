@@ -8,7 +8,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-__all__ = ["SegmentationScores", "confusion_matrix", "mean_iou", "segmentation_scores"]
+__all__ = [
+    "SegmentationScores",
+    "confusion_matrix",
+    "mean_iou",
+    "scores_of_counts",
+    "segmentation_scores",
+]
 
 
 def confusion_matrix(labels: tf.Tensor, predictions: tf.Tensor, *, num_classes: int) -> tf.Tensor:
@@ -89,7 +95,28 @@ def segmentation_scores(matrix: ArrayLike) -> SegmentationScores:
         raise ValueError(f"matrix must be square; received shape {counts.shape}")
     if not counts.sum():
         raise ValueError("matrix counts no pixel: every label is unknown")
-    right, true, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    return scores_of_counts(np.diag(counts), counts.sum(axis=1), counts.sum(axis=0))
+
+
+def scores_of_counts(right: ArrayLike, true: ArrayLike, predicted: ArrayLike) -> SegmentationScores:
+    """Scores of pixels counted by class.
+
+    Args:
+        right: `[C]`, pixels whose class was found.
+        true: `[C]`, pixels of the class.
+        predicted: `[C]`, pixels taken for the class.
+
+    Returns:
+        The scores; all NaN if there is no pixel.
+
+    Example:
+        >>> scores_of_counts([3, 4], [4, 4], [3, 5]).pixel_accuracy
+        0.875
+    """
+    right, true, predicted = (np.asarray(each, np.float64) for each in (right, true, predicted))
+    if not true.sum():
+        nothing = np.full(true.shape, np.nan)
+        return SegmentationScores(nothing, nothing, np.nan, np.nan, np.nan)
     iou = _divided(right, true + predicted - right)
     class_accuracy = _divided(right, true)
     return SegmentationScores(
@@ -97,7 +124,7 @@ def segmentation_scores(matrix: ArrayLike) -> SegmentationScores:
         class_accuracy,
         float(np.nanmean(iou)),
         float(np.nanmean(class_accuracy)),
-        float(right.sum() / counts.sum()),
+        float(right.sum() / true.sum()),
     )
 
 

@@ -19,11 +19,11 @@ from experiments.commands.evaluate.judges import (
 )
 from experiments.commands.evaluate.judging import judge, summarise
 from experiments.commands.evaluate.pairs import Pair, batched
-from experiments.commands.evaluate.scores import Gaussian, class_scores, pixel_counts
+from experiments.commands.evaluate.scores import Gaussian, pixel_counts
 from experiments.setup.config import ConfigError
 from pipelines.schema import BadFileError, LabelSet
 from spade_tf.metrics.frechet import frechet_distance
-from spade_tf.metrics.segmentation import confusion_matrix, segmentation_scores
+from spade_tf.metrics.segmentation import confusion_matrix, scores_of_counts, segmentation_scores
 
 NAMES = ("dark", "light")
 
@@ -155,11 +155,11 @@ def test_two_devices_are_one(two_replicas):
 def test_counts_are_those_of_the_confusion_matrix():
     random = np.random.default_rng(0)
     labels, found = random.integers(0, 5, (6, 9, 9)), random.integers(0, 4, (6, 9, 9))
-    scores = class_scores(pixel_counts(labels, found, 4))
+    scores = scores_of_counts(*pixel_counts(labels, found, 4).sum(0))
     expected = segmentation_scores(confusion_matrix(labels, found, num_classes=4))
     for name in ("mean_iou", "mean_class_accuracy", "pixel_accuracy"):
-        assert scores[name] == pytest.approx(getattr(expected, name))
-    np.testing.assert_allclose(scores["iou"], expected.iou)
+        assert getattr(scores, name) == pytest.approx(getattr(expected, name))
+    np.testing.assert_allclose(scores.iou, expected.iou)
     # By hand: one right of class 0, one of class 1 taken for 0; id 7 is unknown.
     counts = pixel_counts(np.array([[[0, 1, 7]]]), np.array([[[0, 0, 1]]]), 2)
     np.testing.assert_array_equal(counts, [[[1, 0], [1, 1], [2, 0]]])

@@ -15,7 +15,6 @@ from experiments.commands.evaluate.judges import Judges
 from experiments.commands.evaluate.pairs import Batch, Pair, batched
 from experiments.commands.evaluate.scores import (
     Rows,
-    class_scores,
     distances,
     mean_score,
     pixel_counts,
@@ -24,6 +23,7 @@ from experiments.commands.evaluate.scores import (
 from experiments.setup.config import ConfigError
 from experiments.setup.predictors import Model
 from pipelines.schema import LabelSet
+from spade_tf.metrics.segmentation import scores_of_counts
 from spade_tf.networks.styles import seeded_styles
 
 
@@ -201,14 +201,15 @@ def summarise(rows: Rows, judges: Judges, seed: int) -> dict[str, Any]:
 
 
 def _segmentation(counts: np.ndarray, seed: int) -> dict[str, Any]:
-    whole = class_scores(counts)
+    """Scores of the counts `[N, 3, C]` of pictures, see `pixel_counts`."""
+    whole = scores_of_counts(*counts.sum(0))
     scores = {
         name: scored(
-            whole[name],
-            lambda index, name=name: class_scores(counts[index])[name],
+            getattr(whole, name),
+            lambda index, name=name: getattr(scores_of_counts(*counts[index].sum(0)), name),
             len(counts),
             seed=seed,
         )
         for name in ("mean_iou", "mean_class_accuracy", "pixel_accuracy")
     }
-    return {**scores, "iou": whole["iou"].tolist(), "pixels": whole["pixels"].tolist()}
+    return {**scores, "iou": whole.iou.tolist(), "pixels": counts[:, 1].sum(0).tolist()}

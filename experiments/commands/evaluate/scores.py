@@ -65,33 +65,6 @@ def pixel_counts(labels: np.ndarray, predictions: np.ndarray, num_classes: int) 
     return counts
 
 
-def class_scores(counts: np.ndarray) -> dict[str, Any]:
-    """Segmentation scores of pictures' counts.
-
-    `IoU = right / (true + predicted - right)` of the sums over all pictures. A class that is
-    neither true nor predicted anywhere has none, and is left out of the mean.
-
-    Args:
-        counts: int `[N, 3, C]`, see `pixel_counts`.
-    """
-    right, true, predicted = counts.sum(0).astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        iou = right / (true + predicted - right)
-        accuracy = right / true
-    return {
-        "mean_iou": _mean(iou),
-        "mean_class_accuracy": _mean(accuracy),
-        "pixel_accuracy": float(right.sum() / true.sum()) if true.sum() else float("nan"),
-        "iou": iou,
-        "pixels": true,
-    }
-
-
-def _mean(values: np.ndarray) -> float:
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if finite.size else float("nan")
-
-
 def distances(real: np.ndarray, fake: np.ndarray, seed: int) -> dict[str, Any]:
     """Fréchet and kernel distance of features, with intervals over the generated pictures.
 
