@@ -127,6 +127,30 @@ def test_the_wrong_way_round_finds_no_class():
     assert gallery.worst[0].distance >= gallery.worst[-1].distance > 0
 
 
+def test_a_class_that_is_nowhere_has_no_score():
+    class OfThree(Painter):
+        labels = LabelSet((*NAMES, "red"), ((0, 0, 0),) * 4, True, False)
+
+    def without_red(size=8):
+        label = np.ones((size, size), np.int32)
+        return Pair("p", {"label": label}, np.full((size, size, 3), 200, np.uint8))
+
+    rows, _ = judge(
+        OfThree(lambda label, style: without_red().image),
+        iter([without_red(), without_red()]),
+        JUDGES,
+        count=2,
+        style="drawn",
+        num_styles=1,
+        batch_size=2,
+        seed=0,
+        strategy=tf.distribute.get_strategy(),
+    )
+    found = summarise(rows, JUDGES, 0)["segmentation"]["fake"]
+    assert found["iou"] == [None, 1.0, None]
+    assert found["mean_iou"]["value"] == 1.0
+
+
 def test_styles_follow_the_picture_alone():
     def by_style(label, style):
         return np.clip(128 + 40 * style[0], 0, 255) * np.ones((*label.shape, 3), np.uint8)

@@ -212,4 +212,6 @@ def _segmentation(counts: np.ndarray, seed: int) -> dict[str, Any]:
         )
         for name in ("mean_iou", "mean_class_accuracy", "pixel_accuracy")
     }
-    return {**scores, "iou": whole.iou.tolist(), "pixels": counts[:, 1].sum(0).tolist()}
+    # JSON has no NaN: a class that is nowhere has no score.
+    iou = [None if np.isnan(value) else value for value in whole.iou.tolist()]
+    return {**scores, "iou": iou, "pixels": counts[:, 1].sum(0).tolist()}
