@@ -91,13 +91,7 @@ class ADE20K(FilesBuilder):
         skip_bad_files: bool = False,
         **kwargs: Any,
     ) -> None:
-        known = {known.name: known for known in self.BUILDER_CONFIGS}
-        if config is None:
-            config = self.DEFAULT_BUILDER_CONFIG_NAME
-        if isinstance(config, str):
-            if config not in known:
-                raise DataError(f"config: {config!r} received; give one of {', '.join(known)}")
-            config = known[config]
+        chosen: ADE20KConfig = self.find_config(config)
         self.skipped = SplitSkips()
         source = source_folder(source_dir, WANTED)
         listed = SourceFiles(source, WANTED)
@@ -111,13 +105,13 @@ class ADE20K(FilesBuilder):
             for split, folder in _FOLDERS.items()
             if split == "train" or (source / "images" / folder).exists()
         }
-        if config.outdoor:
+        if chosen.outdoor:
             pairs = _outdoor(pairs, source / "sceneCategories.txt")
         label_set = label_sets.ADE20K
-        if not config.shift_ids:
+        if not chosen.shift_ids:
             if palette is not None:
                 raise DataError(
-                    f"config: {config.name!r} received with a palette, whose ids count from 0; "
+                    f"config: {chosen.name!r} received with a palette, whose ids count from 0; "
                     "give config all or outdoor, or leave the palette out"
                 )
             label_set = label_set._replace(
@@ -126,7 +120,7 @@ class ADE20K(FilesBuilder):
                 has_unknown=False,
             )
         files = describe_files(
-            palette, off_palette_unknown, id_table=_SHIFTED if config.shift_ids else _UNSHIFTED
+            palette, off_palette_unknown, id_table=_SHIFTED if chosen.shift_ids else _UNSHIFTED
         )
         super().__init__(
             pairs=pairs,
@@ -134,7 +128,7 @@ class ADE20K(FilesBuilder):
             description="ADE20K scene parsing: indoor and outdoor scenes, 150 classes.",
             data_dir=data_dir,
             source_files=listed,
-            config=config,
+            config=chosen,
             **kwargs,
         )
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import tensorflow_datasets as tfds
 
-from pipelines.schema import LabelSet
+from pipelines.schema import DataError, LabelSet
 
 
 class Example(NamedTuple):
@@ -49,6 +49,22 @@ class SourceBuilder(tfds.core.GeneratorBasedBuilder):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         # TFDS has a Cityscapes of its own, and refuses a second class of that name.
         super().__init_subclass__(skip_registration=True, **kwargs)
+
+    @classmethod
+    def find_config(cls, config: Any) -> Any:
+        """Returns the configuration of a name, the default one for None, or `config` itself.
+
+        Raises:
+            DataError: if there is none of that name.
+        """
+        known = {known.name: known for known in cls.BUILDER_CONFIGS}
+        if config is None:
+            config = cls.DEFAULT_BUILDER_CONFIG_NAME
+        if not isinstance(config, str):
+            return config
+        if config not in known:
+            raise DataError(f"config: {config!r} received; give one of {', '.join(known)}")
+        return known[config]
 
     @abc.abstractmethod
     def items(self) -> Mapping[str, Sequence[Any]]:

@@ -85,13 +85,7 @@ class Cityscapes(FilesBuilder):
         skip_bad_files: bool = False,
         **kwargs: Any,
     ) -> None:
-        known = {known.name: known for known in self.BUILDER_CONFIGS}
-        if config is None:
-            config = self.DEFAULT_BUILDER_CONFIG_NAME
-        if isinstance(config, str):
-            if config not in known:
-                raise DataError(f"config: {config!r} received; give one of {', '.join(known)}")
-            config = known[config]
+        chosen: CityscapesConfig = self.find_config(config)
         if off_palette_unknown:
             raise DataError("off_palette: 'unknown' received, but cityscapes has no unknown id")
         self.skipped = SplitSkips()
@@ -109,16 +103,16 @@ class Cityscapes(FilesBuilder):
             for split in _SPLITS
             if split == "train" or (source / "leftImg8bit" / split).exists()
         }
-        original = (config.height, config.width) == (1024, 2048)
+        original = (chosen.height, chosen.width) == (1024, 2048)
         super().__init__(
             pairs=pairs,
             pair_reader=PairReader(
                 label_sets.CITYSCAPES._replace(files=describe_files(palette, id_table=_ID_TABLE)),
-                size=None if original else (config.height, config.width),
+                size=None if original else (chosen.height, chosen.width),
             ),
             description="Cityscapes: street scenes of 50 cities, fine annotations.",
             data_dir=data_dir,
             source_files=files,
-            config=config,
+            config=chosen,
             **kwargs,
         )
