@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 from experiments.command_line.command import Command, Flags
+from experiments.command_line.model import define_data_dir, define_model
 
 
 def define(flags: Flags) -> None:
     """Defines the flags."""
     from experiments.commands.evaluate.evaluate import FEATURES
 
-    flags.string(
-        "model",
-        None,
-        "Workdir of a training, or a SavedModel.",
-        not_with="endpoint",
-        required="the workdir of a training, such as --model=runs/landscapes, or a SavedModel; or "
-        "a server with --endpoint=http://HOST:PORT",
-    )
-    flags.string("endpoint", None, "Server to ask: grpc://HOST:PORT or http://HOST:PORT.")
-    flags.string(
-        "model_name",
-        None,
-        "Name of the model on the server.",
-        only_with="endpoint",
-        required="the model's name on the server, such as --model_name=landscapes",
-    )
+    define_model(flags)
     flags.string("labels", None, "Folder of label maps; default the validation split.")
     flags.string(
         "images",
@@ -36,12 +22,7 @@ def define(flags: Flags) -> None:
     flags.string(
         "instances", None, "Folder of instance maps with the same names.", only_with="labels"
     )
-    flags.string(
-        "data_dir",
-        None,
-        "Folder of prepared data sets, if it was moved since the training.",
-        not_with="labels",
-    )
+    define_data_dir(flags)
     flags.string("split", None, "Split to score; default the one held out.", not_with="labels")
     flags.integer("max_images", None, "Most pictures to score; default all.", lower_bound=2)
     flags.list(

@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 from experiments.command_line.command import Command, Flags
+from experiments.command_line.model import define_data_dir, define_model
 
 
 def define(flags: Flags) -> None:
     """Defines the flags."""
-    flags.string(
-        "model",
-        None,
-        "Workdir of a training, or a SavedModel.",
-        not_with="endpoint",
-        required="the workdir of a training, such as --model=runs/landscapes, or a SavedModel; or "
-        "a server with --endpoint=http://HOST:PORT",
-    )
-    flags.string("endpoint", None, "Server to ask: grpc://HOST:PORT or http://HOST:PORT.")
-    flags.string(
-        "model_name",
-        None,
-        "Name of the model on the server.",
-        only_with="endpoint",
-        required="the model's name on the server, such as --model_name=landscapes",
-    )
+    define_model(flags)
     flags.string(
         "labels",
         None,
@@ -41,12 +27,7 @@ def define(flags: Flags) -> None:
     flags.integer("num_samples", 1, "Pictures per label map, each in another style.", lower_bound=1)
     flags.integer("max_labels", None, "Most label maps to make pictures of.", lower_bound=1)
     flags.string("output_dir", "out", "Folder for the pictures.")
-    flags.string(
-        "data_dir",
-        None,
-        "Folder of prepared data sets, if it was moved since the training.",
-        not_with="labels",
-    )
+    define_data_dir(flags)
 
 
 def run(flags: Flags) -> None:

@@ -1,0 +1,35 @@
+"""The flags that say which model makes pictures."""
+
+from __future__ import annotations
+
+from experiments.command_line.command import Flags
+
+
+def define_model(flags: Flags) -> None:
+    """Defines the flags of a model in a folder or on a server."""
+    flags.string(
+        "model",
+        None,
+        "Workdir of a training, or a SavedModel.",
+        not_with="endpoint",
+        required="the workdir of a training, such as --model=runs/landscapes, or a SavedModel; or "
+        "a server with --endpoint=http://HOST:PORT",
+    )
+    flags.string("endpoint", None, "Server to ask: grpc://HOST:PORT or http://HOST:PORT.")
+    flags.string(
+        "model_name",
+        None,
+        "Name of the model on the server.",
+        only_with="endpoint",
+        required="the model's name on the server, such as --model_name=landscapes",
+    )
+
+
+def define_data_dir(flags: Flags) -> None:
+    """Defines the flag that says where a model's data set is."""
+    flags.string(
+        "data_dir",
+        None,
+        "Folder of prepared data sets, if it was moved since the training.",
+        not_with="labels",
+    )
