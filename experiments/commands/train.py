@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import sys
 from pathlib import Path
@@ -179,14 +180,18 @@ def _run(
             _say("\n".join(lines))
     _announce(config, workdir, devices.num_replicas_in_sync, start_step, profile_steps)
 
+    examples = functools.partial(
+        make_batches,
+        config,
+        builder,
+        config.data.train_split,
+        training=True,
+        batch_size=settings.batch_size,
+        start_example=start_example,
+    )
+
     def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        shares = make_batches(
-            config,
-            builder,
-            config.data.train_split,
-            training=True,
-            batch_size=settings.batch_size,
-            start_example=start_example,
+        shares = examples(
             num_input_pipelines=context.num_input_pipelines,
             input_pipeline_id=context.input_pipeline_id,
         )
@@ -194,20 +199,10 @@ def _run(
         each = settings.batch_size // context.num_replicas_in_sync
         return shares.unbatch().batch(each, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
-    whole: Any = batches
-    if not is_multi_worker(devices):
-        whole = make_batches(
-            config,
-            builder,
-            config.data.train_split,
-            training=True,
-            batch_size=settings.batch_size,
-            start_example=start_example,
-        )
     try:
         return loop.train(
             model,
-            whole,
+            batches if is_multi_worker(devices) else examples(),
             strategy=devices,
             steps=settings.steps,
             start_step=start_step,
