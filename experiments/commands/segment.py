@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from experiments.setup.config import ConfigError
+from experiments.setup.output import write_text
 from pipelines.schema import LabelSet
 
 # SegFormer-B0 (Xie et al. 2021, table 6).
@@ -313,6 +314,4 @@ def _check_same(folder: Path, settings: Mapping[str, Any]) -> None:
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(content, indent=1) + "\n")

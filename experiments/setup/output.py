@@ -1,4 +1,4 @@
-"""Folders to write to: whether they can be, before there is something to lose."""
+"""Folders and files to write: whether they can be, before there is something to lose."""
 
 from __future__ import annotations
 
@@ -15,3 +15,10 @@ def check_writable(output_dir: Path) -> None:
         raise ConfigError(f"--output_dir={output_dir}: {there} is a file; give a folder")
     if not os.access(there, os.W_OK):
         raise ConfigError(f"--output_dir={output_dir}: {there} cannot be written to; give another")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file, whole or not at all."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text)
+    os.replace(temporary, path)

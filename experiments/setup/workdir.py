@@ -8,6 +8,7 @@ from typing import Any
 
 from experiments.setup.config import Config, ConfigError
 from experiments.setup.data_dirs import data_dir_entries
+from experiments.setup.output import write_text
 from pipelines.sources.wording import counted
 
 # Settings that may differ between two runs in one workdir: how long they are, what they write.
@@ -125,9 +126,7 @@ def write_workdir(
     path = Path(workdir) / "config.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {"config": config.to_dict(), "labels": labels, **data_dir_entries(data_dir, workdir)}
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def read_workdir(workdir: str | os.PathLike[str]) -> dict[str, Any]:

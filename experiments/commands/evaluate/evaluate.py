@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.setup.config import ConfigError
-from experiments.setup.output import check_writable
+from experiments.setup.output import check_writable, write_text
 from experiments.setup.predictors import Model, find_model
 
 FEATURES = ("efficientnet_lite2", "efficientnet_lite0", "alexnet", "vgg16")
@@ -149,7 +149,7 @@ def evaluate(
         "warnings": warnings,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / EVALUATION, json.dumps(content, indent=1) + "\n")
+    write_text(folder / EVALUATION, json.dumps(content, indent=1) + "\n")
     write_report(folder / REPORT, content, examples)
     _print(content, folder)
     return content
@@ -204,12 +204,6 @@ def _check_independent(model: Model, features: str) -> None:
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 def _print(content: dict[str, Any], folder: Path) -> None:

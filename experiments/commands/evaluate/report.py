@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import html
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from experiments.commands.evaluate.gallery import Gallery, Shown
+from experiments.setup.output import write_text
 from spade_tf.training.pictures import encode_png, grid
 
 _STYLE = """
@@ -72,9 +72,7 @@ def write_report(path: Path, content: dict[str, Any], gallery: Gallery) -> None:
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>'
         f"{''.join(parts)}</html>\n"
     )
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(page)
-    os.replace(temporary, path)
+    write_text(path, page)
 
 
 def _figures(scores: dict[str, Any]) -> str:
