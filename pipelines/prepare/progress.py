@@ -73,9 +73,10 @@ def progress_bars() -> Iterator[OnProgress]:
 
     def advance(split: str, done: int, total: int | None) -> None:
         if split not in bars:
-            # Where there is no terminal, every refresh is a line in somebody's log.
-            interval = 0.1 if sys.stderr.isatty() else 30
-            bars[split] = tqdm(desc=split, total=total, unit=" examples", mininterval=interval)
+            # Where there is no terminal, every refresh is a line in somebody's log, and there is
+            # no cursor to move to another bar's line.
+            place = {} if sys.stderr.isatty() else {"mininterval": 30, "position": 0}
+            bars[split] = tqdm(desc=split, total=total, unit=" examples", **place)
         bars[split].update(done - bars[split].n)
 
     try:

@@ -73,7 +73,7 @@ def measure_memory(version: Path, model: Any) -> dict[str, Memory]:
         "z_dim": model.z_dim,
     }
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as process:
+    with ProcessPoolExecutor(1, mp_context=context, initializer=_quietly) as process:
         try:
             peaks = process.submit(_peaks, str(version), runs, facts).result()
         except BrokenProcessPool:
@@ -128,6 +128,12 @@ def line_above(peaks: Sequence[tuple[int, int]]) -> Memory:
     slope = max((highest - lowest) / (most - least), 0)
     base = max(size - slope * pixels for pixels, size in peaks)
     return Memory(round(base * _MARGIN), slope * _MARGIN, tuple((p, size) for p, size in peaks))
+
+
+def _quietly() -> None:
+    """Writes nothing, if this process's parent is to be silent: TensorFlow does as it starts."""
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "3":
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _peaks(version: str, runs: Sequence[Run], facts: dict[str, Any]) -> list[int]:
