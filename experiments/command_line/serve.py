@@ -6,6 +6,12 @@ import sys
 
 from experiments.command_line.command import Command, Flags
 
+# Those limits of `RequestLimits` that are flags by the same name.
+_LIMITS = (
+    *("micro_batch", "num_threads", "max_batch", "max_pixels", "max_gmac", "max_queue"),
+    "receive_seconds",
+)
+
 
 def define(flags: Flags) -> None:
     """Defines the flags."""
@@ -68,12 +74,15 @@ def run(flags: Flags) -> None:
     # server uses neither. It goes on without. Where Keras is imported already, it stays.
     sys.modules.setdefault("keras", None)  # type: ignore[arg-type]
     from experiments.commands.serve import serve
+    from spade_tf.serving.limits import RequestLimits
 
-    serve(
+    limits = RequestLimits(
         max_body_bytes=flags.max_body_mib << 20,
         max_memory=None if flags.max_memory_mib is None else flags.max_memory_mib << 20,
-        **flags.arguments(without=["max_body_mib", "max_memory_mib"]),
+        **{name: getattr(flags, name) for name in _LIMITS},
     )
+    rest = flags.arguments(without=["max_body_mib", "max_memory_mib", *_LIMITS])
+    serve(limits=limits, **rest)
 
 
 COMMAND = Command("answers requests for pictures by REST and gRPC, from a SavedModel", define, run)

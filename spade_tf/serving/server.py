@@ -79,8 +79,6 @@ def serve(
     grpc_port: int = 8081,
     model_name: str | None = None,
     limits: RequestLimits | None = None,
-    micro_batch: int = 1,
-    num_threads: int = 1,
     poll_seconds: float = 1.0,
     version_labels: Sequence[str] = (),
 ) -> None:
@@ -91,9 +89,7 @@ def serve(
         port: REST port.
         grpc_port: gRPC port; 0 for none.
         model_name: name of the model in requests; None for the name of the folder of versions.
-        limits: limits of a request; None for the defaults.
-        micro_batch: int >= 1, most rows of concurrent requests in a batch; 1 to batch none.
-        num_threads: int >= 1, number of batches that are made at once.
+        limits: limits of a request, and how many are made together; None for the defaults.
         poll_seconds: float > 0, time between checks for a new version; 0 to never check.
         version_labels: labels that stand for the served version.
 
@@ -110,8 +106,8 @@ def serve(
         name,
         lambda predictor: MicroBatcher(
             predictor.run,
-            max_rows=micro_batch,
-            num_threads=num_threads,
+            max_rows=limits.micro_batch,
+            num_threads=limits.num_threads,
             max_queue=limits.max_queue,
         ),
         tuple(version_labels),
