@@ -10,6 +10,7 @@ import pytest
 from experiments.command_line.main import main
 from spade_tf.serving.dispatch import Dispatch, Target
 from spade_tf.serving.errors import BadRequestError
+from spade_tf.serving.limits import RequestLimits
 from spade_tf.serving.model.work import Work, available_memory
 from spade_tf.serving.requests import Spec, make_request
 
@@ -18,16 +19,28 @@ SPECS = {"serving_default": {"label": Spec("int32", (None, None, None))}}
 
 
 @pytest.fixture
-def limits(tmp_path, monkeypatch):
-    """Those of a server without a flag but --model."""
+def limits_of(tmp_path, monkeypatch):
+    """What the server is limited to, given flags besides --model."""
     server = pytest.importorskip("spade_tf.serving.server")
     given = {}
     monkeypatch.setattr(server, "serve", lambda model, **arguments: given.update(arguments))
     # Enough for what is looked at before a server starts.
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "saved_model.pb").touch()
-    assert main(["serve", f"--model={tmp_path}"]) == 0
-    return given["limits"]
+
+    def limits_of(*flags):
+        assert main(["serve", f"--model={tmp_path}", *flags]) == 0
+        return given["limits"]
+
+    return limits_of
+
+
+def test_every_limit_is_a_flag(limits_of):
+    wanted = RequestLimits(3 << 20, 4.5, 5, 6, 7, 8.5, 9 << 20, 10, 11)
+    mib = {"max_body_bytes": "max_body_mib", "max_memory": "max_memory_mib"}
+    flags = {mib.get(name, name): value for name, value in wanted._asdict().items()}
+    flags |= {name: flags[name] >> 20 for name in mib.values()}
+    assert limits_of(*(f"--{name}={value}" for name, value in flags.items())) == wanted
 
 
 def ask(limits, work, side):
@@ -61,8 +74,9 @@ def ask(limits, work, side):
     return reached, ""
 
 
-def test_by_default_what_takes_too_much_is_refused_before_any_work(limits):
+def test_by_default_what_takes_too_much_is_refused_before_any_work(limits_of):
     """A picture of 2048x2048, which the default of --max_pixels just allows."""
+    limits = limits_of()
     assert limits.max_pixels == SIDE * SIDE
     # The paper's generator for COCO-Stuff: 191 GMAC for 256x256.
     paper = Work(191 / 65536, 0.0, {})
