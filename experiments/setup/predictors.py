@@ -270,7 +270,7 @@ class SavedModel(ExportedModel):
 
         try:
             return tf.saved_model.load(str(self._path))
-        except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+        except (OSError, ValueError, LookupError, tf.errors.OpError) as error:
             text = " ".join(str(error).split())[:200]
             raise ConfigError(
                 f"--model={self._path}: cannot be loaded ({text}); export the model again"

@@ -101,7 +101,7 @@ def damaged(path: Path, error: Exception) -> BadFileError:
     return BadFileError(
         path,
         "truncated",
-        f"truncated or damaged ({' '.join(str(error).split())}); replace it or remove its pair",
+        f"truncated or damaged ({' '.join(str(error).split())}); replace it",
     )
 
 
@@ -110,7 +110,7 @@ def undecodable(path: Path) -> BadFileError:
     return BadFileError(
         path,
         "truncated",
-        "truncated or damaged, cannot be decoded; replace it or remove its pair",
+        "truncated or damaged, cannot be decoded; replace it",
     )
 
 
@@ -123,7 +123,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():
             # Reading a pipe would wait for ever for somebody to write to it.
-            raise BadFileError(path, "unreadable", "not a regular file; remove it or its pair")
+            raise BadFileError(path, "unreadable", "not a regular file; remove it")
         encoded = path.read_bytes()
     except OSError as error:
         raise BadFileError(
@@ -132,9 +132,7 @@ def read_bytes(path: Path) -> bytes:
             f"cannot be read ({error.strerror}); check the file and its permissions",
         ) from None
     if not encoded:
-        raise BadFileError(
-            path, "empty file", "empty file (0 bytes); replace it or remove its pair"
-        )
+        raise BadFileError(path, "empty file", "empty file (0 bytes); replace it")
     return encoded
 
 
@@ -173,8 +171,7 @@ def open_picture(encoded: bytes, path: Path) -> Image.Image:
         raise BadFileError(
             path,
             "truncated",
-            "truncated, or neither JPEG nor PNG nor of another format that is read; replace it or "
-            "remove its pair",
+            "truncated, or neither JPEG nor PNG nor of another format that is read; replace it",
         ) from None
     except DAMAGE as error:
         raise damaged(path, error) from None

@@ -14,7 +14,8 @@ from PIL import Image
 from experiments.commands.generate import generate
 from experiments.commands.train import train
 from experiments.setup.assemble import make_batches
-from experiments.setup.config import Config
+from experiments.setup.config import Config, ConfigError
+from experiments.setup.predictors import load_model
 from experiments.setup.trained_model import load_workdir
 from pipelines.reading.prepared import label_set, open_dataset
 from spade_tf.export.litert.model import LiteRTModel
@@ -162,3 +163,12 @@ def test_a_litert_model_makes_the_same_picture(layout):
     made = model(semantics=semantics.numpy(), z=seeded_styles(np.array([SEED]), 4).numpy())
     expected = np.load(EARLIER / "pictures" / "litert.npy")
     np.testing.assert_allclose(made["image"][0], expected, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("kept", [0, 100])
+def test_an_export_whose_weights_are_cut_off_is_named(earlier, layout, tmp_path, kept):
+    broken = shutil.copytree(earlier / "export", tmp_path / "broken")
+    (weights,) = broken.rglob("variables.data*")
+    weights.write_bytes(weights.read_bytes()[:kept])
+    with pytest.raises(ConfigError, match=f"--model={broken}.*: cannot be loaded .*; export the"):
+        load_model(broken).generate(layout, None)
