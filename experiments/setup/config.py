@@ -66,9 +66,20 @@ class GeneratorConfig:
 
 @dataclass(slots=True)
 class DiscriminatorConfig:
-    """The discriminator; see `spade_tf.networks.discriminator.MultiscaleDiscriminator`."""
+    """The discriminator.
 
+    See `spade_tf.networks.discriminator.MultiscaleDiscriminator` for "patch", and
+    `spade_tf.networks.projected_discriminator.ProjectedDiscriminator` for "projected".
+    """
+
+    # "patch" or "projected".
+    architecture: str = "patch"
     filters: int = 64
+    # Of "projected": the frozen network, "efficientnet_lite0" or "vgg16".
+    backbone: str = "efficientnet_lite0"
+    # Of "projected": "package", the installed package of the weights, or a file of them.
+    backbone_weights: str = "package"
+    # Of "patch", as all below.
     num_scales: int = 2
     num_layers: int = 4
     # Norm of the middle layers: "instance", "batch", "local_batch" or "none".

@@ -53,6 +53,21 @@ _EFFECTS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
         "--config.generator.conditioning=spade or shared_spade",
     ),
     (
+        (
+            "discriminator.num_scales",
+            "discriminator.num_layers",
+            "discriminator.norm",
+            "discriminator.spectral_norm",
+        ),
+        lambda config: config.discriminator.architecture == "patch",
+        "--config.discriminator.architecture=patch",
+    ),
+    (
+        ("discriminator.backbone", "discriminator.backbone_weights"),
+        lambda config: config.discriminator.architecture == "projected",
+        "--config.discriminator.architecture=projected",
+    ),
+    (
         ("loss.vgg_weights",),
         lambda config: config.loss.perceptual_weight > 0,
         "--config.loss.perceptual_weight",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from experiments.setup.config import Config
+from experiments.setup.config import Config, ConfigError
 from pipelines.schema import LabelSet
 from spade_tf.networks.discriminator import MultiscaleDiscriminator
 from spade_tf.networks.encoder import ConvEncoder
 from spade_tf.networks.generator import SPADEGenerator
 from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
+from spade_tf.networks.projected_discriminator import ProjectedDiscriminator
 
 
 def condition_channels(labels: LabelSet) -> int:
@@ -61,19 +62,46 @@ def make_generator(
     )
 
 
-def make_discriminator(config: Config, labels: LabelSet) -> MultiscaleDiscriminator:
+def make_discriminator(
+    config: Config, labels: LabelSet
+) -> MultiscaleDiscriminator | ProjectedDiscriminator:
     """The discriminator of an experiment."""
+    settings = config.discriminator
+    shared: dict[str, Any] = {
+        "use_instance_edges": sees_instances(config, labels),
+        "filters": settings.filters,
+        "dtype": config.train.precision,
+        "name": "discriminator",
+    }
+    if settings.architecture == "projected":
+        return _projected_discriminator(config, condition_channels(labels), shared)
     return MultiscaleDiscriminator(
         condition_channels(labels),
-        use_instance_edges=sees_instances(config, labels),
-        num_scales=config.discriminator.num_scales,
-        filters=config.discriminator.filters,
-        num_layers=config.discriminator.num_layers,
-        norm=config.discriminator.norm,
-        spectral_norm=config.discriminator.spectral_norm,
-        dtype=config.train.precision,
-        name="discriminator",
+        num_scales=settings.num_scales,
+        num_layers=settings.num_layers,
+        norm=settings.norm,
+        spectral_norm=settings.spectral_norm,
+        **shared,
     )
+
+
+def _projected_discriminator(
+    config: Config, num_labels: int, shared: dict[str, Any]
+) -> ProjectedDiscriminator:
+    from spade_tf.convert.backbones import load_backbone
+    from spade_tf.convert.errors import WeightsError
+
+    settings = config.discriminator
+    discriminator = ProjectedDiscriminator(num_labels, backbone=settings.backbone, **shared)
+    weights = settings.backbone_weights
+    try:
+        load_backbone(discriminator, None if weights == "package" else weights)
+    except WeightsError as error:
+        raise ConfigError(
+            f"--config.discriminator.backbone_weights={weights}: {error}; to train without them, "
+            "give --config.discriminator.architecture=patch"
+        ) from error
+    return discriminator
 
 
 def make_encoder(config: Config) -> ConvEncoder | None:

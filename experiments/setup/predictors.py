@@ -123,8 +123,15 @@ def _sees_instances(wanted, labels):
 
 
 def _loss_networks(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Both have the same layers: a distance by one follows from a loss by the other."""
-    return ("vgg16", "vgg19") if config["loss"].get("perceptual_weight") else ()
+    """The networks that the training's losses and its discriminator look through."""
+    networks = []
+    if config["loss"].get("perceptual_weight"):
+        # Both have the same layers: a distance by one follows from a loss by the other.
+        networks += ["vgg16", "vgg19"]
+    discriminator = config.get("discriminator", {})
+    if discriminator.get("architecture") == "projected":
+        networks.append(discriminator["backbone"])
+    return tuple(networks)
 
 
 class WorkdirModel:

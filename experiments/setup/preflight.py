@@ -87,3 +87,14 @@ def _check_weights(config: Config) -> None:
             f"--config.loss.vgg_weights={weights}: no such file; give imagenet, or a file of "
             "weights; to train without a perceptual loss, give --config.loss.perceptual_weight=0"
         )
+    discriminator = config.discriminator
+    weights = discriminator.backbone_weights
+    if (
+        discriminator.architecture == "projected"
+        and weights != "package"
+        and not Path(weights).is_file()
+    ):
+        raise ConfigError(
+            f"--config.discriminator.backbone_weights={weights}: no such file; give package, or a "
+            "file of weights"
+        )

@@ -19,6 +19,8 @@ CONDITIONINGS = (
     "affine",
     "none",
 )
+DISCRIMINATORS = ("patch", "projected")
+BACKBONES = ("efficientnet_lite0", "vgg16")
 DISCRIMINATOR_NORMS = ("instance", "batch", "local_batch", "none")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 AUGMENTATIONS = ("color", "translation", "cutout")
@@ -96,6 +98,8 @@ def _validate_bounds(config: Config) -> None:
 
 def _validate_choices(config: Config) -> None:
     _choice(config.loss.adversarial, "loss.adversarial", ADVERSARIAL_LOSSES)
+    _choice(config.discriminator.architecture, "discriminator.architecture", DISCRIMINATORS)
+    _choice(config.discriminator.backbone, "discriminator.backbone", BACKBONES)
     _choice(config.discriminator.norm, "discriminator.norm", DISCRIMINATOR_NORMS)
     _choice(config.data.preprocess, "data.preprocess", PREPROCESS)
     _choice(config.data.on_corrupt_record, "data.on_corrupt_record", ("stop", "skip"))

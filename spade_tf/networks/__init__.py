@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from spade_tf.networks.fused.generator import FusedGenerator as FusedGenerator
     from spade_tf.networks.generator import SPADEGenerator as SPADEGenerator
     from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator as Pix2PixHDGenerator
+    from spade_tf.networks.projected_discriminator import (
+        ProjectedDiscriminator as ProjectedDiscriminator,
+    )
     from spade_tf.networks.styles import seeded_styles as seeded_styles
     from spade_tf.networks.vgg import VGGFeatures as VGGFeatures
 
@@ -28,6 +31,7 @@ __all__ = [
     "MultiscaleDiscriminator",
     "NLayerDiscriminator",
     "Pix2PixHDGenerator",
+    "ProjectedDiscriminator",
     "SPADEGenerator",
     "VGGFeatures",
     "seeded_styles",
@@ -44,6 +48,7 @@ __getattr__, __dir__ = lazily(
         "MultiscaleDiscriminator": "spade_tf.networks.discriminator",
         "NLayerDiscriminator": "spade_tf.networks.discriminator",
         "Pix2PixHDGenerator": "spade_tf.networks.pix2pixhd",
+        "ProjectedDiscriminator": "spade_tf.networks.projected_discriminator",
         "SPADEGenerator": "spade_tf.networks.generator",
         "VGGFeatures": "spade_tf.networks.vgg",
         "seeded_styles": "spade_tf.networks.styles",

@@ -36,6 +36,7 @@ from spade_tf.networks.efficientnet_lite import EfficientNetLiteFeatures
 from spade_tf.networks.encoder import ConvEncoder
 from spade_tf.networks.generator import SPADEGenerator
 from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
+from spade_tf.networks.projected_discriminator import ProjectedDiscriminator
 from spade_tf.networks.vgg import VGGFeatures
 
 
@@ -507,6 +508,16 @@ def multiscale_discriminator():
         labels = {name: inputs[name] for name in ("label", "instance")}
         return layer(labels, image=inputs["image"], training=training)
 
+    return Case(config, labels((33, 48)) | {"image": ramp(2, 33, 48, 3)}, call)
+
+
+@register(ProjectedDiscriminator)
+def projected_discriminator():
+    def call(layer, inputs, training):
+        labels = {name: inputs[name] for name in ("label", "instance")}
+        return layer(labels, image=inputs["image"], training=training)
+
+    config = {"num_labels": 3, "use_instance_edges": True, "filters": 2}
     return Case(config, labels((33, 48)) | {"image": ramp(2, 33, 48, 3)}, call)
 
 

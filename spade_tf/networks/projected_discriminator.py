@@ -1,0 +1,182 @@
+"""Discriminators that see a picture through a frozen network trained on ImageNet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from spade_tf.layers.semantics import Semantics
+from spade_tf.layers.spectral_norm import SpectralConv2D
+from spade_tf.networks.efficientnet_lite import EfficientNetLiteFeatures
+from spade_tf.networks.vgg import VGGFeatures
+
+# Layers at strides of 4, 8, 16 and 32, and the channels of each.
+BACKBONES: dict[str, tuple[tuple[str, int], ...]] = {
+    "efficientnet_lite0": (("stage2", 24), ("stage3", 40), ("stage5", 112), ("stage7", 320)),
+    "vgg16": (("relu3_1", 256), ("relu4_1", 512), ("relu5_1", 512)),
+}
+_STRIDES = (4, 8, 16, 32)
+
+
+@keras.saving.register_keras_serializable("spade_tf")
+class ProjectedDiscriminator(keras.Model):
+    """Small discriminators on random projections of a frozen network's features.
+
+    The frozen network gives feature maps `F_l` at strides of 4, 8, 16 and 32 (VGG16: 4 to 16).
+    Convolutions with random, frozen kernels mix them, first across channels (1x1), then across
+    scales from the coarsest down (3x3, on the sum with the bilinearly upsampled coarser map):
+
+        y_l = conv3x3(conv1x1(F_l) + upsample(y_{l+1}))
+
+    Every `y_l` has a discriminator of its own: the label map, averaged over the pixels of each
+    position, is concatenated to it, and spectrally normalised convolutions with leaky ReLU halve
+    the resolution down to the stride of the coarsest map, then give logits. The label map is
+    concatenated, as in the PatchGAN of SPADE, so that a discriminator can compare what it sees
+    with what should be there, position by position.
+
+    Without the random mixing, each discriminator would look at the few features that betray a fake
+    most easily, and win (Sauer et al. 2021, section 3.2).
+
+    Args:
+        num_labels: int >= 1, label ids, the unknown one included.
+        use_instance_edges: bool, whether instance edges follow the labels. Default False.
+        backbone: "efficientnet_lite0" or "vgg16", the frozen network. Its weights are random until
+            they are loaded: see `spade_tf.convert`. Default "efficientnet_lite0".
+        filters: int >= 1, channels of the projections, and of the discriminators' convolutions.
+            Default 64.
+
+    Call arguments:
+        inputs: a `Semantics`; or a mapping with `label` and `instance`; or a dense map.
+        image: `[B, H, W, 3]` in [-1, 1], at least 32 pixels high and wide.
+        training: bool.
+
+    Returns:
+        A list of scales, finest first, each a list of feature maps that ends in logits
+        `[B, h, w, 1]`.
+
+    Raises:
+        ValueError: if an argument is out of range, or the picture is too small.
+
+    Reference: Sauer et al. 2021, "Projected GANs Converge Faster",
+        https://arxiv.org/abs/2111.01007. Differs from it: the label map is seen, all projections
+        have the same number of channels, and pictures are not scaled up to 224 pixels first.
+    """
+
+    def __init__(
+        self,
+        num_labels: int,
+        use_instance_edges: bool = False,
+        backbone: str = "efficientnet_lite0",
+        filters: int = 64,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if backbone not in BACKBONES:
+            raise ValueError(
+                f"backbone must be one of {', '.join(BACKBONES)}: received {backbone!r}"
+            )
+        if filters < 1:
+            raise ValueError(f"filters must be >= 1: received {filters}")
+        self.num_labels = num_labels
+        self.use_instance_edges = use_instance_edges
+        self.backbone = backbone
+        self.filters = filters
+        self.semantic_channels = num_labels + int(use_instance_edges)
+        layers = BACKBONES[backbone]
+        self.strides = _STRIDES[: len(layers)]
+        names = [name for name, _ in layers]
+        self.features: keras.layers.Layer
+        if backbone == "vgg16":
+            self.features = VGGFeatures("vgg16", layers=names, name="features")
+        else:
+            self.features = EfficientNetLiteFeatures("lite0", layers=names, name="features")
+        self.features.build((None, None, None, 3))
+        self.across_channels = [self._frozen(1, f"across_channels_{s}") for s in self.strides]
+        self.across_scales = [self._frozen(3, f"across_scales_{s}") for s in self.strides]
+        for stage, (_, channels) in enumerate(layers):
+            self.across_channels[stage].build((None, None, None, channels))
+            self.across_scales[stage].build((None, None, None, filters))
+        self.discriminators = [self._discriminator(stride) for stride in self.strides]
+        self.built = True
+
+    def _frozen(self, kernel_size: int, name: str) -> keras.layers.Conv2D:
+        """A convolution whose random kernel keeps the variance of what it is given."""
+        return keras.layers.Conv2D(
+            self.filters,
+            kernel_size,
+            padding="same",
+            use_bias=False,
+            kernel_initializer="lecun_normal",
+            trainable=False,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def _discriminator(self, stride: int) -> list[keras.layers.Layer]:
+        """Convolutions from the features at a stride to the logits at the coarsest stride."""
+        convs, channels = [], self.filters + self.semantic_channels
+        halvings = len(self.strides) - 1 - self.strides.index(stride)
+        sizes = [(3, 1), *[(4, 2)] * halvings, (3, 1)]
+        for index, (kernel_size, strides) in enumerate(sizes):
+            conv = SpectralConv2D(
+                self.filters if index < len(sizes) - 1 else 1,
+                kernel_size,
+                strides=strides,
+                dtype=self.dtype_policy,
+                name=f"discriminator_{stride}_{index}",
+            )
+            conv.build((None, None, None, channels))
+            channels = self.filters
+            convs.append(conv)
+        return convs
+
+    def call(self, inputs, image, training=False):
+        semantics = Semantics.from_inputs(
+            inputs,
+            num_labels=self.num_labels,
+            use_instance_edges=self.use_instance_edges,
+            dtype=self.compute_dtype,
+        )
+        height, width = image.shape[1:3]
+        if min(height or _STRIDES[-1], width or _STRIDES[-1]) < _STRIDES[-1]:
+            raise ValueError(
+                f"image must be at least {_STRIDES[-1]} pixels high and wide: received "
+                f"{height}x{width}"
+            )
+        outputs = []
+        for convs, x, stride in zip(
+            self.discriminators, self.projections(image), self.strides, strict=True
+        ):
+            labels = tf.nn.avg_pool2d(semantics.dense, stride, stride, "SAME")
+            # VGG16 drops rows and columns that do not fill a position.
+            labels = labels[:, : tf.shape(x)[1], : tf.shape(x)[2]]
+            x = tf.concat([x, tf.cast(labels, x.dtype)], -1)
+            scale = []
+            for index, conv in enumerate(convs):
+                x = conv(tf.nn.leaky_relu(x, 0.2) if index else x, training=training)
+                scale.append(x)
+            outputs.append(scale)
+        return outputs
+
+    def projections(self, image: tf.Tensor) -> list[tf.Tensor]:
+        """The mixed features `[B, ceil(H / s), ceil(W / s), filters]`, finest first."""
+        mixed: list[tf.Tensor] = []
+        features = self.features(image)
+        for stage in reversed(range(len(features))):
+            x = self.across_channels[stage](tf.cast(features[stage], self.compute_dtype))
+            if mixed:
+                size = tf.shape(x)[1:3] if None in x.shape[1:3] else x.shape[1:3]
+                x += tf.cast(tf.image.resize(mixed[0], size, "bilinear"), x.dtype)
+            mixed.insert(0, self.across_scales[stage](x))
+        return mixed
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_labels": self.num_labels,
+            "use_instance_edges": self.use_instance_edges,
+            "backbone": self.backbone,
+            "filters": self.filters,
+        }
