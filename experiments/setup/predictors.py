@@ -122,8 +122,12 @@ def _sees_instances(wanted, labels):
     return labels.has_instance if wanted is None else wanted
 
 
-def _loss_networks(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """The networks that the training's losses and its discriminator look through."""
+def loss_networks(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The networks that a training's losses and discriminator look through.
+
+    Args:
+        config: the configuration, as JSON.
+    """
     networks = []
     if config["loss"].get("perceptual_weight"):
         # Both have the same layers: a distance by one follows from a loss by the other.
@@ -159,7 +163,7 @@ class WorkdirModel:
         self.z_dim = config.generator.z_dim or None
         self.use_instance = _sees_instances(config.data.use_instance, self.labels)
         self.has_encoder = config.encoder.enabled
-        self.loss_networks = _loss_networks(content["config"])
+        self.loss_networks = loss_networks(content["config"])
         self._path = path
 
     @cached_property
@@ -233,7 +237,7 @@ class ExportedModel:
         self.sizing = sizing_options(config)
         self.use_instance = _sees_instances(config["data"]["use_instance"], self.labels)
         self.has_encoder = config["encoder"]["enabled"]
-        self.loss_networks = _loss_networks(config)
+        self.loss_networks = loss_networks(config)
         self._predict = predict
 
     def generate(self, maps, z):

@@ -10,8 +10,10 @@ from tiny_experiment import get_config
 from experiments.setup.assemble import make_gaugan
 from experiments.setup.config import ConfigError
 from experiments.setup.networks import make_discriminator
-from experiments.setup.predictors import RemoteModel
+from experiments.setup.predictors import RemoteModel, loss_networks
 from pipelines.schema import LabelSet
+from spade_tf.convert.backbones import load_backbone
+from spade_tf.networks.projected_discriminator import ProjectedDiscriminator
 
 
 class Client:
@@ -67,3 +69,42 @@ def test_the_discriminator_of_a_training_is_what_is_made_from_its_configuration(
     assert alone.norm == "batch"
     assert alone.spectral_norm is False
     assert make_gaugan(config, labels).discriminator.get_config() == alone.get_config()
+
+
+@pytest.mark.parametrize("architecture", ["efficientnet_lite0", "vgg16"])
+def test_a_training_has_the_trained_backbone_of_its_configuration(architecture):
+    config = get_config()
+    config.discriminator.architecture = "projected"
+    config.discriminator.backbone = architecture
+    labels = LabelSet(("sky", "sea"), ((0, 0, 255), (0, 255, 0)), False, False)
+    try:
+        discriminator = make_discriminator(config, labels)
+    except ConfigError as error:
+        pytest.skip(str(error))
+    reference = ProjectedDiscriminator(2, backbone=architecture, filters=2)
+    load_backbone(reference)
+    # The same picture, as the package's weights show it.
+    image = np.sin(np.arange(64 * 64 * 3, dtype=np.float32)).reshape(1, 64, 64, 3)
+    for one, other in zip(discriminator.features(image), reference.features(image), strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert np.std(one) > 0
+
+
+def test_weights_of_a_backbone_that_cannot_be_had_are_named(tmp_path):
+    config = get_config()
+    config.discriminator.architecture = "projected"
+    config.discriminator.backbone_weights = str(tmp_path / "no.pth")
+    labels = LabelSet(("sky", "sea"), ((0, 0, 255), (0, 255, 0)), False, False)
+    with pytest.raises(ConfigError) as caught:
+        make_discriminator(config, labels)
+    said = str(caught.value)
+    assert said.startswith(f"--config.discriminator.backbone_weights={tmp_path}/no.pth: ")
+    assert said.endswith("give --config.discriminator.architecture=patch")
+
+
+def test_nothing_is_judged_by_a_network_that_it_was_trained_on():
+    config = get_config()
+    config.discriminator.architecture = "projected"
+    config.loss.perceptual_weight = 10.0
+    networks = loss_networks(config.to_dict())
+    assert networks == ("vgg16", "vgg19", "efficientnet_lite0")
