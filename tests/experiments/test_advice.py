@@ -28,6 +28,7 @@ REACH = {
     "experiments/commands/segment.py": "segment",
     "experiments/commands/segment.py:load_network": "evaluate",
     "experiments/setup/assemble.py": "train",
+    "experiments/setup/networks.py": "train",
     "experiments/setup/trained_model.py": "generate evaluate export convert",
     "experiments/commands/benchmark/benchmark.py": "benchmark",
     "experiments/commands/convert/convert.py": "convert",
