@@ -1,6 +1,7 @@
-"""Shared by all tests: two virtual devices, and seeds."""
+"""Shared by all tests: two virtual devices, quick graphs, seeds, and the order of files."""
 
 import os
+import random
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -16,11 +17,33 @@ from spade_tf.training.strategy import make_strategy
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+# Grappler takes most of the time of a graph's first call, for graphs that tests call once or twice.
+# The commands, servers and exports that tests start as processes of their own do run with it.
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+keras.utils.set_random_seed(0)
+
+# What takes longest starts first, so that no process ends long after the other.
+FIRST: list[str] = []
+
+
+def pytest_configure(config):
+    # xdist would start the files with the most tests first.
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items):
+    place = {name: index for index, name in enumerate(FIRST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(FIRST)))
 
 
 @pytest.fixture(autouse=True)
 def _seeded():
-    keras.utils.set_random_seed(0)
+    """Keras draws initial weights from Python's numbers.
+
+    `keras.utils.set_random_seed` would also make TensorFlow forget every graph that is ready to
+    run, among them those of exports that tests share.
+    """
+    random.seed(0)
 
 
 @pytest.fixture(scope="session")
