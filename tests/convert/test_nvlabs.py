@@ -5,14 +5,10 @@ That the numbers are the official ones is shown in test_nvlabs_parity.py.
 
 import itertools
 import json
-import os
-import pickle
 import shutil
-import zipfile
 from functools import cache
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -147,15 +143,16 @@ def test_round_trip(case, tmp_path):
         assert getattr(told.discriminator, name) == getattr(networks.discriminator, name)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ["portrait", "wide_style"])
 def test_every_weight_has_a_gradient_and_every_output_its_shape(case, tmp_path):
     save_networks(make(case), tmp_path)
     networks = load_networks(tmp_path)
+    random = np.random.default_rng(2)
     # Weights of both signs: those of `make` all have one sign and would not train.
     for network in filter(None, networks):
         for variable in network.trainable_variables:
             if "kernel" in variable.name:
-                variable.assign(keras.random.normal(variable.shape, stddev=0.1))
+                variable.assign(random.normal(0.0, 0.1, variable.shape))
     weight = 0.0 if case == "portrait" else 10.0
     model = GauGAN(*networks, feature_matching_weight=weight)
     data = batch(networks)
@@ -244,42 +241,12 @@ def test_checkpoints_without_batch_counts_are_read(coco):
     assert networks.generator.blocks[0].spade_0.normalization.num_batches.numpy() == 0
 
 
-class Command:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.system, (f"touch {self.path}",)
-
-
-@pytest.mark.parametrize("kind", ["zip", "legacy", "nested"])
-def test_a_hostile_file_is_refused_and_its_command_not_run(kind, coco, tmp_path):
-    marker = tmp_path / "was_run"
+def test_a_file_that_cannot_be_read_is_named(coco):
+    """Why it cannot, and what hostile files come to, is shown in test_hostile_torch_file.py."""
     path = coco / "latest_net_G.pth"
-    hostile = pickle.dumps({"fc.weight": Command(marker)}, protocol=2)
-    if kind == "legacy":
-        headers = pickle.dumps(1001, protocol=2) + pickle.dumps({}, protocol=2)
-        path.write_bytes(LEGACY_SIGNATURE + headers + hostile)
-    else:
-        if kind == "nested":
-            hostile = pickle.dumps({"state_dict": {"a": [Command(marker)]}}, protocol=4)
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("archive/data.pkl", hostile)
-    message = refused(coco, "which is not allowed and not run")
-    assert message.startswith(str(path))
-    assert "posix.system" in message
-    assert not marker.exists()
-    # Checks that the file really is hostile.
-    pickle.loads(hostile)
-    assert marker.exists()
-
-
-@pytest.mark.parametrize("name", ["coco_like", "vae"])
-@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
-def test_a_truncated_file_is_refused(name, share, tmp_path):
-    content = (GOLDEN / name / "latest_net_G.pth").read_bytes()
-    (tmp_path / "latest_net_G.pth").write_bytes(content[: int(len(content) * share)])
-    assert refused(tmp_path, "latest_net_G.pth").startswith(str(tmp_path / "latest_net_G.pth"))
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    assert refused(coco, "latest_net_G.pth").startswith(str(path))
 
 
 def test_files_of_another_architecture_are_refused(coco, tmp_path):
