@@ -3,6 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from prepared_batches import SIZE
+
+from pipelines.prepare.prepare import prepare
+from pipelines.reading.prepared import open_dataset
 
 COCO_STUFF_SAMPLE = Path(__file__).parents[2].parent / "shared" / "data" / "coco_stuff_sample"
 
@@ -38,3 +42,23 @@ def make_source():
         return root
 
     return make
+
+
+@pytest.fixture(scope="session")
+def make_builder(tmp_path_factory, make_source):
+    """Prepares a source folder of `make_source`, and opens it."""
+
+    def make(shard_bytes=1 << 26, **kwargs):
+        root = tmp_path_factory.mktemp("prepared")
+        source = make_source(root / "source", size=SIZE, **kwargs)
+        options = {"num_classes": 7, "shard_bytes": shard_bytes}
+        prepare("paired_folder", source_dir=source, data_dir=root / "data", **options)
+        return open_dataset("paired_folder", root / "data")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def builder(make_builder):
+    """A data set of 13 examples, in batches of 3 which end no epoch but every third, and 5 more."""
+    return make_builder(num_train=13, num_val=5)

@@ -1,10 +1,10 @@
-import itertools
 import re
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from prepared_batches import BATCH_SIZE, SIZE, assert_same, batches, names
 
 from pipelines.prepare.prepare import prepare
 from pipelines.reading import scaling, transforms
@@ -12,123 +12,7 @@ from pipelines.reading.input_pipeline import make_dataset
 from pipelines.reading.prepared import open_dataset
 from pipelines.schema import DataError
 
-# 13 examples in batches of 3: the first epoch ends inside the 5th batch, the second in the 9th.
-NUM_TRAIN, NUM_VAL, BATCH_SIZE = 13, 5, 3
-SIZE = (12, 16)
-
-
-@pytest.fixture(scope="module")
-def make_builder(tmp_path_factory, make_source):
-    def make(**kwargs):
-        root = tmp_path_factory.mktemp("prepared")
-        source = make_source(root / "source", size=SIZE, **kwargs)
-        prepare("paired_folder", source_dir=source, data_dir=root / "data", num_classes=7)
-        return open_dataset("paired_folder", root / "data")
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def builder(make_builder):
-    return make_builder(num_train=NUM_TRAIN, num_val=NUM_VAL)
-
-
-def batches(builder, count=None, split="train", **kwargs):
-    options = {
-        "batch_size": BATCH_SIZE,
-        "load_size": (11, 14),
-        "crop_size": (8, 10),
-        "flip": True,
-        "seed": 1,
-        "training": True,
-        "with_instance": True,
-    }
-    dataset = make_dataset(builder, split, **(options | kwargs))
-    return list(itertools.islice(dataset.as_numpy_iterator(), count))
-
-
-def assert_same(left, right):
-    assert len(left) == len(right)
-    for a, b in zip(left, right, strict=True):
-        assert a.keys() == b.keys()
-        for key in a:
-            np.testing.assert_array_equal(a[key], b[key])
-
-
-def names(stream):
-    """Which example each is: its grey level is 10 times its number."""
-    levels = np.concatenate([batch["image"][:, 0, 0, 0] for batch in stream])
-    return np.rint((levels + 1) * 127.5 / 10).astype(int).tolist()
-
-
-@pytest.mark.parametrize("start_step", [1, 4, 7, 9, 26])
-@pytest.mark.parametrize("cache", [False, True])
-def test_resumed_equals_uninterrupted(builder, start_step, cache):
-    uninterrupted = batches(builder, start_step + 6, cache=cache)
-    resumed = batches(builder, 6, start_step=start_step, cache=cache)
-    assert_same(resumed, uninterrupted[start_step:])
-
-
-def test_resumed_equals_uninterrupted_with_a_small_shuffle_buffer(builder):
-    uninterrupted = batches(builder, 12, shuffle_buffer=4)
-    assert_same(batches(builder, 5, start_step=7, shuffle_buffer=4), uninterrupted[7:])
-
-
-@pytest.fixture(scope="module")
-def sharded(tmp_path_factory, make_source):
-    """Twenty-four records in as many shards, more than are read at a time."""
-    root = tmp_path_factory.mktemp("sharded")
-    source = make_source(root / "source", size=SIZE, num_train=24, num_val=1)
-    options = {"num_classes": 7, "shard_bytes": 1}
-    prepare("paired_folder", source_dir=source, data_dir=root / "data", **options)
-    return open_dataset("paired_folder", root / "data")
-
-
-def test_shards_come_in_another_order_in_each_epoch(sharded):
-    # Without a window, what is seen is the order of the shards.
-    options = {"cache": False, "shuffle_buffer": 1, "batch_size": 4}
-    uninterrupted = batches(sharded, 18, **options)
-    stream = names(uninterrupted)
-    epochs = [stream[i : i + 24] for i in range(0, len(stream), 24)]
-    assert all(sorted(epoch) == sorted(epochs[0]) for epoch in epochs)
-    assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
-    # The last shards are not always the last to be read.
-    assert len({frozenset(epoch[16:]) for epoch in epochs}) == 3
-    for start in (1, 7, 13):
-        assert_same(batches(sharded, 5, start_step=start, **options), uninterrupted[start:][:5])
-    assert names(batches(sharded, 6, **options, seed=2)) != epochs[0]
-    shares = [
-        batches(sharded, 18, **options, num_input_pipelines=2, input_pipeline_id=i) for i in (0, 1)
-    ]
-    for whole, first, second in zip(uninterrupted, *shares, strict=True):
-        np.testing.assert_array_equal(
-            whole["image"], np.concatenate([first["image"], second["image"]])
-        )
-
-
-def test_records_in_memory_are_all_shuffled_among_one_another(sharded):
-    options = {"cache": True, "shuffle_buffer": 1, "batch_size": 4}
-    assert_same(
-        batches(sharded, 6, **options), batches(sharded, 6, **{**options, "shuffle_buffer": 24})
-    )
-
-
-def test_the_stream_depends_on_its_seed_alone(builder):
-    streams = []
-    for global_seed in (0, 123):
-        tf.random.set_seed(global_seed)
-        streams.append(batches(builder, 8))
-    assert_same(*streams)
-    assert names(batches(builder, 8, seed=2)) != names(streams[0])
-
-
-def test_every_epoch_holds_each_example_once_in_another_order(builder):
-    stream = names(batches(builder, 13))
-    epochs = [stream[i : i + NUM_TRAIN] for i in range(0, len(stream), NUM_TRAIN)]
-    assert len(epochs) == 3
-    for epoch in epochs:
-        assert sorted(epoch) == list(range(NUM_TRAIN))
-    assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
+NUM_TRAIN, NUM_VAL = 13, 5
 
 
 def test_an_example_is_augmented_by_its_position_in_the_stream(builder):
@@ -218,16 +102,6 @@ def test_evaluation_of_the_native_size_gives_the_files_back(builder):
         np.testing.assert_array_equal(instance, rng.integers(0, 65536, SIZE))
 
 
-def test_batch_larger_than_the_data_set(builder):
-    (batch,) = batches(builder, 1, batch_size=30)
-    assert batch["image"].shape == (30, 8, 10, 3)
-    counts = np.bincount(names([batch]), minlength=NUM_TRAIN)
-    # Two whole epochs and four examples of a third.
-    assert sorted(counts) == [2] * 9 + [3] * 4
-    resumed = batches(builder, 1, batch_size=30, start_step=2)
-    assert_same(resumed, batches(builder, 3, batch_size=30)[2:])
-
-
 def test_cached_records_are_read_once(make_builder):
     builder = make_builder(num_train=4)
     dataset = make_dataset(
@@ -275,6 +149,13 @@ def test_sizes_are_taken_from_the_source_without_load_size(builder):
         ({"cache": "yes"}, "cache: 'yes' received; give True, False or 'auto'"),
         ({"split": "test"}, "split: 'test' is not in paired_folder/1.0.0; give one of train, val"),
         ({"split": "train[:0]"}, "split: 'train[:0]' of paired_folder/1.0.0 is empty"),
+        ({"num_input_pipelines": 0}, "num_input_pipelines: 0 received; give 1 or more"),
+        ({"num_input_pipelines": 3, "input_pipeline_id": 3}, "input_pipeline_id: 3 received"),
+        ({"num_input_pipelines": 2}, "batch_size: 3 received, which 2 input pipelines cannot"),
+        ({"preprocess": "stretch"}, "preprocess: 'stretch' received; give one of resize_and_crop"),
+        ({"preprocess": "scale_width", "load_size": None}, "load_size: None received, but"),
+        ({"color_jitter": 2.0}, "color_jitter: 2.0 received; give 0 to 1"),
+        ({"on_corrupt_record": "ask"}, "on_corrupt_record: 'ask' received; give stop or skip"),
     ],
 )
 def test_bad_arguments(builder, kwargs, said):
@@ -297,78 +178,6 @@ def test_real_pairs(coco_stuff_sample, tmp_path):
     assert batch["image"].std() > 0.3
     assert batch["label"].min() >= 0
     assert batch["label"].max() == 182
-
-
-def test_another_batch_size_goes_on_at_the_next_example(builder):
-    singly = batches(builder, 24, batch_size=1)
-    expected = [
-        {key: np.concatenate([part[key] for part in singly[i : i + 4]]) for key in singly[0]}
-        for i in (10, 14, 18)
-    ]
-    assert_same(batches(builder, 3, batch_size=4, start_example=10), expected)
-    assert_same(batches(builder, 2, batch_size=4, start_example=10, start_step=1), expected[1:])
-
-
-@pytest.mark.parametrize("num_input_pipelines", [2, 3, 6])
-@pytest.mark.parametrize("training", [True, False])
-def test_workers_share_out_the_rows_of_each_batch(builder, num_input_pipelines, training):
-    # From an example on that batches of this size would not begin with.
-    options = {"batch_size": 6, "start_example": 2, "start_step": 1, "training": training}
-    count = 7 if training else None
-    whole = batches(builder, count, **options)
-    workers = [
-        batches(
-            builder,
-            count,
-            num_input_pipelines=num_input_pipelines,
-            input_pipeline_id=worker,
-            **options,
-        )
-        for worker in range(num_input_pipelines)
-    ]
-    joined = [
-        {key: np.concatenate([part[key] for part in parts if part]) for key in whole[0]}
-        for parts in itertools.zip_longest(*workers)
-    ]
-    assert_same(joined, whole)
-    if training:
-        assert workers[0][0]["image"].shape[0] == 6 // num_input_pipelines
-
-
-def test_workers_decode_their_rows_alone(builder, monkeypatch):
-    decoded = []
-    decode = tf.io.decode_png
-
-    def counting(encoded, *args, **kwargs):
-        tf.py_function(lambda: decoded.append(1), [], [])
-        return decode(encoded, *args, **kwargs)
-
-    monkeypatch.setattr(tf.io, "decode_png", counting)
-    options = {"split": "val", "training": False, "batch_size": 4, "num_input_pipelines": 2}
-    counts = []
-    for worker in range(2):
-        decoded.clear()
-        batches(builder, input_pipeline_id=worker, **options)
-        # Label and instance map of each example.
-        counts.append(len(decoded) // 2)
-    assert counts == [3, 2]
-
-
-@pytest.mark.parametrize(
-    ("kwargs", "said"),
-    [
-        ({"num_input_pipelines": 0}, "num_input_pipelines: 0 received; give 1 or more"),
-        ({"num_input_pipelines": 3, "input_pipeline_id": 3}, "input_pipeline_id: 3 received"),
-        ({"num_input_pipelines": 2}, "batch_size: 3 received, which 2 input pipelines cannot"),
-        ({"preprocess": "stretch"}, "preprocess: 'stretch' received; give one of resize_and_crop"),
-        ({"preprocess": "scale_width", "load_size": None}, "load_size: None received, but"),
-        ({"color_jitter": 2.0}, "color_jitter: 2.0 received; give 0 to 1"),
-        ({"on_corrupt_record": "ask"}, "on_corrupt_record: 'ask' received; give stop or skip"),
-    ],
-)
-def test_more_bad_arguments(builder, kwargs, said):
-    with pytest.raises(DataError, match=r"\A" + re.escape(said) + r"[^\n]*\Z"):
-        batches(builder, 1, **kwargs)
 
 
 # The pictures are 12 high and 16 wide; load_size is 11 by 14, crop_size 8 by 10.
