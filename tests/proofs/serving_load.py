@@ -19,14 +19,11 @@ import collections
 import http.client
 import json
 import random
-import select
-import socket
 import struct
 import sys
 import tempfile
 import threading
 import time
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,15 +32,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from faulty_requests import Faults, b64, pixels, post
 from served_process import ServedProcess
 
-BOMB_SIZE = 30_000
 RECEIVE_SECONDS = 2
-
-
-def b64(data: bytes) -> dict[str, str]:
-    """A file, as REST takes it."""
-    return {"b64": base64.b64encode(data).decode()}
 
 
 class Case:
@@ -59,13 +51,6 @@ class Case:
         self.jpeg = json.dumps({"signature_name": "generate_bytes", "instances": [row]})
         self.expected: bytes = b""
         self.pixels: np.ndarray = np.empty(0)
-
-
-def post(connection: http.client.HTTPConnection, path: str, body) -> tuple[int, bytes]:
-    """Status and body of an answer."""
-    connection.request("POST", path, body, {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    return response.status, response.read()
 
 
 def measure(server: ServedProcess, cases: list[Case], clients: int, seconds: float) -> dict:
@@ -143,143 +128,6 @@ def rate(arguments: argparse.Namespace, log: Path) -> None:
                 print(json.dumps({**settings, **found}), flush=True)
 
 
-def bomb() -> bytes:
-    """A PNG of 30,000 x 30,000 pixels, all of id 0, in less than a megabyte."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    header = struct.pack(">IIBBBBB", BOMB_SIZE, BOMB_SIZE, 8, 0, 0, 0, 0)
-    packer, row = zlib.compressobj(9), bytes(BOMB_SIZE + 1)
-    parts = [packer.compress(row) for _ in range(BOMB_SIZE)]
-    data = b"".join(parts) + packer.flush()
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
-    )
-
-
-class Faults:
-    """Ten ways to send a bad request; each returns what was wrong with the answer, or None."""
-
-    kinds = (
-        "bad base64",
-        "PNG bomb",
-        "wrong dtype",
-        "id out of range",
-        "truncated",
-        "empty",
-        "wrong signature",
-        "100 MB body",
-        "slow sender",
-        "disconnect",
-    )
-
-    def __init__(self, server: ServedProcess, case: Case, num_ids: int):
-        self.server, self.case = server, case
-        self.bomb = bomb()
-        label = np.asarray(_pixels(case.label)).astype(np.int32)
-        row = {"label": label.tolist()}
-        too_large = np.full_like(label, num_ids)
-
-        def body(signature: str, row: dict) -> str:
-            return json.dumps({"signature_name": signature, "instances": [row]})
-
-        def file(data: dict) -> str:
-            return body("generate_png_bytes", {"label_bytes": data})
-
-        self.plain = {
-            "bad base64": (file({"b64": "@@not base64@@"}), "not base64"),
-            "PNG bomb": (file(b64(self.bomb)), "30000x30000 pixels"),
-            "wrong dtype": (body("serving_default", {"label": (label + 0.5).tolist()}), "float64"),
-            "id out of range": (
-                body("serving_default", {"label": too_large.tolist()}),
-                f"received {num_ids}",
-            ),
-            "truncated": (file(b64(case.label[:-25])), "truncated or damaged"),
-            "empty": (file(b64(b"")), "empty"),
-            "wrong signature": (body("paint_me_a_dog", row), "paint_me_a_dog"),
-        }
-
-    def send(self, kind: str) -> str | None:
-        """Sends one; None if the answer was its own error."""
-        if kind in self.plain:
-            text, said = self.plain[kind]
-            connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=120)
-            status, answer = post(connection, self.case.path, text)
-            connection.close()
-            return _check(kind, status, answer, 400, said)
-        return getattr(self, "_" + kind.replace(" ", "_").lower().replace("100", "large"))(kind)
-
-    def _open(self, length: int | None) -> socket.socket:
-        connection = socket.create_connection(("127.0.0.1", self.server.port), timeout=120)
-        framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
-        head = f"POST {self.case.path} HTTP/1.1\r\nHost: load\r\n{framing}\r\n"
-        connection.sendall(head.encode() + b"Content-Type: application/json\r\n\r\n")
-        return connection
-
-    def _large_mb_body(self, kind: str) -> str | None:
-        total, part = 100_000_000, b" " * 65_536
-        chunked = random.random() < 0.5
-        with self._open(None if chunked else total) as connection:
-            sent = 0
-            while sent < total and not select.select([connection], [], [], 0)[0]:
-                try:
-                    if chunked:
-                        connection.sendall(b"%x\r\n" % len(part) + part + b"\r\n")
-                    else:
-                        connection.sendall(part[: total - sent])
-                except OSError:
-                    break
-                sent += len(part)
-            status, answer = _read(connection)
-        return _check(kind, status, answer, 413, "are taken at most")
-
-    def _slow_sender(self, kind: str) -> str | None:
-        with self._open(1000) as connection:
-            while not select.select([connection], [], [], 0.25)[0]:
-                connection.sendall(b" ")
-            status, answer = _read(connection)
-        return _check(kind, status, answer, 408, "did not arrive within")
-
-    def _disconnect(self, kind: str) -> str | None:
-        text = self.case.files.encode()
-        with self._open(len(text)) as connection:
-            connection.sendall(text[: len(text) // 2])
-            # At once, and without a goodbye.
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        return None
-
-
-def _read(connection: socket.socket) -> tuple[int, bytes]:
-    response = http.client.HTTPResponse(connection)
-    try:
-        response.begin()
-        return response.status, response.read()
-    except (OSError, http.client.HTTPException) as error:
-        return 0, repr(error).encode()
-
-
-def _check(kind, status, answer, wanted, said) -> str | None:
-    try:
-        error = json.loads(answer)["error"]
-    except (ValueError, KeyError, TypeError):
-        error = ""
-    if status == wanted and said in error and "Traceback" not in error and "\n" not in error:
-        return None
-    return f"{kind}: {status} {answer[:200]!r}"
-
-
-def _pixels(encoded: bytes) -> np.ndarray:
-    import io
-
-    from PIL import Image
-
-    with Image.open(io.BytesIO(encoded)) as image:
-        return np.asarray(image)
-
-
 def good_cases(model: Path, count: int) -> tuple[list[Case], int]:
     """Layouts of squares and seeds, with what the export makes of them in this process."""
     import tensorflow as tf
@@ -328,7 +176,7 @@ def ask_well(connection, stub, case: Case, front: str) -> str | None:
         answer = json.loads(body).get("predictions", [{}])[0] if status == 200 else {}
         right = status == 200 and base64.b64decode(answer["b64"]) == case.expected
         return None if right else f"{front}: {status} {body[:200]!r}"
-    label = _pixels(case.label).astype(np.int32)[None]
+    label = pixels(case.label).astype(np.int32)[None]
     if front == "REST v1, ids":
         text = json.dumps({"inputs": {"label": label.tolist(), "seed": [case.seed]}})
         status, body = post(connection, case.path, text)
@@ -363,84 +211,90 @@ def ask_well(connection, stub, case: Case, front: str) -> str | None:
 FRONTS = ("REST v1, file", "REST v1, ids", "REST v2", "gRPC v2")
 
 
+class Sender:
+    """Sends requests, good and bad, from many threads.
+
+    Attributes:
+        counts: requests sent, by kind.
+        problems: a line for each wrong answer.
+    """
+
+    def __init__(self, server: ServedProcess, case: Case, num_ids: int):
+        import grpc
+        from tritonclient.grpc import service_pb2_grpc
+
+        self.server = server
+        self.counts: collections.Counter[str] = collections.Counter()
+        self.problems: list[str] = []
+        self._faults = Faults(server, case.path, case.label, num_ids)
+        self._local = threading.local()
+        channel = grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}")
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+
+    def send(self, item: tuple[str, Case]) -> None:
+        """A bad request by its kind, or a good one by the front it is for."""
+        kind, case = item
+        try:
+            if kind in Faults.kinds:
+                problem = self._faults.send(kind)
+            else:
+                if not hasattr(self._local, "connection"):
+                    self._local.connection = http.client.HTTPConnection(
+                        "127.0.0.1", self.server.port, timeout=120
+                    )
+                problem = ask_well(self._local.connection, self._stub, case, kind)
+        except Exception as error:
+            self._local.__dict__.clear()
+            problem = f"{kind}: {error!r}"
+        self.counts[kind] += 1
+        if problem is not None:
+            self.problems.append(problem)
+
+
+def state(server: ServedProcess, after: int | str) -> dict[str, int | str]:
+    """Memory, threads and open files of a server."""
+    rss, peak, threads = server.status()
+    found = {"rss_mib": round(rss), "peak_mib": round(peak), "threads": threads}
+    return {"after": after, **found, "descriptors": server.descriptors()}
+
+
 def faults(arguments: argparse.Namespace, log: Path) -> None:
     """The `faults` proof."""
-    import grpc
-    from tritonclient.grpc import service_pb2_grpc
-
     cases, num_ids = good_cases(arguments.model, 64)
     draw = random.Random(arguments.seed)
-    bad = [Faults.kinds[i % 10] for i in range(arguments.requests // 20)]
-    plan: list[tuple[str, Case]] = [(kind, draw.choice(cases)) for kind in bad]
-    plan += [
-        (draw.choice(FRONTS), draw.choice(cases)) for _ in range(arguments.requests - len(bad))
-    ]
+    kinds = [Faults.kinds[i % 10] for i in range(arguments.requests // 20)]
+    kinds += [draw.choice(FRONTS) for _ in range(arguments.requests - len(kinds))]
+    plan = [(kind, draw.choice(cases)) for kind in kinds]
     draw.shuffle(plan)
-    problems: list[str] = []
-    counts: collections.Counter[str] = collections.Counter()
-    local = threading.local()
     with ServedProcess(
         arguments.model, log, model_name="load", receive_seconds=RECEIVE_SECONDS
     ) as server:
-        channel = grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}")
-        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
-        sender = Faults(server, cases[0], num_ids)
-
-        def run(item: tuple[str, Case]) -> None:
-            kind, case = item
-            try:
-                if kind in Faults.kinds:
-                    problem = sender.send(kind)
-                else:
-                    if not hasattr(local, "connection"):
-                        local.connection = http.client.HTTPConnection(
-                            "127.0.0.1", server.port, timeout=120
-                        )
-                    problem = ask_well(local.connection, stub, case, kind)
-            except Exception as error:
-                local.__dict__.clear()
-                problem = f"{kind}: {error!r}"
-            counts[kind] += 1
-            if problem is not None:
-                problems.append(problem)
-
-        def state() -> dict[str, float]:
-            rss, peak, threads = server.status()
-            return {
-                "rss_mib": round(rss),
-                "peak_mib": round(peak),
-                "threads": threads,
-                "descriptors": server.descriptors(),
-            }
-
-        states = []
+        sender = Sender(server, cases[0], num_ids)
         with ThreadPoolExecutor(arguments.num_clients) as pool:
             # Threads and caches come with the first of each kind.
-            list(pool.map(run, [(kind, cases[0]) for kind in (*Faults.kinds, *FRONTS) * 10]))
-            counts.clear()
+            list(pool.map(sender.send, [(k, cases[0]) for k in (*Faults.kinds, *FRONTS) * 10]))
+            sender.counts.clear()
             time.sleep(3)
-            states.append({"after": 0, **state()})
+            before = state(server, 0)
             start = time.monotonic()
-            for part in range(10):
-                size = len(plan) // 10
-                list(pool.map(run, plan[part * size : (part + 1) * size]))
-                states.append({"after": (part + 1) * size, **state()})
-                print(json.dumps(states[-1]), flush=True)
+            size = len(plan) // 10
+            for end in range(size, len(plan) + 1, size):
+                list(pool.map(sender.send, plan[end - size : end]))
+                print(json.dumps(state(server, end)), flush=True)
             took = time.monotonic() - start
         time.sleep(3)
-        states.append({"after": "rest", **state()})
-    text = log.read_text()
+        rest = state(server, "rest")
     summary = {
-        "requests": sum(counts.values()),
-        "bad": sum(counts[kind] for kind in Faults.kinds),
-        "wrong": len(problems),
-        "problems": problems[:5],
+        "requests": sum(sender.counts.values()),
+        "bad": sum(sender.counts[kind] for kind in Faults.kinds),
+        "wrong": len(sender.problems),
+        "problems": sender.problems[:5],
         "requests_per_second": round(len(plan) / took, 1),
-        "before": states[0],
-        "at rest": states[-1],
-        "tracebacks in the log": text.count("Traceback"),
+        "before": before,
+        "at rest": rest,
+        "tracebacks in the log": log.read_text().count("Traceback"),
         "exit status": server.process.returncode,
-        "counts": dict(counts),
+        "counts": dict(sender.counts),
     }
     print(json.dumps(summary), flush=True)
 
