@@ -8,7 +8,7 @@ import functools
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from experiments.setup.config import Config, ConfigError
 from experiments.setup.initialization import initialize
@@ -119,12 +119,11 @@ def _train(
             write_workdir(config, workdir, labels.to_metadata(), str(data_dir))
         newest = latest_step(workdir / "checkpoints")
         (rate_factor,) = from_chief(devices, course.at(newest).rate_factor)
+        run = _Run(config, builder, labels, workdir, devices, course, profile_steps)
         failures: list[NonFiniteError] = []
         while True:
             try:
-                done = _run(
-                    config, builder, labels, workdir, devices, course, rate_factor, profile_steps
-                )
+                done = _run(run, rate_factor)
                 break
             except NonFiniteError as error:
                 failures.append(error)
@@ -143,25 +142,30 @@ def _train(
     return done
 
 
-def _run(
-    config: Config,
-    builder: Any,
-    labels: Any,
-    workdir: Path,
-    devices: Any,
-    course: Course,
-    rate_factor: float,
-    profile_steps: tuple[int, int] | None,
-) -> int:
+class _Run(NamedTuple):
+    """What stays the same when a training goes back to a checkpoint."""
+
+    config: Config
+    builder: Any
+    labels: Any
+    workdir: Path
+    devices: Any
+    course: Course
+    profile_steps: tuple[int, int] | None
+
+
+def _run(run: _Run, rate_factor: float) -> int:
+    """Trains from the newest checkpoint to the last step, and returns that step."""
     import tensorflow as tf
 
-    from experiments.setup.assemble import make_batches, make_gaugan
+    from experiments.setup.assemble import make_gaugan
     from experiments.setup.callbacks import make_callbacks
     from pipelines.reading.records import corrupt_record_error
     from spade_tf.training import loop
     from spade_tf.training.checkpoints import Checkpoints
-    from spade_tf.training.strategy import is_chief, is_multi_worker
+    from spade_tf.training.strategy import is_chief
 
+    config, builder, labels, workdir, devices, course, profile_steps = run
     settings, chief = config.train, is_chief(devices)
     with devices.scope():
         model = make_gaugan(config, labels, rate_factor)
@@ -178,31 +182,11 @@ def _run(
             lines = initialize(model, config, labels)
         if chief:
             _say("\n".join(lines))
-    _announce(config, workdir, devices.num_replicas_in_sync, start_step, profile_steps)
-
-    examples = functools.partial(
-        make_batches,
-        config,
-        builder,
-        config.data.train_split,
-        training=True,
-        batch_size=settings.batch_size,
-        start_example=start_example,
-    )
-
-    def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        shares = examples(
-            num_input_pipelines=context.num_input_pipelines,
-            input_pipeline_id=context.input_pipeline_id,
-        )
-        # One element per replica, in the order of the rows.
-        each = settings.batch_size // context.num_replicas_in_sync
-        return shares.unbatch().batch(each, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
-
+    _announce(run, start_step)
     try:
         return loop.train(
             model,
-            batches if is_multi_worker(devices) else examples(),
+            _batches(run, start_example),
             strategy=devices,
             steps=settings.steps,
             start_step=start_step,
@@ -221,18 +205,42 @@ def _run(
         checkpoints.close()
 
 
-def _announce(
-    config: Config,
-    workdir: Path,
-    replicas: int,
-    start_step: int,
-    profile_steps: tuple[int, int] | None,
-) -> None:
-    settings = config.train
+def _batches(run: _Run, start_example: int) -> Any:
+    """The data set; of several workers, a function that makes the one of a worker."""
+    from experiments.setup.assemble import make_batches
+    from spade_tf.training.strategy import is_multi_worker
+
+    batch_size = run.config.train.batch_size
+    examples = functools.partial(
+        make_batches,
+        run.config,
+        run.builder,
+        run.config.data.train_split,
+        training=True,
+        batch_size=batch_size,
+        start_example=start_example,
+    )
+
+    def of_worker(context):
+        import tensorflow as tf
+
+        share = examples(
+            num_input_pipelines=context.num_input_pipelines,
+            input_pipeline_id=context.input_pipeline_id,
+        )
+        # One element per replica, in the order of the rows.
+        each = batch_size // context.num_replicas_in_sync
+        return share.unbatch().batch(each, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+    return of_worker if is_multi_worker(run.devices) else examples()
+
+
+def _announce(run: _Run, start_step: int) -> None:
+    config, settings, profile_steps = run.config, run.config.train, run.profile_steps
     _say(
         f"training {config.name} at {config.data.height}x{config.data.width}, batch "
-        f"{settings.batch_size} on {counted(replicas, 'device')}, to step "
-        f"{settings.steps}; samples and losses in {workdir}"
+        f"{settings.batch_size} on {counted(run.devices.num_replicas_in_sync, 'device')}, to step "
+        f"{settings.steps}; samples and losses in {run.workdir}"
     )
     if profile_steps is not None and profile_steps[0] <= start_step:
         _say(

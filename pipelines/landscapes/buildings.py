@@ -171,6 +171,14 @@ def _inside(
     return inside
 
 
+def _normal(corners: np.ndarray) -> np.ndarray:
+    """Returns the unit vector that points out of a face."""
+    normal = np.cross(corners[1] - corners[0], corners[2] - corners[1])
+    # Corners run counter-clockwise seen from outside; with z pointing away the cross product of
+    # such a turn points inwards.
+    return -normal / np.sqrt((normal * normal).sum())
+
+
 def draw(
     scene: Scene,
     light: Light,
@@ -196,11 +204,7 @@ def draw(
     positions, distances, colours = [], [], []
     for face in _faces(building):
         p = face.corners
-        normal = np.cross(p[1] - p[0], p[2] - p[1])
-        normal /= np.sqrt((normal * normal).sum())
-        # Corners run counter-clockwise seen from outside; with z pointing away the cross
-        # product of such a turn points inwards.
-        normal = -normal
+        normal = _normal(p)
         eye = np.array([0, camera, 0])
         offset = float(((p[0] - eye) * normal).sum())
         if offset >= 0:

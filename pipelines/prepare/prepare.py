@@ -104,8 +104,7 @@ def prepare(
     root = Path(source_dir or "").expanduser().absolute()
     root = root if root.is_dir() else root.parent
     already_prepared = final.exists() and not overwrite
-    sources_known = True
-    num_off_palette = 0
+    sources_known, num_off_palette = True, 0
     if already_prepared:
         files = _source_files(builder)
         _check_same_options(builder)

@@ -56,7 +56,6 @@ def benchmark_input(
     from pipelines.reading.prepared import find_dataset, open_directory
 
     directory = find_dataset(dataset, data_dir)
-    import tensorflow as tf
     import tensorflow_datasets as tfds
 
     from pipelines.reading.input_pipeline import make_dataset
@@ -82,58 +81,71 @@ def benchmark_input(
             split=split, decoders={key: tfds.decode.SkipDecoding() for key in keys}
         ).as_numpy_iterator()
     ]
-    photographs = (
-        tf.data.Dataset.from_tensor_slices([record["image"] for record in records])
-        .repeat()
-        .map(
-            lambda encoded: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")[
-                :1, :1
-            ],
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
-        .batch(batch_size)
-        .prefetch(tf.data.AUTOTUNE)
-        .take(num_batches)
-    )
-    # As in `make_dataset`: otherwise the end of a round may wait for a sleeping thread.
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    photographs = photographs.with_options(options)
+    photographs = _photographs(records, batch_size).take(num_batches)
     loop = _pillow_loop(records, load_size, crop_size, batch_size)
     kinds: dict[str, Callable[[], Iterable[Any]]] = {
         "pipeline": lambda: batches,
         "jpeg_decode": lambda: photographs,
         "pillow_loop": lambda: itertools.islice(loop, num_batches),
     }
-    rates, processor_seconds = _measure(kinds, batch_size * num_batches, num_rounds)
+    settings = {
+        "num_rounds": num_rounds,
+        "images_per_round": batch_size * num_batches,
+        "dataset": builder.info.full_name,
+        "load_size": load_size,
+        "crop_size": crop_size,
+    }
+    lines = [
+        {"suite": "input", **line, **settings}
+        for line in _lines(*_measure(kinds, batch_size * num_batches, num_rounds))
+    ]
+    print(*map(json.dumps, lines), sep="\n", file=output or sys.stdout, flush=True)
+    return lines
+
+
+def _photographs(records: list[dict[str, bytes]], batch_size: int) -> Any:
+    """Batches of one pixel of each decoded photograph, without end."""
+    import tensorflow as tf
+
+    def decode(encoded):
+        image = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+        return image[:1, :1]
+
+    # As in `make_dataset`: otherwise the end of a round may wait for a sleeping thread.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return (
+        tf.data.Dataset.from_tensor_slices([record["image"] for record in records])
+        .repeat()
+        .map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+        .batch(batch_size)
+        .prefetch(tf.data.AUTOTUNE)
+        .with_options(options)
+    )
+
+
+def _lines(
+    rates: dict[str, list[float]], processor_seconds: dict[str, list[float]]
+) -> list[dict[str, Any]]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     baseline = statistics.median(rates["pillow_loop"])
     lines = []
     for kind, measured in rates.items():
         rate = statistics.median(measured)
         used = 1 if kind == "pillow_loop" else cores or 1
+        milliseconds = 1e3 * statistics.median(processor_seconds[kind])
         lines.append(
             {
-                "suite": "input",
                 "kind": kind,
                 "images_per_second": round(rate, 1),
                 "lowest": round(min(measured), 1),
                 "highest": round(max(measured), 1),
                 "num_cores": used,
                 "images_per_second_per_core": round(rate / used, 1),
-                "processor_ms_per_image": round(
-                    1e3 * statistics.median(processor_seconds[kind]), 2
-                ),
+                "processor_ms_per_image": round(milliseconds, 2),
                 "ratio_to_pillow_loop": round(rate / baseline, 2),
-                "num_rounds": num_rounds,
-                "images_per_round": batch_size * num_batches,
-                "dataset": builder.info.full_name,
-                "load_size": load_size,
-                "crop_size": crop_size,
             }
         )
-    for line in lines:
-        print(json.dumps(line), file=output or sys.stdout, flush=True)
     return lines
 
 
