@@ -221,7 +221,7 @@ def _channels(
         channels = list(range(labels.condition_channels))
         count = len(channels)
     else:
-        channels, lines = _classes(labels, old_labels)
+        channels, lines = match_classes(labels, old_labels)
         count = old_labels.num_ids
         if labels.has_unknown:
             channels.append(old_labels.num_classes if old_labels.has_unknown else None)
@@ -230,7 +230,16 @@ def _channels(
     return channels, count + old_edges, lines
 
 
-def _classes(labels: LabelSet, old: LabelSet) -> tuple[list[int | None], list[str]]:
+def match_classes(labels: LabelSet, old: LabelSet) -> tuple[list[int | None], list[str]]:
+    """Finds each class among those of an earlier training: by name, or by id where none has one.
+
+    Args:
+        labels: label set of the new training.
+        old: label set of the earlier one.
+
+    Returns:
+        The earlier id of each class, None for a new one, and a line that tells how many matched.
+    """
     names, old_names = labels.class_names, old.class_names
     if not (_are_names(names) and _are_names(old_names)):
         by_id = [index if index < len(old_names) else None for index in range(len(names))]

@@ -78,10 +78,18 @@ def _draw(
     return out, label, instance
 
 
-def _vote(
+def vote(
     label: NDArray[np.uint8], instance: NDArray[np.uint16]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-    """Gives each pixel what covers most of its four quarters; the upper left one in a tie."""
+    """Gives each pixel what covers most of its four quarters; the upper left one in a tie.
+
+    Args:
+        label: label ids of quarters of pixels, `[2 H, 2 W]`.
+        instance: their instance ids, `[2 H, 2 W]`.
+
+    Returns:
+        Label and instance ids of pixels, `[H, W]` each.
+    """
     both = label.astype(np.int32) + (instance.astype(np.int32) << 8)
     quarters = [both[i::2, j::2] for i in (0, 1) for j in (0, 1)]
     winner, votes = quarters[0], np.full(quarters[0].shape, -1, np.int8)
@@ -168,5 +176,5 @@ def render(
         colour = np.minimum(colour, np.float32(1.5))
         colour = colour[:, ::2] + colour[:, 1::2]
         colour = (colour[:, :, ::2] + colour[:, :, 1::2]) * np.float32(0.25)
-        label, instance = _vote(label, instance)
+        label, instance = vote(label, instance)
     return Landscape(np.ascontiguousarray(_develop(light, rng, colour)), label, instance, time)

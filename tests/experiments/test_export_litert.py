@@ -97,7 +97,7 @@ def test_all_formats_are_checked_before_any_is_made(workdir, tmp_path, capsys):
         assert not (tmp_path / "m").exists()
 
 
-@pytest.mark.parametrize("at", ["write_litert", "_write_saved_model", "os.replace"])
+@pytest.mark.parametrize("at", ["write_litert", "write_saved_model", "os.replace"])
 def test_all_formats_are_published_or_none(workdir, tmp_path, monkeypatch, at):
     def version(staging, name):
         (staging / name).mkdir(parents=True)
@@ -105,10 +105,10 @@ def test_all_formats_are_published_or_none(workdir, tmp_path, monkeypatch, at):
 
     makers = {
         "write_litert": lambda _, staging, *__, **___: version(staging, "litert/1"),
-        "_write_saved_model": lambda _, staging, *__: version(staging, "1"),
+        "write_saved_model": lambda _, staging, *__: version(staging, "1"),
     }
     monkeypatch.setattr(f"{EXPORT}.litert.write_litert", makers["write_litert"])
-    monkeypatch.setattr(f"{EXPORT}.export._write_saved_model", makers["_write_saved_model"])
+    monkeypatch.setattr(f"{EXPORT}.export.write_saved_model", makers["write_saved_model"])
     formats, given = ["saved_model", "litert"], {"variants": ["float32"]}
     first = export(workdir, formats=formats, output_dir=tmp_path / "m", **given)
     there = sorted(str(path) for path in (tmp_path / "m").rglob("*"))
@@ -126,7 +126,7 @@ def test_all_formats_are_published_or_none(workdir, tmp_path, monkeypatch, at):
     if at == "os.replace":
         monkeypatch.setattr(os, "replace", replace)
     else:
-        module = f"{EXPORT}.export" if at.startswith("_") else f"{EXPORT}.litert"
+        module = f"{EXPORT}.{'export' if at == 'write_saved_model' else 'litert'}"
         monkeypatch.setattr(f"{module}.{at}", fail)
     for output_dir in (tmp_path / "m", tmp_path / "other"):
         if at != "os.replace" or output_dir.name == "m":

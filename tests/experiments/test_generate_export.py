@@ -1,11 +1,9 @@
 import dataclasses
 import json
 import shutil
-import signal
 import subprocess
 import sys
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,15 +12,12 @@ from PIL import Image
 
 from experiments.commands.export.export import export
 from experiments.commands.export.model_card import export_assets
-from experiments.commands.export.staging import staging_folder
 from experiments.commands.generate import generate
 from experiments.setup.config import ConfigError
 from experiments.setup.predictors import ExportedModel, load_model
 from experiments.setup.trained_model import load_workdir
 from pipelines.schema import DataError
 from spade_tf.export.signatures import ServedModel
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +143,7 @@ def test_versions_are_numbered_and_described(workdir, exported, tmp_path, monkey
     assert exported.name == "1"
     models = shutil.copytree(exported.parent, tmp_path / "tiny")
     monkeypatch.setattr(
-        "experiments.commands.export.export._write_saved_model",
+        "experiments.commands.export.export.write_saved_model",
         lambda _, staging, *__: shutil.copytree(exported, staging / "1"),
     )
     second = export(workdir, output_dir=models)
@@ -331,29 +326,6 @@ def test_exports_of_earlier_releases_say_where_their_data_set_is(exported, data_
     assert ExportedModel(content, tmp_path, None).data_dir is None
     old = content | {"data_dir": str(data_dir), "data_dir_from_here": "../nowhere"}
     assert ExportedModel(old, tmp_path, None).data_dir == str(data_dir)
-
-
-def test_what_killed_exports_left_is_removed(tmp_path, capsys):
-    script = (
-        "import os, signal, sys\n"
-        "from pathlib import Path\n"
-        "from experiments.commands.export.staging import staging_folder\n"
-        "with staging_folder(Path(sys.argv[1])) as folder:\n"
-        "    (folder / 'half').mkdir()\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    command = [sys.executable, "-c", script, str(tmp_path)]
-    assert subprocess.run(command, cwd=ROOT).returncode == -signal.SIGKILL
-    (killed,) = tmp_path.iterdir()
-    old = tmp_path / ".staged-of_an_earlier_release"
-    old.mkdir()
-    with staging_folder(tmp_path) as at_work:
-        assert not killed.exists()
-        with staging_folder(tmp_path) as another:
-            assert at_work.exists()
-            assert another != at_work
-    assert list(tmp_path.iterdir()) == [old]
-    assert f"{old}: left by an export, it seems, and not removed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

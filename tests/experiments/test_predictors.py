@@ -1,6 +1,8 @@
 """Models that make pictures."""
 
+import dataclasses
 import io
+import json
 
 import numpy as np
 import pytest
@@ -38,7 +40,7 @@ def test_a_served_model_that_is_no_export(text, monkeypatch):
 
 
 @pytest.mark.parametrize("size", [(3000, 4000), (32, 40)])
-def test_a_server_is_sent_photographs_of_the_size_of_its_encoder(size):
+def test_a_server_is_sent_photographs_of_the_size_of_its_encoder(size, monkeypatch):
     """12 megapixels are more than a request may hold, and the encoder sees few of them."""
     sent = {}
 
@@ -46,8 +48,14 @@ def test_a_server_is_sent_photographs_of_the_size_of_its_encoder(size):
         sent[signature] = inputs["image_bytes"][0]
         return {"z": np.zeros([1, 4], np.float32)}
 
-    model = RemoteModel.__new__(RemoteModel)
-    model.image_size, model._predict = (32, 48), predict
+    config = get_config()
+    config.data.height, config.data.width = 32, 48
+    labels = LabelSet(("sky", "sea"), ((0, 0, 255), (0, 255, 0)), False, False)
+    content = {"config": dataclasses.asdict(config), "labels": labels.to_metadata()}
+    client = Client(json.dumps(content))
+    client.predict = predict
+    monkeypatch.setattr("spade_tf.serving.client.client.connect", lambda *_: client)
+    model = RemoteModel("http://a:1", "photographs")
     ramp = np.linspace(-1, 1, size[1], dtype=np.float32)
     model.encode(np.broadcast_to(ramp[None, None, :, None], [1, *size, 3]))
     with Image.open(io.BytesIO(sent["encode_style"])) as image:

@@ -167,7 +167,7 @@ def test_sun_and_moon_outshine_the_sky_around_them():
 def test_supersampled_labels_are_voted_on():
     label = np.array([[4, 4, 1, 1], [4, 7, 8, 8], [8, 8, 2, 3], [8, 8, 5, 6]], np.uint8)
     instance = np.array([[0, 0, 1, 2], [0, 0, 9, 9], [300, 301, 0, 0], [301, 301, 0, 0]], np.uint16)
-    voted_label, voted_instance = renderer._vote(label, instance)
+    voted_label, voted_instance = renderer.vote(label, instance)
     # Three of four; a pair of one tree against two clouds; one tree of two; a tie of four.
     np.testing.assert_array_equal(voted_label, [[4, 8], [8, 2]])
     np.testing.assert_array_equal(voted_instance, [[0, 9], [301, 0]])

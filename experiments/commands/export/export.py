@@ -98,7 +98,7 @@ def export(
                 allow_below_bound=allow_below_bound,
             )
         if "saved_model" in formats:
-            staged["saved_model"] = _write_saved_model(
+            staged["saved_model"] = write_saved_model(
                 loaded, staging, model_name, max_pixels, measure_memory
             )
             write_serving_config(
@@ -129,13 +129,14 @@ def _check(
         find_dataset(config.data.dataset, data_dir or data_dir_of(content, model))
 
 
-def _write_saved_model(
+def write_saved_model(
     loaded: TrainedModel,
     staging: Path,
     model_name: str,
     max_pixels: int | None,
     measure_memory: bool,
 ) -> Path:
+    """Writes the first version of a SavedModel into a folder; see `export` for the arguments."""
     from experiments.commands.export.model_card import export_assets, source_files, unknown_id
     from spade_tf.export.saved_model import export_saved_model
 
