@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from made_once import made_once
 from PIL import Image
+from small_networks import SmallDiscriminator, SmallEncoder, SmallGenerator
 from tiny_experiment import get_config
 
 from experiments.commands.train import train
@@ -49,3 +50,25 @@ def workdir(data_dir, tmp_path_factory):
         assert train(get_config(), **options) == 4
 
     return made_once(tmp_path_factory, "runs", make) / "tiny"
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """The tiny experiment, with networks that are traced in a second in place of the real ones."""
+
+    def generator(config, labels, name="generator"):
+        return SmallGenerator(num_labels=labels.num_ids, name=name)
+
+    def discriminator(config, labels):
+        return SmallDiscriminator(labels.num_ids, name="discriminator")
+
+    def encoder(config):
+        return SmallEncoder(name="encoder")
+
+    for module in ("networks", "assemble", "trained_model"):
+        for make in (generator, discriminator, encoder):
+            name = f"experiments.setup.{module}.make_{make.__name__}"
+            monkeypatch.setattr(name, make, raising=False)
+    config = get_config()
+    config.data.use_instance = False
+    return config

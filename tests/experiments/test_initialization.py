@@ -11,7 +11,7 @@ from tiny_experiment import get_config
 from experiments.commands.train import train
 from experiments.setup.assemble import make_gaugan
 from experiments.setup.config import ConfigError
-from experiments.setup.initialization import _classes, follow_init_from, initialize
+from experiments.setup.initialization import follow_init_from, initialize, match_classes
 from experiments.setup.trained_model import load_workdir
 from experiments.setup.workdir import write_workdir
 from pipelines.prepare.prepare import prepare
@@ -72,10 +72,12 @@ def test_a_class_more_starts_with_the_old_pictures(config, workdir):
 
 
 def test_classes_are_matched_by_name_where_both_have_names():
-    channels, lines = _classes(labels(["tree", "sky", "river"]), labels(["sky", "sea", "tree"]))
+    new, old = labels(["tree", "sky", "river"]), labels(["sky", "sea", "tree"])
+    channels, lines = match_classes(new, old)
     assert channels == [2, 0, None]
     assert lines == ["classes matched by name: 2 of 3; new: river; left out: sea"]
-    channels, lines = _classes(labels(["tree", "sky"]), labels(["class 0", "class 1", "class 2"]))
+    nameless = labels([f"class {index}" for index in range(3)])
+    channels, lines = match_classes(labels(["tree", "sky"]), nameless)
     assert channels == [0, 1]
     assert lines == ["classes matched by id: 2 of 2; left out: class 2"]
 
@@ -98,22 +100,23 @@ def test_a_place_without_a_training_is_refused(config, tmp_path):
         follow_init_from(config, tmp_path / "new")
 
 
-def test_a_fine_tuned_run_goes_on_without_its_source(config, workdir, source_dir, tmp_path, capsys):
+def test_a_fine_tuned_run_goes_on_without_its_source(small, source_dir, tmp_path, capsys):
     prepare("paired_folder", source_dir=source_dir, data_dir=tmp_path / "data", num_classes=5)
     source, new = tmp_path / "old", tmp_path / "new"
-    shutil.copytree(workdir, source)
-    config = get_config()
-    config.train.steps = 2
+    old = labels([f"class {index}" for index in range(4)])
+    Checkpoints(make_gaugan(small, old), source / "checkpoints").save(4)
+    write_workdir(small, source, old.to_metadata(), "data")
+    small.train.steps = 2
     common = {"data_dir": tmp_path / "data", "workdir": new, "strategy": "one"}
     checkpoint = source / "checkpoints" / "step-4"
-    assert train(config, init_from=str(checkpoint), **common) == 2
+    assert train(small, init_from=str(checkpoint), **common) == 2
     assert f"starting from step 4 of {checkpoint}" in capsys.readouterr().err
     recorded = json.loads((new / "config.json").read_text())["config"]["init_from"]
     assert recorded == str(checkpoint)
     shutil.rmtree(source)
-    config.train.steps = 3
+    small.train.steps = 3
     with pytest.raises(ConfigError, match=r"was begun from .*step-4; leave the flag out"):
-        train(config, init_from=str(workdir), **common)
-    assert train(config, **common) == 3
+        train(small, init_from=str(tmp_path), **common)
+    assert train(small, **common) == 3
     assert "starting from" not in capsys.readouterr().err
     assert json.loads((new / "config.json").read_text())["config"]["init_from"] == recorded

@@ -71,12 +71,12 @@ class SmallEncoder(keras.Model):
         return tuple(tf.split(tf.cast(tf.reduce_mean(x, [1, 2]), tf.float32), 2, axis=-1))
 
 
-def make_small(norm="batch", dtype=None, optimizer=None, average=False, **kwargs):
+def make_small(norm="batch", dtype=None, optimizer=None, average=False, num_labels=3, **kwargs):
     """A compiled GauGAN of the three."""
     keras.utils.set_random_seed(0)
     model = GauGAN(
-        SmallGenerator(norm=norm, dtype=dtype, name="generator"),
-        SmallDiscriminator(dtype=dtype, name="discriminator"),
+        SmallGenerator(norm=norm, num_labels=num_labels, dtype=dtype, name="generator"),
+        SmallDiscriminator(num_labels, dtype=dtype, name="discriminator"),
         SmallEncoder(dtype=dtype, name="encoder"),
         average_generator=SmallGenerator(norm=norm, dtype=dtype, name="average_generator")
         if average
