@@ -59,9 +59,12 @@ def test_a_generator_of_mixed_precision_becomes_one_of_float32():
     copy = float32_copy(generator)
     assert copy.compute_dtype == "float32"
     assert copy.blocks[0].conv_0.compute_dtype == "float32"
+    always_float32 = make_generator("spade")
+    always_float32.set_weights(generator.get_weights())
     layout = make_layouts(generator, 1)[0]
-    # bfloat16 has eight bits: it differs by what seventeen layers of it make of 2^-9.
-    assert np.abs(picture(copy, layout, None) - picture(generator, layout, None)).max() < 0.3
+    expected = picture(always_float32, layout, None)
+    np.testing.assert_array_equal(picture(copy, layout, None), expected)
+    assert (picture(generator, layout, None) != expected).any()
 
 
 def test_constants_are_those_of_the_moment():

@@ -1,7 +1,10 @@
+import math
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from shapes_alone import shapes_alone
 
 from spade_tf.layers.semantics import Semantics
 from spade_tf.networks.generator import SPADEGenerator
@@ -89,11 +92,15 @@ def test_resolutions_of_the_blocks(num_upsampling_layers, resolutions):
     assert seen == resolutions
 
 
-def test_the_start_sees_every_32nd_pixel(from_semantics):
-    label = labels(64, 96)
-    first = from_semantics.fc(tf.one_hot(label[:, ::32, ::32], 3))
-    semantics = Semantics(3, label=tf.constant(label))
-    np.testing.assert_array_equal(from_semantics._start(semantics, None), first)
+def test_the_start_sees_every_32nd_pixel():
+    # Without conditional normalisation, nothing but the start sees the label map.
+    network, label = make((64, 96), conditioning="affine"), labels(64, 96)
+    picture, other = network({"label": label}), (label + 1) % 3
+    seen = np.zeros([1, 64, 96], bool)
+    seen[:, ::32, ::32] = True
+    changed = network({"label": np.where(seen, label, other)})
+    np.testing.assert_array_equal(changed, picture)
+    assert np.abs(network({"label": np.where(seen, other, label)}) - picture).max() > 1e-3
 
 
 def test_a_generator_from_semantics_makes_any_size(from_semantics):
@@ -132,19 +139,11 @@ def test_z_is_drawn_when_it_is_not_given(from_z):
     np.testing.assert_array_equal(from_z({"label": label}), again)
 
 
-@pytest.mark.parametrize("size", [(32, 32), (64, 96)])
-def test_unknown_sizes_give_the_same_picture(from_semantics, size):
-    specs = {"label": tf.TensorSpec([None, None, None], tf.int32)}
-    function = tf.function(from_semantics, input_signature=[specs])
-    label = tf.constant(labels(*size))
-    # Float32 through twenty convolutions.
-    expected = from_semantics({"label": label})
-    np.testing.assert_allclose(function({"label": label}), expected, rtol=0, atol=1e-4)
-
-
-def test_unknown_batch_draws_as_many_styles(from_z):
+def test_unknown_batch_draws_as_many_styles():
+    # The conditioning that is traced fastest.
+    network = SPADEGenerator(3, (32, 32), filters=2, z_dim=5, conditioning="clade")
     specs = {"label": tf.TensorSpec([None, 32, 32], tf.int32)}
-    function = tf.function(from_z, input_signature=[specs])
+    function = tf.function(network, input_signature=[specs], autograph=False)
     assert function({"label": tf.constant(labels(32, 32, batch=3))}).shape == (3, 32, 32, 3)
 
 
@@ -157,35 +156,21 @@ def test_mixed_precision(z_dim):
     picture = half(inputs, z=style)
     assert picture.dtype == tf.float32
     assert np.abs(picture).max() <= 1
-    # bfloat16 keeps 8 bits: a percent or so after twenty convolutions.
-    np.testing.assert_allclose(picture, full(inputs, z=style), rtol=0, atol=0.1)
+    expected = full(inputs, z=style)
+    error = np.sqrt(np.mean(np.square(picture - expected)))
+    # bfloat16 keeps 8 bits: rounding by 2^-9 in each of twenty layers adds up to one or two percent
+    # of what there is to be seen.
+    assert 0 < error < 0.05 * np.std(expected)
     # Yet pictures have more than 256 levels.
     assert len(np.unique(picture)) > 1000
 
 
-@pytest.mark.parametrize(
-    ("config", "parameters"),
-    [
-        # COCO-Stuff: 182 classes, the unknown one and edges.
-        ({"num_labels": 183, "use_instance_edges": True}, 97_480_899),
-        # ADE20K: 150 classes and the unknown one.
-        ({"num_labels": 151}, 96_492_483),
-        # Cityscapes: 35 ids and edges.
-        (
-            {
-                "num_labels": 35,
-                "use_instance_edges": True,
-                "image_size": (256, 512),
-                "num_upsampling_layers": "more",
-            },
-            93_048_003,
-        ),
-    ],
-    ids=["coco_stuff", "ade20k", "cityscapes"],
-)
-def test_parameters_of_the_official_release(config, parameters):
-    network = SPADEGenerator(**config)
-    assert sum(int(np.prod(weight.shape)) for weight in network.trainable_weights) == parameters
+def test_weights_of_the_official_release_for_cityscapes():
+    """Of 35 ids and edges; test_generator_conditioning.py has COCO-Stuff and ADE20K."""
+    with shapes_alone():
+        network = SPADEGenerator(35, (256, 512), True, num_upsampling_layers="more")
+    count = sum(math.prod(weight.shape) for weight in network.trainable_weights)
+    assert count == 93_048_003
 
 
 @pytest.mark.parametrize(
