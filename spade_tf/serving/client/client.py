@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from spade_tf.serving.errors import ServingError
+from spade_tf.serving.requirements import require
 
 Arrays = dict[str, np.ndarray]
 
@@ -161,13 +162,12 @@ def connect(endpoint: str, model_name: str, **options) -> Client:
     scheme, separator, address = endpoint.partition("://")
     transport: Transport
     if separator and address and scheme == "grpc":
-        from spade_tf.serving.requirements import require
-
         require("tensorflow_serving.apis.predict_pb2", "a grpc:// endpoint")
         from spade_tf.serving.client.grpc_transport import GrpcTransport
 
         transport = GrpcTransport(address, model_name)
     elif separator and address and scheme in ("http", "https"):
+        require("httpx", "an http:// endpoint")
         from spade_tf.serving.client.rest_transport import RestTransport
 
         transport = RestTransport(endpoint, model_name)

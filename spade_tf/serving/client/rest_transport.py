@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import base64
-import http.client
 import json
-import ssl
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
+import httpx
 import numpy as np
 
 from spade_tf.serving.client.client import Arrays, TransportError
@@ -18,40 +15,6 @@ from spade_tf.serving.errors import sentence
 
 # Too many requests, and the codes of proxies and servers for a server that is down at the moment.
 RETRYABLE = (429, 502, 503, 504)
-
-
-class _Patient:
-    """Reads an answer that comes before the whole body is sent, such as "too large".
-
-    A server that refuses a body closes the connection while the client sends. Sending then fails,
-    but the answer can still be read.
-    """
-
-    def send(self, data: Any) -> None:
-        """Sends bytes; http.client's method."""
-        try:
-            super().send(data)  # type: ignore[misc]
-        except (BrokenPipeError, ConnectionResetError):
-            if getattr(self, "sock", None) is None:
-                raise
-
-
-class _HttpConnection(_Patient, http.client.HTTPConnection):
-    pass
-
-
-class _HttpsConnection(_Patient, http.client.HTTPSConnection):
-    pass
-
-
-class _HttpHandler(urllib.request.HTTPHandler):
-    def http_open(self, req: urllib.request.Request) -> Any:
-        return self.do_open(_HttpConnection, req)
-
-
-class _HttpsHandler(urllib.request.HTTPSHandler):
-    def https_open(self, req: urllib.request.Request) -> Any:
-        return self.do_open(_HttpsConnection, req, context=ssl.create_default_context())
 
 
 class RestTransport:
@@ -65,7 +28,8 @@ class RestTransport:
     def __init__(self, endpoint: str, model_name: str):
         self.endpoint = endpoint.rstrip("/")
         self.url = f"{self.endpoint}/v1/models/{model_name}:predict"
-        self._opener = urllib.request.build_opener(_HttpHandler, _HttpsHandler)
+        # A server that is asked rarely, or behind a load balancer, closes idle connections.
+        self._client = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
 
     def __str__(self) -> str:
         """The address of the server."""
@@ -83,27 +47,27 @@ class RestTransport:
             TransportError: if it fails.
         """
         columns = {key: _to_json(key, value) for key, value in inputs.items()}
-        body = json.dumps({"signature_name": signature, "inputs": columns}).encode()
+        body = json.dumps({"signature_name": signature, "inputs": columns})
         headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(self.url, body, headers)
         try:
-            with self._opener.open(request, timeout=max(seconds, 1e-3)) as response:
-                outputs = json.load(response)["outputs"]
-        except urllib.error.HTTPError as error:
-            with error:
-                text = error.read(100_000).decode(errors="replace")
+            response = self._client.post(
+                self.url, content=body, headers=headers, timeout=max(seconds, 1e-3)
+            )
+        except httpx.TimeoutException as error:
+            raise TransportError("no answer in time", retryable=False) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            retryable = isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError)
+            raise TransportError(str(error), retryable=retryable) from error
+        if not response.is_success:
             raise TransportError(
-                f"status {error.code}: {_reason(text)}", retryable=error.code in RETRYABLE
-            ) from error
+                f"status {response.status_code}: {_reason(response.text[:100_000])}",
+                retryable=response.status_code in RETRYABLE,
+            )
+        try:
+            outputs = response.json()["outputs"]
         except (ValueError, LookupError, TypeError) as error:
             raise TransportError(
                 f"an answer that is not of TF Serving's REST interface ({error})", retryable=False
-            ) from error
-        except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "reason", error)
-            late = isinstance(reason, TimeoutError)
-            raise TransportError(
-                "no answer in time" if late else str(reason), retryable=not late
             ) from error
         if not isinstance(outputs, dict) or set(outputs) == {"b64"}:
             # A single output is written without its key.
@@ -111,7 +75,8 @@ class RestTransport:
         return {key: _to_array(key, value) for key, value in outputs.items()}
 
     def close(self) -> None:
-        """Does nothing: no connection stays open."""
+        """Closes the connections."""
+        self._client.close()
 
 
 _ONLY_OUTPUT = {
