@@ -23,6 +23,13 @@ def labels(names, has_unknown=True):
     return LabelSet(tuple(names), default_palette(len(names), has_unknown), has_unknown, True)
 
 
+def clade_config():
+    """Of the conditioning whose networks are made fastest."""
+    config = get_config()
+    config.generator.conditioning = "clade"
+    return config
+
+
 def fresh(config, label_set):
     config.train.average_decay = 0.9
     config.data.use_instance = True
@@ -33,7 +40,7 @@ def fresh(config, label_set):
 def workdir(tmp_path_factory):
     """The workdir of a training of four steps on four classes."""
     workdir = tmp_path_factory.mktemp("runs") / "old"
-    config, old = get_config(), labels([f"class {index}" for index in range(4)])
+    config, old = clade_config(), labels([f"class {index}" for index in range(4)])
     model = fresh(config, old)
     Checkpoints(model, workdir / "checkpoints").save(4)
     write_workdir(config, workdir, old.to_metadata(), "data")
@@ -42,7 +49,7 @@ def workdir(tmp_path_factory):
 
 @pytest.fixture
 def config(workdir):
-    config = get_config()
+    config = clade_config()
     config.init_from = str(workdir)
     return config
 
@@ -87,11 +94,9 @@ def test_another_make_is_refused_by_the_tensor_s_name(config, workdir):
     config.generator.filters = 4
     with pytest.raises(ConfigError, match=r"--init_from=.*generator/\S+ is \[.*\] in the source"):
         initialize(fresh(config, new), config, new)
-    config = get_config()
-    config.init_from = str(workdir)
-    config.generator.conditioning = "clade"
-    with pytest.raises(ConfigError, match="has conditioning=spade, and this one clade; give --con"):
-        initialize(fresh(config, new), config, new)
+    config.generator.conditioning = "spade"
+    with pytest.raises(ConfigError, match="has conditioning=clade, and this one spade; give --con"):
+        follow_init_from(config, workdir.parent / "new")
 
 
 def test_a_place_without_a_training_is_refused(config, tmp_path):

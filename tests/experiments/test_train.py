@@ -142,21 +142,21 @@ def test_nan_goes_back_at_half_the_rate_then_gives_up(
         return model
 
     monkeypatch.setattr(assemble, "make_gaugan", make)
-    small.train.max_rollbacks = 2
-    with pytest.raises(ConfigError, match=r"3 times.*step 3: loss generator/adv") as caught:
+    small.train.max_rollbacks = 1
+    with pytest.raises(ConfigError, match=r"2 times.*step 3: loss generator/adv") as caught:
         train(small, data_dir=data_dir, workdir=tmp_path, strategy="one")
     assert "\n" not in str(caught.value)
-    np.testing.assert_allclose(rates, [1e-4, 5e-5, 2.5e-5], rtol=1e-6)
+    np.testing.assert_allclose(rates, [1e-4, 5e-5], rtol=1e-6)
     said = capsys.readouterr().err
-    assert said.count("going back to the last checkpoint, at half the learning rate") == 2
-    assert said.count("resumed from step 2") == 2
+    assert said.count("going back to the last checkpoint, at half the learning rate") == 1
+    assert said.count("resumed from step 2") == 1
     # A restart keeps it, although no checkpoint was written since.
     small.train.max_rollbacks = 0
     with pytest.raises(ConfigError, match="1 time,"):
         train(small, data_dir=data_dir, workdir=tmp_path, strategy="one")
-    np.testing.assert_allclose(rates[3:], [2.5e-5], rtol=1e-6)
+    np.testing.assert_allclose(rates[2:], [5e-5], rtol=1e-6)
     assert "resumed from step 2 of" in (said := capsys.readouterr().err)
-    assert "at 0.25 of the learning rates" in said
+    assert "at 0.5 of the learning rates" in said
     # Only the good checkpoint is kept.
     assert [path.name for path in (tmp_path / "checkpoints").glob("*.index")] == ["step-2.index"]
     assert np.isfinite(np.concatenate([v.ravel() for v in variables(tmp_path).values()])).all()
@@ -185,14 +185,16 @@ def test_another_batch_size_goes_on_at_the_next_example(
     train(small, data_dir=data_dir, workdir=tmp_path, strategy="one")
     said = capsys.readouterr().err
     assert "batches of 2 instead of 3: the data goes on after the 6 examples" in said
-    small.train.steps, small.train.batch_size = 5, 1
-    train(small, data_dir=data_dir, workdir=tmp_path, strategy="one")
+    if not old:
+        small.train.steps, small.train.batch_size = 5, 1
+        train(small, data_dir=data_dir, workdir=tmp_path, strategy="one")
     stream = make_batches(
         small, open_dataset("paired_folder", data_dir), "train", training=True, batch_size=1
     )
     images = [batch["image"].numpy()[0] for batch in stream.take(11)]
-    np.testing.assert_array_equal(firsts[0], images[6:8])
-    np.testing.assert_array_equal(firsts[1], images[10:11])
+    expected = [images[6:8]] if old else [images[6:8], images[10:11]]
+    for one, other in zip(firsts, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_a_second_process_on_a_workdir_is_refused(data_dir, tmp_path):
@@ -234,14 +236,13 @@ def test_instances_follow_the_data_set(small, data_dir, data_without_instances, 
     assert get_config().data.use_instance is None
     for data, used in ((data_dir, True), (data_without_instances, False)):
         small.data.use_instance = None
-        small.train.steps = 2
+        small.train.steps = 1
         workdir = tmp_path / str(used)
         train(small, data_dir=data, workdir=workdir, strategy="one")
         content = json.loads((workdir / "config.json").read_text())
         assert content["config"]["data"]["use_instance"] is used
-        # The same command continues, and one that names the decided value. Any other is refused.
-        small.train.steps = 3
-        train(small, data_dir=data, workdir=workdir, strategy="one")
+        # The same command is allowed, and one that names the decided value. Any other is refused.
+        assert train(small, data_dir=data, workdir=workdir, strategy="one") == 1
         small.data.use_instance = not used
         with pytest.raises(
             ConfigError, match=r"begun with data\.use_instance|without instance maps"
@@ -275,14 +276,14 @@ def test_instances_follow_the_data_set(small, data_dir, data_without_instances, 
 def test_what_failed_before_the_first_checkpoint_binds_nothing(
     small, data_without_instances, tmp_path, section, wrong, right, said
 ):
-    small.train.steps = 2
+    small.train.steps = 1
     for name, value in wrong.items():
         setattr(getattr(small, section), name, value)
     with pytest.raises(ConfigError, match=said):
         train(small, data_dir=data_without_instances, workdir=tmp_path, strategy="one")
     for name, value in right.items():
         setattr(getattr(small, section), name, value)
-    assert train(small, data_dir=data_without_instances, workdir=tmp_path, strategy="one") == 2
+    assert train(small, data_dir=data_without_instances, workdir=tmp_path, strategy="one") == 1
     small.generator.filters += 1
     with pytest.raises(ConfigError, match=r"begun with generator\.filters"):
         train(small, data_dir=data_without_instances, workdir=tmp_path, strategy="one")

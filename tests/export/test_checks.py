@@ -5,7 +5,6 @@ import zlib
 
 import numpy as np
 import pytest
-import served_networks
 import tensorflow as tf
 from PIL import Image
 from served_networks import SIZE, Z_DIM, layouts
@@ -236,13 +235,17 @@ def test_every_seed_is_a_style(signatures, seed):
 
 
 @pytest.fixture(scope="module")
-def any_size():
-    """The signatures of a model of pictures of any size, up to 2,097,152 pixels."""
+def any_size_model():
+    """A model of pictures of any size, up to 2,097,152 pixels, and its signatures."""
     # Dense, which is the quickest to trace.
     network = SPADEGenerator(5, (SIZE, SIZE), filters=2, hidden_filters=4, modulation="dense")
     model = ServedModel(network, None, None, {}, max_pixels=1 << 21)
-    yield model.signatures()
-    del model
+    return model, model.signatures()
+
+
+@pytest.fixture
+def any_size(any_size_model):
+    return any_size_model[1]
 
 
 @pytest.mark.parametrize(
@@ -265,15 +268,16 @@ def test_sides_that_files_cannot_have(any_size):
     assert "generate_png_bytes" in said
 
 
-def test_a_picture_of_no_numbers():
+def test_a_picture_of_no_numbers(any_size_model):
     """A network whose weights are NaN."""
-    network = served_networks.spade()
-    network.conv_img.bias.assign([np.nan, 0, 0])
-    model = ServedModel(network, None, None, {})
-    signatures = model.signatures()
+    model, signatures = any_size_model
+    bias = model.fused.conv_img.bias
+    before = bias.numpy()
+    bias.assign([np.nan, 0, 0])
     for name in ("serving_default", "generate"):
         said = sentence(signatures[name], {"label": LABEL[:1]})
         assert said.startswith("image: the model makes NaN or infinity of these inputs")
+    bias.assign(before)
 
 
 def test_an_asset_that_there_is_none_of(signatures):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from edge_networks import ALL, make_generator, make_layouts
+from edge_networks import ALL, make_generator, make_layouts, shared_generator
 
 from spade_tf.export.litert.edge_form import edge_form, float32_copy, with_constants
 from spade_tf.layers.normalization import BatchNorm
@@ -13,7 +13,7 @@ def picture(generator, layout, z):
 
 @pytest.mark.parametrize("name", ALL)
 def test_folding_changes_no_picture(name):
-    generator = make_generator(name)
+    generator = shared_generator(name)
     before = [weight.numpy() for weight in generator.variables]
     z = None if generator.z_dim is None else np.ones((1, generator.z_dim), "float32")
     layout = make_layouts(generator, 1)[0]
@@ -28,7 +28,7 @@ def test_folding_changes_no_picture(name):
 
 @pytest.mark.parametrize("name", ["spade", "clade", "pix2pixhd_plus"])
 def test_no_batch_statistics_are_left(name):
-    edge = edge_form(make_generator(name))
+    edge = edge_form(shared_generator(name))
     for variable in edge.variables:
         if "moving" in variable.path:
             # They have no effect.
@@ -40,12 +40,12 @@ def test_no_batch_statistics_are_left(name):
 
 @pytest.mark.parametrize("name", ["spade", "pix2pixhd_plus"])
 def test_no_spectral_norm_is_left(name):
-    edge = edge_form(make_generator(name))
+    edge = edge_form(shared_generator(name))
     assert not [v.path for v in edge.variables if v.name in ("u", "v")]
 
 
 def test_tables_that_see_continuous_maps_keep_their_statistics():
-    generator = make_generator("clade")
+    generator = shared_generator("clade")
     edge = edge_form(generator, one_hot=False)
     assert isinstance(edge.blocks[0].spade_0.normalization, BatchNorm)
     z = np.ones((1, 8), "float32")
@@ -63,8 +63,9 @@ def test_a_generator_of_mixed_precision_becomes_one_of_float32():
     always_float32.set_weights(generator.get_weights())
     layout = make_layouts(generator, 1)[0]
     expected = picture(always_float32, layout, None)
-    np.testing.assert_array_equal(picture(copy, layout, None), expected)
-    assert (picture(generator, layout, None) != expected).any()
+    # As above; bfloat16 is further off, by what seventeen layers of it make of 2^-9.
+    np.testing.assert_allclose(picture(copy, layout, None), expected, atol=2e-5)
+    assert np.abs(picture(generator, layout, None) - expected).max() > 1e-3
 
 
 def test_constants_are_those_of_the_moment():

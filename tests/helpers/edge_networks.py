@@ -1,5 +1,7 @@
 """Small generators of every kind that can be exported for edge devices, with realistic weights."""
 
+from functools import cache
+
 import keras
 import numpy as np
 import pytest
@@ -91,6 +93,12 @@ def make_generator(name, seed=0, **more):
     for norm in norms:
         norm.momentum = 0.9
     return generator
+
+
+@cache
+def shared_generator(name):
+    """The generator of a name that no test changes."""
+    return make_generator(name)
 
 
 def make_layouts(generator, count, seed=1):
