@@ -86,6 +86,10 @@ def _make_devices(
     devices = make_strategy(strategy, connect_seconds)
     check_batch_size(config.train.batch_size, devices)
     _check_parts(config, devices.num_replicas_in_sync)
+    if all(device.device_type == "CPU" for device in tf.config.list_physical_devices()):
+        # Grappler takes more than half of the first step's time. On processors, later steps then
+        # take as long as without it. On GPUs it chooses the layout of convolutions.
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     return devices
 
 
