@@ -25,7 +25,14 @@ class Flags:
     "NAME=VALUE". They are part of the help, and `check` refuses a flag that would do nothing.
     `required` says what to give for a flag that cannot be left out, wherever it has an effect.
     The value of a flag is an attribute, once parsed.
+
+    Attributes:
+        experiment: what `--config` names, of commands that take it.
+        given_keys: the keys of it that the command line sets, such as "train.steps".
     """
+
+    experiment: str = ""
+    given_keys: Sequence[str] = ()
 
     def __init__(self) -> None:
         self.absl = flags.FlagValues()

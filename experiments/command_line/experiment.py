@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.machinery
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from experiments.command_line.command import Flags
+from experiments.setup.config import ConfigError
 
 if TYPE_CHECKING:
     from experiments.setup.config import Config
 
 EXPERIMENTS = Path(__file__).resolve().parents[1]
 _HELP = (
-    "The experiment to start from: a name, or a file that defines get_config(). Any key of it is a "
-    "flag, such as --config.train.steps=1000."
+    "The experiment to start from: a name, or a file that defines get_config(). A variant of it "
+    "follows a colon. Any key of it is a flag, such as --config.train.steps=1000."
 )
 
 
@@ -51,10 +54,12 @@ def define_config(flags: Flags, default: str, arguments: Sequence[str], command:
     """
     from ml_collections import config_flags
 
-    from experiments.command_line.keys import check_keys
+    from experiments.command_line.keys import check_keys, given_keys
 
     config, rest = load_config(default, arguments)
     check_keys(config, rest, command)
+    flags.experiment = _take_config(arguments)[0] or default
+    flags.given_keys = [key for key, _, _ in given_keys(rest)]
     config_flags.DEFINE_config_dataclass(
         "config", config, _HELP, flag_values=flags.absl, sys_argv=["", *rest]
     )
@@ -91,33 +96,78 @@ def _take_config(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     return chosen, rest
 
 
-def _load(chosen: str) -> Config:
-    from experiments.setup.config import Config, ConfigError
+def load_variants(chosen: str) -> dict[str, tuple[str, Config]]:
+    """The variants of an experiment.
 
-    if chosen in names() and not Path(chosen).is_file():
-        return importlib.import_module(f"experiments.{chosen}").get_config()
-    # A function may take what follows a colon.
-    path, *given = chosen.split(":", 1)
-    if not Path(path).is_file():
+    Args:
+        chosen: its name or file. Its module has `VARIANTS`, a mapping from their names to what
+            they are, and its `get_config` takes a name of these.
+
+    Returns:
+        What each variant is, and its configuration, by name.
+
+    Raises:
+        ConfigError: if there is no such experiment, it has no variants, or its file fails.
+    """
+    variants = getattr(_module(chosen, chosen), "VARIANTS", None)
+    if not variants:
         raise ConfigError(
-            f"--config={chosen}: no such file; give one, or a name: {', '.join(names())}"
+            f"--config={chosen}: it has no VARIANTS; give an experiment that has, such as ablations"
         )
-    try:
-        loader = importlib.machinery.SourceFileLoader("config_file", path)
-        spec = importlib.util.spec_from_loader("config_file", loader)
-        assert spec is not None
-        module = importlib.util.module_from_spec(spec)
-        loader.exec_module(module)
+    return {name: (title, _load(f"{chosen}:{name}")) for name, title in variants.items()}
+
+
+def _load(chosen: str) -> Config:
+    from experiments.setup.config import Config
+
+    # The function takes what follows a colon.
+    path, *given = chosen.split(":", 1)
+    module = _module(path, chosen)
+    variants = getattr(module, "VARIANTS", {} if _is_built_in(path) else given)
+    if given and given[0] not in variants:
+        known = f"give one of {', '.join(variants)}" if variants else f"give {path}"
+        raise ConfigError(f"--config={chosen}: no such variant; {known}")
+    with _explained(path, chosen):
         config = module.get_config(*given)
-    except Exception as error:
-        # Whatever a file of the user's raises is the user's to put right.
-        raise ConfigError(f"--config={chosen}: {_where(error, path)}") from error
     if not isinstance(config, Config):
         raise ConfigError(
             f"--config={chosen}: get_config() returned {type(config).__name__}; "
             "return a Config of experiments.setup.config"
         )
     return config
+
+
+def _is_built_in(path: str) -> bool:
+    return path in names() and not Path(path).is_file()
+
+
+def _module(path: str, chosen: str) -> ModuleType:
+    """The module of an experiment, by its name or file."""
+    if _is_built_in(path):
+        return importlib.import_module(f"experiments.{path}")
+    if not Path(path).is_file():
+        raise ConfigError(
+            f"--config={chosen}: no such file; give one, or a name: {', '.join(names())}"
+        )
+    with _explained(path, chosen):
+        loader = importlib.machinery.SourceFileLoader("config_file", path)
+        spec = importlib.util.spec_from_loader("config_file", loader)
+        assert spec is not None
+        module = importlib.util.module_from_spec(spec)
+        loader.exec_module(module)
+        return module
+
+
+@contextlib.contextmanager
+def _explained(path: str, chosen: str) -> Iterator[None]:
+    """Says of what a file of the user's raises, in which line it is: it is theirs to put right."""
+    if _is_built_in(path):
+        yield
+        return
+    try:
+        yield
+    except Exception as error:
+        raise ConfigError(f"--config={chosen}: {_where(error, path)}") from error
 
 
 def _where(error: Exception, path: str) -> str:

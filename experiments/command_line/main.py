@@ -18,8 +18,8 @@ from experiments.setup.config import ConfigError
 from experiments.setup.program import program
 
 COMMANDS = (
-    *("prepare", "doctor", "train", "generate", "segment", "evaluate", "export", "serve"),
-    *("convert", "benchmark"),
+    *("prepare", "doctor", "train", "generate", "segment", "evaluate", "sweep", "export"),
+    *("serve", "convert", "benchmark"),
 )
 
 

