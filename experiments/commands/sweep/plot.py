@@ -13,7 +13,7 @@ _INK, _FAINT, _GRID, _PAPER = (32, 33, 36), (120, 124, 130), (228, 230, 233), (2
 _DOT, _MEAN = (31, 111, 235), (209, 36, 47)
 _SCALE = 2
 _MARGIN, _ROW, _TITLE = 16, 22, 44
-_NAMES, _PANEL, _GAP = 260, 230, 26
+_NAMES, _PANEL, _GAP = 300, 230, 26
 
 
 class _Axis(NamedTuple):
