@@ -103,7 +103,8 @@ def test_the_first_seed_of_all_rows_comes_first(commands, data_dir, tmp_path, ca
     assert "| real pictures | | | 0.500 | 3.00 |" in printed.out
     content = json.loads((tmp_path / "sweep.json").read_text())
     assert content["rows"][1]["scores"]["mIoU"]["values"] == pytest.approx([0.7, 0.8])
-    assert Image.open(tmp_path / "table.png").width > 600
+    with Image.open(tmp_path / "table.png") as plot:
+        assert plot.width > 600
 
 
 def test_what_is_done_is_not_done_again(commands, data_dir, tmp_path):
