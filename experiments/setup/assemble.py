@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 import tensorflow as tf
@@ -37,7 +37,10 @@ def make_perceptual_loss(config: Config) -> PerceptualLoss | None:
     from spade_tf.convert.vgg import load_vgg
 
     try:
-        return PerceptualLoss(load_vgg(config.loss.vgg_weights))
+        preprocessing: Literal["none"] | None = (
+            "none" if config.loss.vgg_preprocessing == "none" else None
+        )
+        return PerceptualLoss(load_vgg(config.loss.vgg_weights, preprocessing=preprocessing))
     except WeightsError as error:
         weights, said = config.loss.vgg_weights, str(error)
         if weights != "imagenet":

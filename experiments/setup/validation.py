@@ -100,6 +100,7 @@ def _validate_choices(config: Config) -> None:
     _choice(config.loss.adversarial, "loss.adversarial", ADVERSARIAL_LOSSES)
     _choice(config.discriminator.architecture, "discriminator.architecture", DISCRIMINATORS)
     _choice(config.discriminator.backbone, "discriminator.backbone", BACKBONES)
+    _choice(config.loss.vgg_preprocessing, "loss.vgg_preprocessing", ("auto", "none"))
     _choice(config.discriminator.norm, "discriminator.norm", DISCRIMINATOR_NORMS)
     _choice(config.data.preprocess, "data.preprocess", PREPROCESS)
     _choice(config.data.on_corrupt_record, "data.on_corrupt_record", ("stop", "skip"))

@@ -177,8 +177,8 @@ def test_bad_arguments_are_refused_before_anything_is_trained(data_dir, tmp_path
         ([*mine, "--config.data.height=72"], "spade, seed 0: --config.data.height=72"),
         ([*mine, f"--segmenter={tmp_path}"], "no segmenter.json"),
         ([*mine, "--table_only"], "nothing is done yet"),
-        (["--config=coco_stuff", *where], "--config=coco_stuff: it has no VARIANTS"),
-        (["--config=coco_stuff:wide", *where], "no such variant; give coco_stuff"),
+        (["--config=facades", *where], "--config=facades: it has no VARIANTS"),
+        (["--config=facades:wide", *where], "no such variant; give facades"),
         (["--config=ablations:wide", *where], "no such variant; give one of spade, decoder_concat"),
         ([f"--config={TABLE}", f"--data_dir={tmp_path}", where[1]], "the command prepare"),
     ):
