@@ -19,7 +19,7 @@ from experiments.setup.program import program
 
 COMMANDS = (
     *("prepare", "doctor", "train", "generate", "segment", "evaluate", "sweep", "export"),
-    *("serve", "convert", "benchmark"),
+    *("serve", "convert", "study", "benchmark"),
 )
 
 

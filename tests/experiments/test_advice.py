@@ -45,6 +45,7 @@ REACH = {
     "experiments/setup/workdir.py:read_model": "generate export convert",
     "experiments/setup/effects.py": "train benchmark",
     "experiments/setup/lock.py": "train sweep",
+    "experiments/commands/study": "study",
     "experiments/commands/sweep": "sweep",
     # Command lines of the commands that it starts.
     "experiments/commands/sweep/runs.py:training": "train",
