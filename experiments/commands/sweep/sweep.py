@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from experiments.commands.sweep.runs import Run, count_parameters
+from experiments.commands.sweep.runs import RESULT, Run, count_parameters
 from experiments.commands.sweep.table import describe, write_tables
 from experiments.setup.config import Config, ConfigError
 from experiments.setup.lock import held
@@ -68,8 +68,14 @@ def sweep(
     """
     folder = Path(workdir)
     runs = _plan(experiment, variants, changed, folder, rows, seeds)
+    titles = {name: title for name, (title, _) in variants.items()}
     if table_only:
-        write_tables(folder, experiment, {name: title for name, (title, _) in variants.items()})
+        text = write_tables(folder, experiment, titles)
+        if not text:
+            raise ConfigError(
+                f"--workdir={folder}: no {RESULT} of a run in it; nothing is done yet"
+            )
+        print(text, end="")
         return 0
     settings = {
         "segmenter": None if segmenter is None else os.path.abspath(segmenter),
@@ -77,7 +83,6 @@ def sweep(
         "features": ",".join(features),
     }
     _check(runs, data_dir, settings)
-    titles = {name: title for name, (title, _) in variants.items()}
     with held(folder) as lock, _signals() as received:
         pending = [run for run in runs if not run.is_done(settings)]
         _say(f"{counted(len(runs), 'run')}, of which {len(runs) - len(pending)} are done")
@@ -89,8 +94,8 @@ def sweep(
                 if said is not None:
                     failed.append(run)
                     _say(f"{run.name}: failed: {said}")
-                write_tables(folder, experiment, titles, quiet=True)
-    write_tables(folder, experiment, titles)
+                write_tables(folder, experiment, titles)
+    print(write_tables(folder, experiment, titles), end="")
     return len(failed)
 
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.commands.sweep.runs import RESULT, read_result
-from experiments.setup.config import ConfigError
+from experiments.commands.sweep.plot import draw_plot
+from experiments.commands.sweep.runs import read_result
 from experiments.setup.output import write_text
 
 SWEEP, TABLE, PLOT = "sweep.json", "table.md", "table.png"
@@ -50,19 +50,16 @@ def scores_of(features: Sequence[str]) -> list[Score]:
     return [*segmentation, *distances, Score("LPIPS", ("lpips",), False)]
 
 
-def write_tables(
-    folder: Path, experiment: str, variants: Mapping[str, str], *, quiet: bool = False
-) -> None:
-    """Writes the table of all runs that are done, with any settings, and prints it.
+def write_tables(folder: Path, experiment: str, variants: Mapping[str, str]) -> str:
+    """Writes the table of all runs that are done, with any settings.
 
     Args:
         folder: workdir of the sweep.
         experiment: what `--config` names.
         variants: what each variant is, by name, in the order of the rows.
-        quiet: whether to print nothing, and to write nothing where there is nothing yet.
 
-    Raises:
-        ConfigError: if none is done, unless `quiet`.
+    Returns:
+        The table as Markdown; empty, and nothing written, if no run is done.
     """
     results = [
         result
@@ -71,18 +68,13 @@ def write_tables(
         if (result := read_result(place)) is not None
     ]
     if not results:
-        if quiet:
-            return
-        raise ConfigError(f"--workdir={folder}: no {RESULT} of a run in it; nothing is done yet")
+        return ""
     content = summarise(experiment, variants, results)
     write_text(folder / SWEEP, json.dumps(content, indent=1) + "\n")
     text = markdown(content)
     write_text(folder / TABLE, text)
-    from experiments.commands.sweep.plot import draw_plot
-
     draw_plot(content, folder / PLOT)
-    if not quiet:
-        print(text, end="")
+    return text
 
 
 def summarise(
@@ -187,9 +179,7 @@ def markdown(content: Mapping[str, Any]) -> str:
         "|---|---|---|" + "---|" * len(titles),
     ]
     for row in content["rows"]:
-        cells = [
-            _cell(row["scores"][c["title"]], row["variant"] == best[c["title"]]) for c in columns
-        ]
+        cells = [_cell(row["scores"][c["title"]], best[c["title"]]) for c in columns]
         millions = row["parameters"]["generator"] / 1e6
         lines.append(
             f"| {row['title']} | {millions:.2f} M | {len(row['seeds'])} | {' | '.join(cells)} |"
@@ -215,18 +205,16 @@ def markdown(content: Mapping[str, Any]) -> str:
     )
 
 
-def _best(rows: Sequence[Mapping[str, Any]], title: str, higher: bool) -> str:
-    means = {r["variant"]: r["scores"][title]["mean"] for r in rows if r["scores"][title]}
-    if not means:
-        return ""
-    return (max if higher else min)(means, key=lambda name: means[name])
+def _best(rows: Sequence[Mapping[str, Any]], title: str, higher: bool) -> float:
+    means = [row["scores"][title]["mean"] for row in rows if row["scores"][title]]
+    return max(means) if higher else min(means)
 
 
-def _cell(score: Mapping[str, Any] | None, best: bool) -> str:
+def _cell(score: Mapping[str, Any] | None, best: float) -> str:
     if score is None:
         return "–"
     text = _number(score["mean"])
-    text = f"**{text}**" if best else text
+    text = f"**{text}**" if score["mean"] == best else text
     deviation = score["deviation"]
     return text if deviation is None else f"{text} ± {_number(deviation)}"
 
