@@ -42,12 +42,9 @@ def make_perceptual_loss(config: Config) -> PerceptualLoss | None:
         )
         return PerceptualLoss(load_vgg(config.loss.vgg_weights, preprocessing=preprocessing))
     except WeightsError as error:
-        weights, said = config.loss.vgg_weights, str(error)
-        if weights != "imagenet":
-            # An error in a file begins with its path.
-            said = said if said.startswith(weights) else f"{weights}: {said}"
+        if config.loss.vgg_weights != "imagenet":
             raise ConfigError(
-                f"--config.loss.vgg_weights={said}; to train without a perceptual loss, give "
+                f"--config.loss.vgg_weights={error}; to train without a perceptual loss, give "
                 "--config.loss.perceptual_weight=0"
             ) from error
         print(

