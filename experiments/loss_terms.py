@@ -9,10 +9,10 @@ Expected: mIoU all 35.2, no_perceptual 24.7, no_feature_matching 33.2, deeper_di
 Reference: Park et al. 2019, appendix B.
 """
 
-from experiments.paper import DATASETS, from_table, table
+from experiments.paper import DATASETS, Settings, from_table, table
 from experiments.setup.config import Config
 
-_SETTINGS = {
+_SETTINGS: Settings = {
     "all": ("SPADE", {}),
     "no_perceptual": ("SPADE without perceptual loss", {"loss.perceptual_weight": 0.0}),
     "no_feature_matching": (

@@ -1,10 +1,13 @@
 """What the experiments of the paper share: its data sets and its baselines."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from experiments import ade20k, cityscapes, coco_stuff
 from experiments.setup.config import Config
+
+# What each setting of an experiment is, and the keys that it changes, by name.
+Settings: TypeAlias = Mapping[str, tuple[str, Mapping[str, Any]]]
 
 DATASETS: Mapping[str, str] = {
     "coco_stuff": "COCO-Stuff",
@@ -33,7 +36,7 @@ CONCAT: Mapping[str, Any] = {"generator.conditioning": "affine", "generator.conc
 
 
 def table(
-    settings: Mapping[str, tuple[str, Mapping[str, Any]]],
+    settings: Settings,
     datasets: Mapping[str, str] = DATASETS,
 ) -> dict[str, str]:
     """The variants of an experiment that has each setting on each data set.
@@ -52,9 +55,7 @@ def table(
     }
 
 
-def from_table(
-    experiment: str, variant: str, settings: Mapping[str, tuple[str, Mapping[str, Any]]]
-) -> Config:
+def from_table(experiment: str, variant: str, settings: Settings) -> Config:
     """The configuration of a variant of `table`.
 
     Args:

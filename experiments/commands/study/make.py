@@ -131,7 +131,7 @@ def _write(
     random: np.random.Generator,
 ) -> None:
     pictures = folder / PAGE / PICTURES
-    trials = []
+    trials: list[dict[str, Any]] = []
     for number, (pair, shown, kind) in enumerate(_trials(models, pairs, num_layouts, seed)):
         name = f"{number:03d}"
         # By chance, so that no name of a file tells whose picture it is.
