@@ -11,11 +11,13 @@ from spade_tf.metrics.segmentation import (
     scores_of_counts,
     segmentation_scores,
 )
+from spade_tf.metrics.steps import StepProfile
 
 __all__ = [
     "LPIPS",
     "FeatureStatistics",
     "SegmentationScores",
+    "StepProfile",
     "bootstrap_interval",
     "confusion_matrix",
     "frechet_distance",
