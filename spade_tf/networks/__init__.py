@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from spade_tf.networks.encoder import ConvEncoder as ConvEncoder
     from spade_tf.networks.fused.generator import FusedGenerator as FusedGenerator
     from spade_tf.networks.generator import SPADEGenerator as SPADEGenerator
+    from spade_tf.networks.inception import InceptionFeatures as InceptionFeatures
     from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator as Pix2PixHDGenerator
     from spade_tf.networks.projected_discriminator import (
         ProjectedDiscriminator as ProjectedDiscriminator,
@@ -28,6 +29,7 @@ __all__ = [
     "EditableGenerator",
     "EfficientNetLiteFeatures",
     "FusedGenerator",
+    "InceptionFeatures",
     "MultiscaleDiscriminator",
     "NLayerDiscriminator",
     "Pix2PixHDGenerator",
@@ -45,6 +47,7 @@ __getattr__, __dir__ = lazily(
         "EditableGenerator": "spade_tf.networks.editing",
         "EfficientNetLiteFeatures": "spade_tf.networks.efficientnet_lite",
         "FusedGenerator": "spade_tf.networks.fused.generator",
+        "InceptionFeatures": "spade_tf.networks.inception",
         "MultiscaleDiscriminator": "spade_tf.networks.discriminator",
         "NLayerDiscriminator": "spade_tf.networks.discriminator",
         "Pix2PixHDGenerator": "spade_tf.networks.pix2pixhd",

@@ -35,6 +35,7 @@ from spade_tf.networks.discriminator import MultiscaleDiscriminator, NLayerDiscr
 from spade_tf.networks.efficientnet_lite import EfficientNetLiteFeatures
 from spade_tf.networks.encoder import ConvEncoder
 from spade_tf.networks.generator import SPADEGenerator
+from spade_tf.networks.inception import InceptionFeatures
 from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
 from spade_tf.networks.projected_discriminator import ProjectedDiscriminator
 from spade_tf.networks.vgg import VGGFeatures
@@ -547,6 +548,17 @@ def alexnet_features():
         call=lambda layer, inputs, training: layer(inputs["x"]),
         build_shapes=((None, None, None, 3),),
         output_shape_arguments=((2, 32, 40, 3),),
+    )
+
+
+@register(InceptionFeatures)
+def inception_features():
+    return Case(
+        {},
+        {"x": ramp(2, 75, 80, 3)},
+        call=lambda layer, inputs, training: layer(inputs["x"]),
+        build_shapes=((None, None, None, 3),),
+        output_shape_arguments=((2, 75, 80, 3),),
     )
 
 
