@@ -26,6 +26,7 @@ def define(flags: Flags) -> None:
     )
     flags.integer("num_samples", 1, "Pictures per label map, each in another style.", lower_bound=1)
     flags.integer("max_labels", None, "Most label maps to make pictures of.", lower_bound=1)
+    flags.integer("batch_size", 8, "Most pictures to make at once.", lower_bound=1)
     flags.string("output_dir", "out", "Folder for the pictures.")
     define_data_dir(flags)
 

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from experiments.setup.config import ConfigError
 from experiments.setup.layouts import (
+    Layout,
     dataset_layouts,
     folder_layouts,
+    grouped,
     read_photograph,
     shown_map,
 )
 from experiments.setup.output import check_writable
-from experiments.setup.predictors import find_model
+from experiments.setup.predictors import Model, find_model, make_pictures
 from pipelines.sources.wording import counted
 
-# Most styles per call. More would gain little, and memory grows with the number of pictures.
-_STYLES = 8
+# Rows of overview.png: as many as fit a glance.
+_SHOWN = 16
 
 
 def generate(
@@ -36,8 +39,12 @@ def generate(
     num_samples: int = 1,
     max_labels: int | None = None,
     data_dir: str | None = None,
+    batch_size: int = 8,
 ) -> list[Path]:
-    """Writes a PNG per label map and sample, and `overview.png`: each map beside its pictures.
+    """Writes a PNG per label map and sample, and `overview.png`, which shows the first ones.
+
+    Maps are read and pictures written batch by batch, so that memory does not grow with their
+    number. A file that cannot be used is found before there are pictures.
 
     Args:
         model: the workdir of a training run, or an exported SavedModel; None with an `endpoint`.
@@ -55,6 +62,7 @@ def generate(
         num_samples: int >= 1, pictures per label map, in different styles.
         max_labels: int >= 1, how many label maps; None for all (8 of a prepared data set).
         data_dir: where the data set is, if it was moved.
+        batch_size: int >= 1, most pictures to make at once.
 
     Returns:
         The paths of the pictures.
@@ -68,9 +76,7 @@ def generate(
 
     from spade_tf.training.pictures import grid, write_png
 
-    for name, count in (("num_samples", num_samples), ("max_labels", max_labels)):
-        if count is not None and count < 1:
-            raise ConfigError(f"--{name}={count}: give 1 or more")
+    _check_counts(num_samples=num_samples, max_labels=max_labels, batch_size=batch_size)
     output_dir = Path(output_dir)
     check_writable(output_dir)
     _check_files(labels, instances, style_image)
@@ -81,37 +87,70 @@ def generate(
             f"--instances={instances}: no effect, as this model sees no instances; leave it out"
         )
     if labels is not None:
-        layouts = list(folder_layouts(loaded, labels, instances, max_labels))
+        count, layouts = folder_layouts(loaded, labels, instances, max_labels)
     else:
-        layouts = list(dataset_layouts(loaded, data_dir, max_labels or 8))
+        count, layouts = dataset_layouts(loaded, data_dir, max_labels or 8)
 
     styles = _styles(loaded, style_image, seed or 0, num_samples)
-    paths, overview = [], []
-    with tqdm(
-        total=len(layouts) * num_samples, unit="picture", disable=not sys.stderr.isatty()
-    ) as progress:
-        for layout in layouts:
-            row = [shown_map(layout.maps, loaded.labels.palette)]
-            for start in range(0, num_samples, _STYLES):
-                z = None if styles is None else styles[start : start + _STYLES]
-                maps = {key: value[None] for key, value in layout.maps.items()}
-                row += list(loaded.generate(maps, None if z is None else z[None])[0])
-                progress.update(1 if z is None else len(z))
-            for index, picture in enumerate(row[1:]):
-                suffix = f"_{index}" if num_samples > 1 else ""
-                paths.append(output_dir / f"{layout.name}{suffix}.png")
-                # Label maps in subfolders give pictures in the same subfolders.
-                paths[-1].parent.mkdir(parents=True, exist_ok=True)
-                write_png(paths[-1], picture)
-            overview.append(row)
+    paths: list[Path] = []
+    overview: list[list[np.ndarray]] = []
+    for layout, index, picture in tqdm(
+        _pictures(loaded, layouts, styles, num_samples, batch_size),
+        total=count * num_samples,
+        unit="picture",
+        disable=not sys.stderr.isatty(),
+    ):
+        if len(paths) < _SHOWN * num_samples:
+            if index == 0:
+                overview.append([shown_map(layout.maps, loaded.labels.palette)])
+            # A part of a batch would keep all of it in memory.
+            overview[-1].append(picture.copy())
+        suffix = f"_{index}" if num_samples > 1 else ""
+        # Label maps in subfolders give pictures in the same subfolders.
+        paths.append(output_dir / f"{layout.name}{suffix}.png")
+        write_png(paths[-1], picture)
     glance = output_dir / f"{_free_name('overview', paths, output_dir)}.png"
     write_png(glance, grid(_columns(overview)))
+    shown = "them" if count <= _SHOWN else f"the first {_SHOWN * num_samples}"
     print(
-        f"{counted(len(paths), 'picture')} in {output_dir}; {glance.name} shows them beside their "
-        "label maps",
+        f"{counted(len(paths), 'picture')} in {output_dir}; {glance.name} shows {shown} beside "
+        f"{'their' if len(paths) > 1 else 'its'} label map{'s' if count > 1 else ''}",
         file=sys.stderr,
     )
     return paths
+
+
+def _pictures(
+    model: Model,
+    layouts: Iterator[Layout],
+    styles: np.ndarray | None,
+    num_samples: int,
+    batch_size: int,
+) -> Iterator[tuple[Layout, int, np.ndarray]]:
+    """Pictures uint8 `[H, W, 3]`, with their layout and the number of their sample.
+
+    All samples of a layout follow one another. A batch holds several layouts in all their styles,
+    or some styles of one layout.
+    """
+    for group in grouped(layouts, max(batch_size // num_samples, 1), _shapes):
+        maps = {key: np.stack([each.maps[key] for each in group]) for key in group[0].maps}
+        for start in range(0, num_samples, batch_size):
+            z = None if styles is None else styles[start : start + batch_size]
+            z = None if z is None else np.repeat(z[None], len(group), 0)
+            made = make_pictures(model, [layout.name for layout in group], maps, z)
+            for layout, samples in zip(group, made, strict=True):
+                for index, picture in enumerate(samples, start):
+                    yield layout, index, picture
+
+
+def _shapes(layout: Layout) -> dict[str, tuple[int, ...]]:
+    return {key: value.shape for key, value in layout.maps.items()}
+
+
+def _check_counts(**counts: int | None) -> None:
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise ConfigError(f"--{name}={count}: give 1 or more")
 
 
 def _check_files(labels, instances, style_image) -> None:

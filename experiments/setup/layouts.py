@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from experiments.setup.config import ConfigError
 from experiments.setup.sizing import sized
 from pipelines.schema import BadFileError
+from pipelines.sources.wording import counted
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
     from experiments.setup.predictors import Model
+
+_Item = TypeVar("_Item")
+
+# The keys of maps.
+MAPS = ("label", "condition", "instance")
 
 
 class Layout(NamedTuple):
@@ -37,8 +44,11 @@ def folder_layouts(
     folder: str | os.PathLike[str],
     instances: str | os.PathLike[str] | None,
     max_labels: int | None,
-) -> Iterator[Layout]:
+) -> tuple[int, Iterator[Layout]]:
     """The maps of a folder, read like those that the model was trained on.
+
+    Every file is read and checked first, so that a bad one is found before there are pictures.
+    Then each is read again when it is its turn: one map is in memory at a time.
 
     Args:
         model: the model that makes the pictures.
@@ -46,12 +56,14 @@ def folder_layouts(
         instances: folder of instance PNGs with the same names; or None.
         max_labels: int, how many at most; None for all.
 
+    Returns:
+        How many there are, and the maps one after the other, sorted by name.
+
     Raises:
         ConfigError: if `instances` is given but has no map for a label map.
         DataError: if a file cannot be used.
     """
     from pipelines.sources.listing import list_images
-    from pipelines.sources.pictures import read_instances
 
     kind = "continuous map" if model.labels.condition_channels else "label map"
     files = sorted(list_images(Path(folder), f"a folder of {kind} PNGs", maps=True).items())[
@@ -66,14 +78,48 @@ def folder_layouts(
                 f"--instances={instances}: no instance map for {missing[0]} "
                 f"(of {len(missing)} without one); name them as the {kind}s"
             )
-    for stem, path in files:
-        maps = read_map(model, path)
-        if stem in edges:
-            (shape,) = (value.shape[:2] for value in maps.values())
-            maps["instance"] = read_instances(edges[stem])
-            _check_same_size(maps["instance"].shape, edges[stem], shape, path)
-        _check_not_smaller(model, maps, path)
-        yield Layout(stem, sized(maps, model.sizing))
+    paths = [(stem, path, edges.get(stem)) for stem, path in files]
+    from tqdm import tqdm
+
+    for _, path, instance in tqdm(paths, "checking", unit="map", disable=not sys.stderr.isatty()):
+        _read_maps(model, path, instance)
+    return len(paths), (
+        Layout(stem, sized(_read_maps(model, path, instance), model.sizing))
+        for stem, path, instance in paths
+    )
+
+
+def _read_maps(model: Model, path: Path, instance: Path | None) -> dict[str, np.ndarray]:
+    """The maps of one layout, checked, of the size of their files."""
+    from pipelines.sources.pictures import read_instances
+
+    maps = read_map(model, path)
+    if instance is not None:
+        (shape,) = (value.shape[:2] for value in maps.values())
+        maps["instance"] = read_instances(instance)
+        _check_same_size(maps["instance"].shape, instance, shape, path)
+    _check_not_smaller(model, maps, path)
+    return maps
+
+
+def grouped(
+    items: Iterable[_Item], size: int, kind: Callable[[_Item], Any]
+) -> Iterator[list[_Item]]:
+    """Groups items that follow one another and are of one kind.
+
+    Args:
+        items: any number; at most `size` are held at a time.
+        size: int >= 1, largest number of a group.
+        kind: what items of one group have in common, such as their shape.
+    """
+    waiting: list[_Item] = []
+    for item in items:
+        if waiting and (len(waiting) == size or kind(item) != kind(waiting[0])):
+            yield waiting
+            waiting = []
+        waiting.append(item)
+    if waiting:
+        yield waiting
 
 
 def read_map(model: Model, path: Path) -> dict[str, np.ndarray]:
@@ -142,7 +188,7 @@ def open_model_data(model: Model, data_dir: str | None) -> Any:
         data_dir: where its data set was prepared; None for where it was during training.
 
     Raises:
-        ConfigError: if there is no such folder.
+        ConfigError: if there is no such folder, or its data set has other classes.
         DataError: if its data set is not there.
     """
     from pipelines.reading.prepared import find_dataset, open_directory
@@ -158,7 +204,25 @@ def open_model_data(model: Model, data_dir: str | None) -> Any:
             f"--data_dir: the data set of this model was prepared in {data_dir}, and that "
             "folder is not there; give its place with --data_dir, or a folder of maps with --labels"
         )
-    return open_directory(find_dataset(model.dataset, data_dir))
+    builder = open_directory(find_dataset(model.dataset, data_dir))
+    names = (builder.info.metadata or {}).get("class_names", ())
+    found = differing_classes(names, model.labels.class_names)
+    if found:
+        raise ConfigError(
+            f"--data_dir={data_dir}: {model.dataset} has {found[0]}, and the model was trained on "
+            f"{found[1]}; give the data set that it was trained on"
+        )
+    return builder
+
+
+def differing_classes(one: Sequence[str], other: Sequence[str]) -> tuple[str, str] | None:
+    """What two lists of classes differ in, for an error; None if they are equal."""
+    if len(one) != len(other):
+        return counted(len(one), "class"), str(len(other))
+    for index, (a, b) in enumerate(zip(one, other, strict=True)):
+        if a != b:
+            return f"{a!r} as class {index}", repr(b)
+    return None
 
 
 def single_batches(model: Model, builder: Any, split: str) -> tf.data.Dataset:
@@ -183,7 +247,7 @@ def single_batches(model: Model, builder: Any, split: str) -> tf.data.Dataset:
     )
 
 
-def dataset_layouts(model: Model, data_dir: str | None, count: int) -> Iterator[Layout]:
+def dataset_layouts(model: Model, data_dir: str | None, count: int) -> tuple[int, Iterator[Layout]]:
     """The first maps of the held-out split of a model's data set.
 
     Args:
@@ -191,22 +255,43 @@ def dataset_layouts(model: Model, data_dir: str | None, count: int) -> Iterator[
         data_dir: where its data set was prepared; None for where it was during training.
         count: int, how many at most.
 
+    Returns:
+        How many there are, and the maps one after the other.
+
     Raises:
         ConfigError: if there is no such folder.
         DataError: if its data set is not there.
     """
     builder = open_model_data(model, data_dir)
+    split = model.split if model.split in builder.info.splits else "train"
+    names = safe_names(builder, split, count)
+
+    def layouts() -> Iterator[Layout]:
+        batches = single_batches(model, builder, split).take(count)
+        for name, batch in zip(names, batches, strict=True):
+            keys = [key for key in MAPS if key in batch]
+            yield Layout(name, {key: batch[key][0].numpy() for key in keys})
+
+    return len(names), layouts()
+
+
+def safe_names(builder: Any, split: str, count: int) -> list[str]:
+    """Names of the first examples of a split, each a path that stays in its folder.
+
+    Args:
+        builder: of the data set.
+        split: name of the split.
+        count: int, how many at most.
+    """
     from pipelines.reading.input_pipeline import record_names
 
-    split = model.split if model.split in builder.info.splits else "train"
-    batches = single_batches(model, builder, split)
-    names = record_names(builder, split, count)
-    for index, (batch, name) in enumerate(zip(batches.take(count), names, strict=True)):
-        keys = [key for key in ("label", "condition", "instance") if key in batch]
-        if not name or name.startswith("/") or ".." in name.split("/"):
-            # A list of files may give any name; pictures stay in their folder.
-            name = f"{split}_{index:03d}"
-        yield Layout(name, {key: batch[key][0].numpy() for key in keys})
+    # A list of files may give any name; pictures stay in their folder.
+    return [
+        f"{split}_{index:03d}"
+        if not name or name.startswith("/") or ".." in name.split("/")
+        else name
+        for index, name in enumerate(record_names(builder, split, count))
+    ]
 
 
 def shown_map(maps: Mapping[str, np.ndarray], palette: Sequence[Sequence[int]]) -> np.ndarray:

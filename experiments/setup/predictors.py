@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -105,6 +105,42 @@ def find_model(
     return RemoteModel(endpoint, model_name)
 
 
+class NotFiniteError(ConfigError):
+    """Pictures that hold NaN or infinity.
+
+    Args:
+        model: what was given as the model, such as `--model=runs/a`.
+        index: int, the first such picture of the batch.
+    """
+
+    def __init__(self, model: str, index: int):
+        super().__init__(
+            f"{model}: the model makes NaN or infinity in place of a picture; its weights are "
+            "broken, so train it again from an earlier checkpoint"
+        )
+        self.index = index
+
+
+def make_pictures(
+    model: Model, names: Sequence[str], maps: Mapping[str, np.ndarray], z: np.ndarray | None
+) -> np.ndarray:
+    """Calls `Model.generate`, and names the map whose picture is no picture.
+
+    Args:
+        model: the model.
+        names: of the maps.
+        maps: as of `Model.generate`.
+        z: as of `Model.generate`.
+
+    Raises:
+        ConfigError: if the model makes NaN or infinity.
+    """
+    try:
+        return model.generate(maps, z)
+    except NotFiniteError as error:
+        raise ConfigError(f"{error} (first for the map {names[error.index]})") from error
+
+
 def _inputs(maps, use_instance):
     """A batch of maps. If a model sees instances but gets none, all pixels are one instance."""
     inputs = {
@@ -116,6 +152,13 @@ def _inputs(maps, use_instance):
         shape = next(iter(inputs.values())).shape[:3]
         inputs["instance"] = np.asarray(maps.get("instance", np.zeros(shape)), np.int32)
     return inputs
+
+
+def _check_finite(pictures: np.ndarray, model: str) -> None:
+    """Raises a NotFiniteError if one of `[B, …]` is not finite."""
+    finite = np.isfinite(pictures).reshape(len(pictures), -1).all(axis=1)
+    if not finite.all():
+        raise NotFiniteError(model, int(np.argmin(finite)))
 
 
 def _sees_instances(wanted, labels):
@@ -196,8 +239,10 @@ class WorkdirModel:
         times = 1 if count == 1 and not repeats else styles
         inputs = {name: tf.repeat(tf.constant(each), times, 0) for name, each in given.items()}
         flat = None if z is None else tf.constant(z.reshape(-1, z.shape[-1]), tf.float32)
-        made = to_uint8(function(inputs, flat).numpy())
-        return made.reshape(count, styles, *made.shape[1:])
+        made = function(inputs, flat).numpy()
+        made = made.reshape(count, styles, *made.shape[1:])
+        _check_finite(made, f"--model={self._path}")
+        return to_uint8(made)
 
     def encode(self, image):
         """Styles of photographs; see `Model`."""
@@ -290,8 +335,14 @@ class SavedModel(ExportedModel):
     def _call(self, name, inputs):
         import tensorflow as tf
 
+        from spade_tf.serving.errors import sentence
+
         tensors = {key: tf.constant(value) for key, value in inputs.items()}
-        outputs = self._model.signatures[name](**tensors)
+        try:
+            outputs = self._model.signatures[name](**tensors)
+        except tf.errors.InvalidArgumentError as error:
+            # A check in the graph of the export, such as the one for NaN.
+            raise ConfigError(f"--model={self._path}: {sentence(str(error))}") from error
         return {key: value.numpy() for key, value in outputs.items()}
 
 

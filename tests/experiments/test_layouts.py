@@ -42,7 +42,8 @@ def write(folder, pixels, name="x.png"):
 
 
 def only(model, folder, instances=None):
-    (layout,) = folder_layouts(model, folder, instances, None)
+    count, (layout,) = folder_layouts(model, folder, instances, None)
+    assert count == 1
     return layout.maps
 
 
@@ -177,4 +178,4 @@ def test_photographs_are_turned_and_sized_as_in_training(tmp_path):
 
 def test_a_data_set_that_is_gone_is_told_by_the_flag():
     with pytest.raises(ConfigError, match=r"--data_dir: .* prepared in gone.* with --data_dir"):
-        list(dataset_layouts(make_model(TWO), None, 1))
+        dataset_layouts(make_model(TWO), None, 1)
