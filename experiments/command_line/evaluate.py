@@ -30,6 +30,13 @@ def define(flags: Flags) -> None:
         ["efficientnet_lite2"],
         f"Networks whose features are compared: {', '.join(FEATURES)}.",
     )
+    flags.string(
+        "inception_weights",
+        None,
+        "File of FID's network, pt_inception-2015-12-05-6726825d.pth.",
+        only_with="features=inception",
+        required="the file, such as --inception_weights=pt_inception-2015-12-05-6726825d.pth",
+    )
     flags.boolean("lpips", True, "Measure perceptual distances.")
     flags.string("segmenter", None, "Workdir of `segment`, for mIoU.")
     flags.enum(
@@ -42,11 +49,24 @@ def define(flags: Flags) -> None:
     flags.integer(
         "num_styles", 2, "Styles of each layout to compare with each other.", lower_bound=1
     )
+    flags.boolean(
+        "attribute",
+        True,
+        "Find out how true styles are, where the data set has an attribute such as the time of "
+        "day.",
+        not_with="labels",
+    )
     flags.integer("batch_size", 8, "Pictures per batch.", lower_bound=1)
     flags.integer("seed", 0, "Seed of drawn styles, subsets and intervals.")
     flags.enum("strategy", "auto", ["auto", "one", "mirrored"], "Devices to run on.")
     flags.integer(
         "num_virtual_cpus", 1, "Devices to split the processor into.", not_with="strategy=one"
+    )
+    flags.string(
+        "cache_dir",
+        None,
+        "Folder that keeps what networks saw in real pictures; default in the user's cache folder; "
+        "--cache_dir= keeps nothing.",
     )
     flags.string("output_dir", "out/evaluation", "Folder for evaluation.json and report.html.")
 
@@ -54,12 +74,16 @@ def define(flags: Flags) -> None:
 def run(flags: Flags) -> None:
     """Scores a model."""
     from experiments.commands.evaluate.evaluate import evaluate
+    from experiments.setup.output import user_cache_dir
 
     if flags.num_virtual_cpus > 1:
         from spade_tf.training.strategy import configure_virtual_cpus
 
         configure_virtual_cpus(flags.num_virtual_cpus)
-    evaluate(**flags.arguments(without=["num_virtual_cpus"]))
+    arguments = flags.arguments(without=["num_virtual_cpus"])
+    if arguments["cache_dir"] is None:
+        arguments["cache_dir"] = user_cache_dir() / "evaluation"
+    evaluate(**arguments)
 
 
 COMMAND = Command("how good a model's pictures are: evaluation.json and report.html", define, run)

@@ -22,3 +22,9 @@ def write_text(path: Path, text: str) -> None:
     temporary = path.with_name(path.name + ".part")
     temporary.write_text(text)
     os.replace(temporary, path)
+
+
+def user_cache_dir() -> Path:
+    """The folder of this project in the user's cache, which several runs share."""
+    root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(root).expanduser() / "spade-tf"

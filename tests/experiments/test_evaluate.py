@@ -2,13 +2,14 @@
 
 import json
 import re
-from types import SimpleNamespace
+import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
+from experiments.command_line.main import main
 from experiments.commands.evaluate import judges as judges_module
 from experiments.commands.evaluate.evaluate import evaluate, flat_scores
 from experiments.commands.evaluate.judges import (
@@ -91,7 +92,7 @@ def scores_of(paint, *, batch_size=3, strategy=None, style="photograph"):
         seed=0,
         strategy=strategy or tf.distribute.get_strategy(),
     )
-    return rows, summarise(rows, JUDGES, 0), gallery
+    return rows, summarise(rows, JUDGES, 0, block=4), gallery
 
 
 def test_the_real_pictures_have_perfect_scores():
@@ -103,6 +104,7 @@ def test_the_real_pictures_have_perfect_scores():
     for kind in ("fake", "real"):
         assert scores["segmentation"][kind]["mean_iou"]["value"] == 1.0
     assert scores["sharpness"] == 1.0
+    assert scores["steps"]["fake"] == scores["steps"]["real"]
     assert [shown.distance for shown in gallery.best] == [0.0] * 7
     assert len(gallery.styles) == 4
 
@@ -118,6 +120,26 @@ def test_pictures_off_by_a_constant():
     )
     low, high = scores["l1"]["interval"]
     assert low == pytest.approx(high)
+
+
+def test_a_grid_in_the_pictures_shows_in_the_steps():
+    """Every other block of 4x4 is 60 levels brighter; the real pictures have no such grid."""
+    board = 60 * (np.indices((8, 8)) // 4).sum(0)[..., None] % 120
+
+    def paint(label, style):
+        stripes = np.arange(8)[:, None] % 2
+        return (20 + board + stripes * np.ones(3)).astype(np.uint8)
+
+    _, scores, _ = scores_of(paint)
+    # Across, steps are 1, and 59 or 61 where blocks meet. Down, the median is 0 and says nothing.
+    assert scores["steps"]["fake"] == {"block_border": 60.0, "picture_border": 1.0}
+    assert scores["steps"]["real"]["block_border"] < 2
+    assert scores["sharpness"] == pytest.approx((6 * 1 + 60) / 7 / mean_step_of_real())
+
+
+def mean_step_of_real():
+    real = np.stack([pair.image for pair in pairs()]).astype(int)
+    return np.abs(real[:, :, 1:] - real[:, :, :-1]).mean()
 
 
 def test_the_wrong_way_round_finds_no_class():
@@ -146,7 +168,7 @@ def test_a_class_that_is_nowhere_has_no_score():
         seed=0,
         strategy=tf.distribute.get_strategy(),
     )
-    found = summarise(rows, JUDGES, 0)["segmentation"]["fake"]
+    found = summarise(rows, JUDGES, 0, block=4)["segmentation"]["fake"]
     assert found["iou"] == [None, 1.0, None]
     assert found["mean_iou"]["value"] == 1.0
 
@@ -275,20 +297,97 @@ def test_folders_that_do_not_pair(workdir, cheap, source_dir, tmp_path):
     Image.new("L", (80, 72)).save(tmp_path / "label" / "b.png")
     with pytest.raises(BadFileError, match=r"b\.png: 72x72 pixels .* its map has 80x72"):
         evaluate(workdir, output_dir=tmp_path / "e", **options)
+    assert not (tmp_path / "e").exists()
 
 
-def test_a_loss_on_the_features_that_score():
-    from experiments.commands.evaluate.evaluate import _check_independent
+def test_a_photograph_without_a_map_is_left_out_and_named(
+    workdir, cheap, source_dir, tmp_path, capsys
+):
+    images = shutil.copytree(source_dir / "val_img", tmp_path / "img")
+    shutil.copy(images / "0.png", images / "more.png")
+    options = {"labels": source_dir / "val_label", "images": images, "lpips": False}
+    content = evaluate(workdir, output_dir=tmp_path / "e", **options)
+    assert f"{images}: no label map for more; left out" in content["warnings"]
+    assert "warning: " in capsys.readouterr().err
 
-    model = SimpleNamespace(loss_networks=("vgg16", "vgg19"))
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--labels={}/none", "--images={}/empty"], "--labels={}/none: no such folder"),
+        (["--labels={}/empty", "--images={}/empty"], "{}/empty: no images in it"),
+        (["--labels={}/labels", "--images={}/empty"], "{}/empty: no images in it"),
+        (["--labels={}/labels", "--images={}/labels"], "1 pair of picture and map: distances need"),
+        (["--segmenter={}/empty"], "--segmenter={}/empty: no segmenter.json in it"),
+        (["--features=vgg19"], "--features=vgg19: give some of"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(flags, message, workdir, cheap, tmp_path, capsys):
+    for name in ("empty", "labels"):
+        (tmp_path / name).mkdir()
+    Image.new("L", (72, 72)).save(tmp_path / "labels" / "a.png")
+    flags = [flag.format(tmp_path) for flag in flags]
+    arguments = [f"--model={workdir}", f"--output_dir={tmp_path / 'out'}", "--cache_dir="]
+    assert main(["evaluate", *arguments, "--nolpips", *flags]) == 2
+    error = capsys.readouterr().err
+    assert message.format(tmp_path) in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_of_another_size_is_named():
+    with pytest.raises(ConfigError, match=r"p0: the model makes 4x8 pixels .* picture has 8x8"):
+        scores_of(lambda label, style: same_as_real(label, style)[:, :4])
+
+
+def test_a_model_that_makes_nan_is_named(workdir, cheap, tmp_path, monkeypatch, capsys):
+    from experiments.setup import predictors
+
+    def broken(inputs, z):
+        return tf.fill([*inputs["label"].shape, 3], np.nan)
+
+    class Broken(predictors.WorkdirModel):
+        _networks = (broken, True, lambda image, training: [tf.zeros([len(image), 8])])
+
+    monkeypatch.setattr(predictors, "WorkdirModel", Broken)
+    arguments = [f"--model={workdir}", f"--output_dir={tmp_path / 'out'}", "--cache_dir="]
+    assert main(["evaluate", *arguments, "--nolpips"]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"error: --model={workdir}: the model makes NaN or infinity")
+    assert "first for the map 0)" in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_few_pictures_are_warned_of_and_the_kernel_distance_is_offered(
+    workdir, cheap, tmp_path, capsys
+):
+    evaluate(workdir, output_dir=tmp_path / "e", lpips=False)
+    error = capsys.readouterr().err
+    assert "warning: FD(efficientnet_lite2) of 2 pictures is biased upwards" in error
+    assert "3 numbers; compare KD, or give more pictures" in error
+
+
+@pytest.fixture
+def trained_with_vgg(workdir, tmp_path):
+    """A workdir whose configuration has a loss on VGG features."""
+    copy = shutil.copytree(workdir, tmp_path / "with_vgg")
+    content = json.loads((copy / "config.json").read_text())
+    content["config"]["loss"]["perceptual_weight"] = 10.0
+    (copy / "config.json").write_text(json.dumps(content))
+    return copy
+
+
+def test_a_loss_on_the_features_that_score(trained_with_vgg, cheap, tmp_path):
     with pytest.raises(ConfigError, match=r"--features=vgg16: .* flatters it; give one of eff"):
-        _check_independent(model, "vgg16")
-    _check_independent(model, "alexnet")
+        evaluate(trained_with_vgg, features=["alexnet", "vgg16"], output_dir=tmp_path / "e")
+    assert not (tmp_path / "e").exists()
+    options = {"features": ["alexnet"], "lpips": False, "output_dir": tmp_path / "e"}
+    assert "alexnet" in evaluate(trained_with_vgg, **options)["scores"]
 
 
 @pytest.mark.parametrize(
     ("names", "found"),
-    [(("dark",), "1 classes, and the data set 2"), (("dark", "red"), "'red' as class 1")],
+    [(("dark",), "1 class, and the data set 2"), (("dark", "red"), "'red' as class 1")],
 )
 def test_a_segmenter_of_other_classes(names, found):
     segmenter = brightness()._replace(class_names=names)

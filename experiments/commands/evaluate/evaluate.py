@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import itertools
 import json
 import os
@@ -15,7 +14,7 @@ from experiments.setup.config import ConfigError
 from experiments.setup.output import check_writable, write_text
 from experiments.setup.predictors import Model, find_model
 
-FEATURES = ("efficientnet_lite2", "efficientnet_lite0", "alexnet", "vgg16")
+FEATURES = ("efficientnet_lite2", "efficientnet_lite0", "alexnet", "vgg16", "inception")
 EVALUATION, REPORT = "evaluation.json", "report.html"
 
 
@@ -32,6 +31,7 @@ def evaluate(
     split: str | None = None,
     max_images: int | None = None,
     features: Sequence[str] = ("efficientnet_lite2",),
+    inception_weights: str | os.PathLike[str] | None = None,
     lpips: bool = True,
     segmenter: str | os.PathLike[str] | None = None,
     style: str | None = None,
@@ -39,6 +39,8 @@ def evaluate(
     batch_size: int = 8,
     seed: int = 0,
     strategy: str = "auto",
+    attribute: bool = True,
+    cache_dir: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Scores a model's pictures, and writes `evaluation.json` and `report.html`.
 
@@ -54,6 +56,8 @@ def evaluate(
         split: of that data set; None for the one that was held out.
         max_images: int >= 2, how many pairs; None for all.
         features: names of the networks whose features are compared, of `FEATURES`.
+        inception_weights: file of FID's network, `pt_inception-2015-12-05-6726825d.pth`; with
+            "inception" among `features`.
         lpips: whether perceptual distances are measured.
         segmenter: workdir of a `segment`, or None for no segmentation scores.
         style: "photograph", the style of the real picture, or "drawn"; None for "photograph" where
@@ -62,6 +66,10 @@ def evaluate(
         batch_size: int >= 1.
         seed: int, of drawn styles, subsets and intervals.
         strategy: devices to run on; see `spade_tf.training.strategy.make_strategy`.
+        attribute: whether to find out how true styles are, where the data set has an attribute
+            such as the time of day.
+        cache_dir: folder that keeps what networks saw in real pictures; None or "" to keep
+            nothing.
 
     Returns:
         The content of `evaluation.json`.
@@ -72,79 +80,70 @@ def evaluate(
         ServingError: if a server does not answer.
     """
     _check_arguments(labels, images, instances, max_images, num_styles, batch_size)
-    _check_names(features)
+    _check_names(features, inception_weights)
     folder = Path(output_dir)
     check_writable(folder)
     loaded = find_model(model, endpoint, model_name)
     style = _style(loaded, style)
-    for name in features:
-        _check_independent(loaded, name)
 
+    from experiments.commands.evaluate.attributes import train_judge
+    from experiments.commands.evaluate.cache import RealCache
     from experiments.commands.evaluate.judges import load_judges
     from experiments.commands.evaluate.judging import judge, summarise
     from experiments.commands.evaluate.pairs import folder_pairs, split_pairs
+    from experiments.commands.evaluate.protocol import describe_protocol
     from experiments.commands.evaluate.report import write_report
+    from experiments.setup.feature_networks import check_independent
     from spade_tf.training.strategy import make_strategy
 
+    for name in features:
+        check_independent("--features", name, loaded.loss_networks)
     if labels is not None and images is not None:
-        count, pairs = folder_pairs(loaded, labels, images, instances)
+        count, pairs, warnings = folder_pairs(loaded, labels, images, instances)
     else:
-        count, pairs = split_pairs(loaded, data_dir, split)
+        count, pairs, warnings = split_pairs(loaded, data_dir, split)
     count = min(count, max_images or count)
     if count < 2:
         raise ConfigError(f"{count} pair of picture and map: distances need 2 or more")
     devices = make_strategy(strategy)
     with devices.scope():
-        judges = load_judges(features, lpips, segmenter, loaded.labels)
-    warnings = [
-        f"FD({network.name}) of {count} pictures is biased upwards, as its features have "
-        f"{network.num_features} numbers; compare KD, or give more pictures"
-        for network in judges.features
-        if count < network.num_features
-    ]
+        judges = load_judges(features, inception_weights, lpips, segmenter, loaded.labels)
+    warnings += _few_pictures(judges.features, count)
     for line in warnings:
         print(f"warning: {line}", file=sys.stderr)
+    classifier = None
+    if attribute and labels is None and loaded.z_dim:
+        classifier = train_judge(loaded, data_dir, seed)
+    cache = RealCache(Path(cache_dir) if cache_dir else None, judges)
+    styles: dict[str, Any] = {
+        "style": style,
+        "num_styles": num_styles if loaded.z_dim else 1,
+        "seed": seed,
+    }
     rows, examples = judge(
         loaded,
         itertools.islice(pairs, count),
         judges,
+        cache=cache,
+        attribute=classifier,
         count=count,
-        style=style,
-        num_styles=num_styles if loaded.z_dim else 1,
         batch_size=batch_size,
-        seed=seed,
         strategy=devices,
+        **styles,
     )
+    cache.save()
     content = {
-        "scores": summarise(rows, judges, seed),
-        "protocol": {
-            "model": str(model if endpoint is None else f"{endpoint} {model_name}"),
-            "dataset": loaded.dataset if labels is None else str(labels),
-            "split": (split or loaded.split) if labels is None else None,
-            "count": count,
-            "image_size": list(loaded.image_size),
-            "sizing": {key: _plain(value) for key, value in loaded.sizing.items()},
-            "pictures": "uint8, as written to PNG",
-            "style": style,
-            "num_styles": num_styles if loaded.z_dim else 1,
-            "seed": seed,
-            "unknown": "pixels of unknown class are left out of segmentation scores",
-            "features": {
-                network.name: {
-                    "size": network.size,
-                    "resize": "bilinear, antialiased",
-                    "weights_sha256": network.weights,
-                }
-                for network in judges.features
-            },
-            "lpips": "v0.1, alexnet" if lpips else None,
-            "segmenter": None
-            if judges.segmenter is None
-            else {"path": str(segmenter), "weights_sha256": judges.segmenter.weights},
-            "versions": {
-                name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy")
-            },
-        },
+        "scores": summarise(rows, judges, seed, loaded.sizing["multiple"], classifier),
+        "protocol": describe_protocol(
+            loaded,
+            judges,
+            source=str(model if endpoint is None else f"{endpoint} {model_name}"),
+            labels=labels,
+            split=split,
+            count=count,
+            segmenter=segmenter,
+            **styles,
+        ),
         "class_names": list(loaded.labels.class_names),
         "warnings": warnings,
     }
@@ -153,6 +152,16 @@ def evaluate(
     write_report(folder / REPORT, content, examples)
     _print(content, folder)
     return content
+
+
+def _few_pictures(networks: Sequence[Any], count: int) -> list[str]:
+    """A warning for each network with more features than there are pictures."""
+    return [
+        f"FD({network.name}) of {count} pictures is biased upwards, as its features have "
+        f"{network.num_features} numbers; compare KD, or give more pictures"
+        for network in networks
+        if count < network.num_features
+    ]
 
 
 def _check_arguments(labels, images, instances, max_images, num_styles, batch_size) -> None:
@@ -174,12 +183,17 @@ def _check_arguments(labels, images, instances, max_images, num_styles, batch_si
             raise ConfigError(f"--{name}={value}: give {least} or more")
 
 
-def _check_names(features: Sequence[str]) -> None:
+def _check_names(features: Sequence[str], inception_weights: str | os.PathLike[str] | None) -> None:
     if not features:
         raise ConfigError(f"--features=: give some of {', '.join(FEATURES)}")
     for name in features:
         if name not in FEATURES:
             raise ConfigError(f"--features={name}: give some of {', '.join(FEATURES)}")
+    if "inception" in features and inception_weights is None:
+        raise ConfigError(
+            "--features=inception: no package holds its weights; give "
+            "--inception_weights=pt_inception-2015-12-05-6726825d.pth"
+        )
 
 
 def _style(model: Model, style: str | None) -> str:
@@ -190,20 +204,6 @@ def _style(model: Model, style: str | None) -> str:
     if style == "photograph" and not model.has_encoder:
         raise ConfigError("--style=photograph: this model has no encoder; give --style=drawn")
     return style or ("photograph" if model.has_encoder else "drawn")
-
-
-def _check_independent(model: Model, features: str) -> None:
-    """Raises a ConfigError where a model was trained on the features that would score it."""
-    if features in model.loss_networks:
-        others = [name for name in FEATURES if name not in model.loss_networks]
-        raise ConfigError(
-            f"--features={features}: this model was trained with a loss on {features}, whose "
-            f"distance flatters it; give one of {', '.join(others)}"
-        )
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _print(content: dict[str, Any], folder: Path) -> None:

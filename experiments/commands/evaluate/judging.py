@@ -10,6 +10,12 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from experiments.commands.evaluate.attributes import (
+    AttributeJudge,
+    attribute_scores,
+    count_values,
+)
+from experiments.commands.evaluate.cache import RealCache
 from experiments.commands.evaluate.gallery import Gallery
 from experiments.commands.evaluate.judges import Judges
 from experiments.commands.evaluate.pairs import Batch, Pair, batched
@@ -21,7 +27,7 @@ from experiments.commands.evaluate.scores import (
     scored,
 )
 from experiments.setup.config import ConfigError
-from experiments.setup.predictors import Model
+from experiments.setup.predictors import Model, make_pictures
 from pipelines.schema import LabelSet
 from spade_tf.metrics.segmentation import scores_of_counts
 from spade_tf.networks.styles import seeded_styles
@@ -32,6 +38,8 @@ def judge(
     pairs: Iterator[Pair],
     judges: Judges,
     *,
+    cache: RealCache | None = None,
+    attribute: AttributeJudge | None = None,
     count: int,
     style: str,
     num_styles: int,
@@ -45,6 +53,8 @@ def judge(
         model: that makes the pictures.
         pairs: real pictures with their maps.
         judges: what looks at them.
+        cache: knows what they saw in real pictures before, and keeps what they see; or None.
+        attribute: classifier of an attribute of the data set, or None.
         count: how many pairs there are, for the progress bar.
         style: "photograph": the style of the real picture; "drawn": one of its own for each.
         num_styles: int >= 1, styles of each layout whose perceptual distances are compared.
@@ -59,13 +69,15 @@ def judge(
         ConfigError: if the model makes pictures of another size than the real ones.
     """
     rows, gallery, done = Rows(), Gallery(model.labels.palette), 0
-    looker = _Looker(judges, strategy)
+    looker = _Looker(judges, strategy, cache or RealCache(None, judges))
     bar = tqdm(total=count, unit="picture", disable=not sys.stderr.isatty())
     for batch in batched(pairs, batch_size):
         z = _styles(model, batch, style, num_styles, seed, done)
-        fakes = model.generate(batch.maps, z)
+        fakes = make_pictures(model, batch.names, batch.maps, z)
         _check(fakes, batch)
         _score_batch(rows, looker, batch, fakes, model.labels)
+        if attribute is not None:
+            _find_attribute(rows, attribute, batch, fakes, style)
         gallery.add(batch, fakes, rows.last("lpips" if "lpips" in rows else "l1"))
         done += len(batch.names)
         bar.update(len(batch.names))
@@ -101,8 +113,9 @@ def _check(fakes: np.ndarray, batch: Batch) -> None:
 class _Looker:
     """What networks say of uint8 pictures `[B, H, W, 3]`, on all devices of a strategy."""
 
-    def __init__(self, judges: Judges, strategy: tf.distribute.Strategy):
+    def __init__(self, judges: Judges, strategy: tf.distribute.Strategy, cache: RealCache):
         self.has_distance = judges.lpips is not None
+        self.cache = cache
         self._strategy = strategy
 
         @tf.function(reduce_retracing=True, autograph=False)
@@ -159,14 +172,15 @@ def _score_batch(
 ) -> None:
     fake, real = fakes[:, 0], batch.images
     for kind, images in (("fake", fake), ("real", real)):
-        seen = looker.look(images)
-        prediction = seen.pop("prediction", None)
-        rows.add(**{f"{kind}/{name}": features for name, features in seen.items()})
-        if prediction is not None and "label" in batch.maps:
-            counts = pixel_counts(batch.maps["label"], prediction, labels.num_classes)
-            rows.add(**{f"{kind}/counts": counts})
+        seen = looker.cache.get(batch) if kind == "real" else None
+        if seen is None:
+            seen = _looked(looker, batch, images, labels)
+            if kind == "real":
+                looker.cache.add(batch, seen)
+        rows.add(**{f"{kind}/{name}": values for name, values in seen.items()})
         steps = np.abs(np.diff(images.astype(np.int16), axis=2)).mean(axis=(1, 2, 3))
         rows.add(**{f"{kind}/steps": steps})
+        rows.steps[kind].update(images)
     if looker.has_distance:
         rows.add(lpips=looker.distance(fake, real))
         others = [looker.distance(fakes[:, k], fake) for k in range(1, fakes.shape[1])]
@@ -176,13 +190,39 @@ def _score_batch(
     rows.add(l1=difference.mean(axis=(1, 2, 3)) / np.float32(255))
 
 
-def summarise(rows: Rows, judges: Judges, seed: int) -> dict[str, Any]:
+def _looked(
+    looker: _Looker, batch: Batch, images: np.ndarray, labels: LabelSet
+) -> dict[str, np.ndarray]:
+    """Features of pictures, and the pixels by class that the segmenter finds, by name."""
+    seen = looker.look(images)
+    prediction = seen.pop("prediction", None)
+    if prediction is not None:
+        seen["counts"] = pixel_counts(batch.maps["label"], prediction, labels.num_classes)
+    return seen
+
+
+def _find_attribute(
+    rows: Rows, judge: AttributeJudge, batch: Batch, fakes: np.ndarray, style: str
+) -> None:
+    rows.add(**{"attribute/true": batch.attributes})
+    if style == "photograph":
+        rows.add(**{"attribute/reproduced": judge.predict(fakes[:, 0])})
+        fakes = fakes[:, 1:]
+    if fakes.shape[1]:
+        rows.add(**{"attribute/drawn": count_values(judge, fakes)})
+
+
+def summarise(
+    rows: Rows, judges: Judges, seed: int, block: int, attribute: AttributeJudge | None = None
+) -> dict[str, Any]:
     """All scores, as JSON has them.
 
     Args:
         rows: of `judge`.
         judges: that looked.
         seed: int, of intervals and subsets.
+        block: int >= 1, pixels that one of the smallest grid of the generator becomes.
+        attribute: classifier that looked, or None.
     """
     scores: dict[str, Any] = {"l1": mean_score(rows["l1"], seed)}
     for network in judges.features:
@@ -195,8 +235,19 @@ def summarise(rows: Rows, judges: Judges, seed: int) -> dict[str, Any]:
         scores["segmentation"] = {
             kind: _segmentation(rows[f"{kind}/counts"], seed) for kind in ("fake", "real")
         }
+    if attribute is not None:
+        scores["attributes"] = {
+            attribute.attribute.name: attribute_scores(
+                attribute,
+                rows["attribute/true"],
+                rows.get("attribute/reproduced"),
+                rows.get("attribute/drawn"),
+                seed,
+            )
+        }
     steps = {kind: float(rows[f"{kind}/steps"].mean()) for kind in ("fake", "real")}
-    scores["sharpness"] = steps["fake"] / steps["real"] if steps["real"] else float("nan")
+    scores["sharpness"] = steps["fake"] / steps["real"] if steps["real"] else None
+    scores["steps"] = {kind: profile.ratios(block) for kind, profile in rows.steps.items()}
     return scores
 
 

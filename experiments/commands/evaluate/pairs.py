@@ -10,9 +10,17 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.setup.config import ConfigError
-from experiments.setup.layouts import open_model_data, read_map, single_batches
+from experiments.setup.layouts import (
+    MAPS,
+    grouped,
+    open_model_data,
+    read_map,
+    safe_names,
+    single_batches,
+)
 from experiments.setup.predictors import Model
 from experiments.setup.sizing import sized
+from pipelines.reading.attributes import attribute_of
 from pipelines.schema import BadFileError
 from spade_tf.training.pictures import to_uint8
 
@@ -21,15 +29,17 @@ class Pair(NamedTuple):
     """A real picture and the map that the model gets.
 
     Attributes:
-        name: of the file, or its place in the split.
+        name: of the file.
         maps: `label` int32 `[H, W]` or `condition` float32 `[H, W, C]`; and `instance` where there
             is one.
         image: uint8 `[H, W, 3]`.
+        attribute: int, value of the data set's attribute; -1 if there is none, or it is unknown.
     """
 
     name: str
     maps: dict[str, np.ndarray]
     image: np.ndarray
+    attribute: int = -1
 
 
 class Batch(NamedTuple):
@@ -38,12 +48,13 @@ class Batch(NamedTuple):
     names: list[str]
     maps: dict[str, np.ndarray]
     images: np.ndarray
+    attributes: np.ndarray
 
 
 def split_pairs(
     model: Model, data_dir: str | None, split: str | None
-) -> tuple[int, Iterator[Pair]]:
-    """The pairs of a prepared data set, and how many there are.
+) -> tuple[int, Iterator[Pair], list[str]]:
+    """The pairs of a prepared data set, how many there are, and what to warn of.
 
     Args:
         model: which tells the data set, and how pictures get their size.
@@ -63,17 +74,17 @@ def split_pairs(
             "one of these, or --labels and --images"
         )
 
-    def pairs() -> Iterator[Pair]:
-        for index, batch in enumerate(single_batches(model, builder, wanted)):
-            maps = {
-                key: batch[key][0].numpy()
-                for key in ("label", "condition", "instance")
-                if key in batch
-            }
-            image = to_uint8(batch["image"][0].numpy())
-            yield Pair(f"{wanted}_{index:05d}", maps, image)
+    count = builder.info.splits[wanted].num_examples
+    attribute = attribute_of(model.dataset)
+    names = safe_names(builder, wanted, count)
 
-    return builder.info.splits[wanted].num_examples, pairs()
+    def pairs() -> Iterator[Pair]:
+        for name, batch in zip(names, single_batches(model, builder, wanted), strict=True):
+            maps = {key: batch[key][0].numpy() for key in MAPS if key in batch}
+            image = to_uint8(batch["image"][0].numpy())
+            yield Pair(name, maps, image, -1 if attribute is None else attribute.place(name))
+
+    return count, pairs(), []
 
 
 def folder_pairs(
@@ -81,8 +92,8 @@ def folder_pairs(
     labels: str | os.PathLike[str],
     images: str | os.PathLike[str],
     instances: str | os.PathLike[str] | None,
-) -> tuple[int, Iterator[Pair]]:
-    """The pairs of two folders, by the names of the files, and how many there are.
+) -> tuple[int, Iterator[Pair], list[str]]:
+    """The pairs of two folders by the names of the files, how many, and what to warn of.
 
     Args:
         model: which tells how maps are read, and how pictures get their size.
@@ -94,7 +105,7 @@ def folder_pairs(
         ConfigError: if a folder is empty, or a map has no photograph.
         DataError: if a file cannot be used.
     """
-    from pipelines.sources.listing import list_images
+    from pipelines.sources.listing import enumerate_few, list_images
 
     maps = list_images(Path(labels), "a folder of label maps", maps=True)
     photographs = list_images(Path(images), "a folder of photographs", maps=False)
@@ -109,7 +120,9 @@ def folder_pairs(
                 "without one); name files as their label maps"
             )
     paths = [(name, maps[name], photographs[name], edges.get(name)) for name in sorted(maps)]
-    return len(paths), (_read(model, *each) for each in paths)
+    unused = sorted(set(photographs) - set(maps))
+    warnings = [f"{images}: no label map for {enumerate_few(unused)}; left out"] if unused else []
+    return len(paths), (_read(model, *each) for each in paths), warnings
 
 
 def _read(model: Model, name: str, label: Path, image: Path, instance: Path | None) -> Pair:
@@ -141,16 +154,15 @@ def batched(pairs: Iterable[Pair], size: int) -> Iterator[Batch]:
         pairs: any number.
         size: int >= 1, largest number of a group.
     """
-    waiting: list[Pair] = []
-    for pair in pairs:
-        if waiting and (len(waiting) == size or pair.image.shape != waiting[0].image.shape):
-            yield _stacked(waiting)
-            waiting = []
-        waiting.append(pair)
-    if waiting:
-        yield _stacked(waiting)
+    for group in grouped(pairs, size, lambda pair: pair.image.shape):
+        yield _stacked(group)
 
 
 def _stacked(pairs: list[Pair]) -> Batch:
     maps = {key: np.stack([pair.maps[key] for pair in pairs]) for key in pairs[0].maps}
-    return Batch([p.name for p in pairs], maps, np.stack([p.image for p in pairs]))
+    return Batch(
+        [pair.name for pair in pairs],
+        maps,
+        np.stack([pair.image for pair in pairs]),
+        np.array([pair.attribute for pair in pairs]),
+    )

@@ -56,7 +56,8 @@ def write_report(path: Path, content: dict[str, Any], gallery: Gallery) -> None:
     title = f"{protocol['model']}: {protocol['count']} pictures"
     warnings = "".join(f'<p class="warning">{html.escape(w)}</p>' for w in content["warnings"])
     parts = [
-        f"<h1>{html.escape(title)}</h1>{warnings}{_figures(content['scores'])}",
+        f"<h1>{html.escape(title)}</h1>{warnings}{_figures(content)}",
+        *(_attribute(*each) for each in content["scores"].get("attributes", {}).items()),
         _classes(content),
         _pictures("Nearest to the real pictures", gallery.best),
         _pictures("Farthest from the real pictures", gallery.worst),
@@ -75,8 +76,8 @@ def write_report(path: Path, content: dict[str, Any], gallery: Gallery) -> None:
     write_text(path, page)
 
 
-def _figures(scores: dict[str, Any]) -> str:
-    rows = []
+def _figures(content: dict[str, Any]) -> str:
+    rows, scores = [], content["scores"]
 
     def add(group: str, name: str, score: dict[str, Any], reference: str = "") -> None:
         short, meaning, better = _MEANING[name]
@@ -93,20 +94,83 @@ def _figures(scores: dict[str, Any]) -> str:
         elif isinstance(value, dict) and "frechet_distance" in value:
             for kind in ("frechet_distance", "kernel_distance"):
                 floor = value.get("floor", {}).get(kind)
-                add(f" ({name})", kind, value[kind], "" if floor is None else f"{floor:.4g}")
+                network = content["protocol"]["features"].get(name, {})
+                add(_of(name, network), kind, value[kind], _reference(floor))
     for name in ("mean_iou", "mean_class_accuracy", "pixel_accuracy"):
         if "segmentation" in scores:
             real = scores["segmentation"]["real"][name]["value"]
             add("", name, scores["segmentation"]["fake"][name], f"{real:.4g}")
-    sharpness = scores["sharpness"]
+    rows += _sharpness(scores)
     return (
         "<table><tr><th>score</th><th>value</th><th>95 % interval</th><th>real pictures</th>"
         '<th>better</th><th style="text-align:left">meaning</th></tr>'
-        f"{''.join(rows)}<tr><td>sharpness</td><td>{sharpness:.3f}</td><td></td><td>1</td><td>1"
-        '</td><td style="text-align:left">mean step between pixels, over that of real pictures'
-        "</td></tr></table><p>“Real pictures” is what real ones score: for distances, one half of "
-        "them against the other.</p>"
+        f"{''.join(rows)}</table><p>“Real pictures” is what real ones score: for distances, one "
+        "half of them against the other.</p>"
     )
+
+
+def _of(name: str, network: dict[str, Any]) -> str:
+    """What follows "FD": `(network)`, or FID's network."""
+    return " (Inception of 2015: FID, KID)" if network.get("is_fid") else f" ({name})"
+
+
+def _reference(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _attribute(name: str, scores: dict[str, Any]) -> str:
+    """How true styles are: by value of the attribute, of real pictures and of drawn styles."""
+    classifier, drawn = scores["classifier"], scores.get("drawn", {"shares": {}, "missing": []})
+    lines = [
+        f"A classifier that learned from {classifier['training_pictures']} real pictures is right "
+        f"for {100 * classifier['accuracy']:.1f} % of {classifier['validation_pictures']} real "
+        "validation pictures."
+    ]
+    if "reproduced" in scores:
+        value, (low, high) = scores["reproduced"]["value"], scores["reproduced"]["interval"]
+        lines.append(
+            f"In pictures in the style of a photograph it finds the {name} of that photograph for "
+            f"{100 * value:.1f} % ({100 * low:.1f} to {100 * high:.1f})."
+        )
+    if drawn["missing"]:
+        lines.append(f"Drawn styles never, or hardly ever, have {', '.join(drawn['missing'])}.")
+    elif drawn["shares"]:
+        lines.append("Drawn styles have all values.")
+    rows = "".join(
+        f"<tr><td>{html.escape(value)}</td><td>{100 * share:.1f} %</td>"
+        f"<td>{_percent(drawn['shares'].get(value))}</td></tr>"
+        for value, share in scores["real"].items()
+    )
+    return (
+        f"<h2>Styles: {html.escape(name)}</h2><p>{html.escape(' '.join(lines))}</p>"
+        f"<table><tr><th>{html.escape(name)}</th><th>real pictures</th><th>drawn styles</th></tr>"
+        f"{rows}</table>"
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"
+
+
+def _sharpness(scores: dict[str, Any]) -> list[str]:
+    """Rows of figures that have no interval and are best where the real pictures have them."""
+    steps = scores["steps"]
+    figures = [
+        ("sharpness", scores["sharpness"], 1.0, "mean step between pixels, over that of real ones")
+    ]
+    for name, place in (("block_border", "blocks"), ("picture_border", "the picture")):
+        meaning = f"step at the borders of {place}, over the median of all places"
+        fake, real = (steps[kind][name] for kind in ("fake", "real"))
+        figures.append((f"steps at borders of {place}", fake, real, meaning))
+    return [
+        f"<tr><td>{name}</td><td>{_number(fake)}</td><td></td><td>{_number(real)}</td>"
+        f'<td>{_number(real)}</td><td style="text-align:left">{meaning}</td></tr>'
+        for name, fake, real, meaning in figures
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"
 
 
 def _classes(content: dict[str, Any]) -> str:

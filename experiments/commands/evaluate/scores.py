@@ -9,6 +9,7 @@ import numpy as np
 from spade_tf.metrics.frechet import frechet_distance
 from spade_tf.metrics.intervals import bootstrap_interval
 from spade_tf.metrics.kernel import kernel_distance
+from spade_tf.metrics.steps import StepProfile
 
 _RESAMPLES = 200
 # A Fréchet distance takes a second or more: its interval is of fewer drawn sets.
@@ -19,9 +20,13 @@ class Rows:
     """Numbers of each picture, by name, that arrive in batches.
 
     Nothing is as large as a picture: features of 1,408 numbers, and counts of pixels by class.
+
+    Attributes:
+        steps: steps between pixels by place, of `fake` and `real` pictures.
     """
 
     def __init__(self) -> None:
+        self.steps = {"fake": StepProfile(), "real": StepProfile()}
         self._parts: dict[str, list[np.ndarray]] = {}
 
     def add(self, **batch: np.ndarray) -> None:
@@ -35,6 +40,11 @@ class Rows:
 
     def __getitem__(self, name: str) -> np.ndarray:
         return np.concatenate(self._parts[name])
+
+    def get(self, name: str) -> np.ndarray | None:
+        """The numbers of all pictures; None if there are none of this name."""
+        parts = self._parts.get(name)
+        return None if parts is None else np.concatenate(parts)
 
     def last(self, name: str) -> np.ndarray:
         """The numbers of the last batch."""

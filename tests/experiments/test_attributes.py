@@ -1,0 +1,119 @@
+"""How true styles are: a classifier of an attribute, and the scores of what it finds."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from experiments.commands.evaluate import attributes
+from experiments.commands.evaluate.attributes import (
+    AttributeJudge,
+    attribute_scores,
+    count_values,
+    train_judge,
+)
+from pipelines.reading.attributes import Attribute, attribute_of
+
+COLOURS = Attribute("colour", ("red", "green", "blue"), lambda name: name.split("-")[0])
+
+
+def by_channel(images):
+    """Sees the brightest channel."""
+    return images.mean(axis=(1, 2)).argmax(-1)
+
+
+JUDGE = AttributeJudge(COLOURS, by_channel, 0.9, 10, 20)
+
+
+def test_landscapes_have_a_time_of_day():
+    for name in ("landscapes", "landscapes/64x64_200+60"):
+        attribute = attribute_of(name)
+        assert attribute.values == ("dawn", "noon", "dusk", "night", "overcast")
+        assert attribute.place("1000003_night") == 3
+        assert attribute.place("val_003") == -1
+    assert attribute_of("paired_folder") is None
+
+
+def test_shares_by_hand():
+    true = np.array([0, 0, 1, -1])
+    reproduced = np.array([0, 2, 1, 1])
+    drawn = np.array([[3, 0, 0], [2, 1, 0], [3, 0, 0], [1, 0, 0]])
+    scores = attribute_scores(JUDGE, true, reproduced, drawn, seed=0)
+    assert scores["classifier"] == {
+        "accuracy": 0.9,
+        "validation_pictures": 10,
+        "training_pictures": 20,
+    }
+    # Two of the three that are known.
+    assert scores["reproduced"]["value"] == pytest.approx(2 / 3)
+    assert scores["real"] == {"red": 2 / 3, "green": 1 / 3, "blue": 0.0}
+    assert scores["drawn"] == {
+        "shares": {"red": 0.9, "green": 0.1, "blue": 0.0},
+        "missing": ["blue"],
+    }
+    assert "drawn" not in attribute_scores(JUDGE, true, reproduced, None, seed=0)
+    assert "reproduced" not in attribute_scores(JUDGE, true, None, drawn, seed=0)
+
+
+def test_values_are_counted_by_layout():
+    fakes = np.zeros([2, 3, 4, 4, 3], np.uint8)
+    for layout, styles in enumerate(((0, 0, 2), (1, 2, 2))):
+        for place, colour in enumerate(styles):
+            fakes[layout, place, ..., colour] = 200
+    np.testing.assert_array_equal(count_values(JUDGE, fakes), [[2, 0, 1], [0, 1, 2]])
+
+
+@pytest.fixture
+def colours(monkeypatch):
+    """A data set of noisy colours, of which one in ten of the validation split is named wrongly."""
+
+    def examples(model, builder, split, attribute):
+        random = np.random.default_rng(len(split))
+        values = random.integers(0, 3, 60)
+        pictures = random.normal(0, 0.3, (60, 32, 32, 3)).astype(np.float32) - 0.5
+        pictures[np.arange(60), ..., values] += 1
+        if split == "val":
+            values[::10] = (values[::10] + 1) % 3
+        return pictures, values
+
+    builder = SimpleNamespace(info=SimpleNamespace(splits=("train", "val")))
+    monkeypatch.setattr(attributes, "open_model_data", lambda *_: builder)
+    monkeypatch.setattr(attributes, "attribute_of", lambda _: COLOURS)
+    monkeypatch.setattr(attributes, "_examples", examples)
+
+
+def test_the_classifier_learns_and_knows_its_accuracy(colours):
+    judge = train_judge(SimpleNamespace(dataset="colours", split="val"), None, seed=0)
+    assert judge.accuracy == pytest.approx(0.9)
+    assert (judge.num_validation, judge.num_training) == (60, 60)
+    pictures = np.full([3, 48, 40, 3], 40, np.uint8)
+    for place in range(3):
+        pictures[place, ..., place] = 200
+    np.testing.assert_array_equal(judge.predict(pictures), [0, 1, 2])
+    again = train_judge(SimpleNamespace(dataset="colours", split="val"), None, seed=0)
+    assert again.accuracy == judge.accuracy
+
+
+def test_the_real_pictures_of_a_prepared_data_set(tmp_path):
+    """Two pictures of each split of a data set of an earlier release, with their names."""
+    from pathlib import Path
+
+    from experiments.setup.sizing import sizing_options
+    from pipelines.reading.prepared import open_dataset
+
+    data = Path(__file__).parents[1] / "goldens/earlier/data"
+    builder = open_dataset("landscapes/64x64_2+2", data)
+    from experiments.setup.config import Config
+
+    config = Config()
+    config.data.load_height = config.data.load_width = 64
+    config.data.height = config.data.width = 64
+    model = SimpleNamespace(sizing=sizing_options(config), use_instance=False)
+    pictures, values = attributes._examples(model, builder, "val", attribute_of("landscapes"))
+    assert pictures.shape == (2, 32, 32, 3)
+    assert np.abs(pictures).max() <= 1
+    assert set(values) <= set(range(5))
+
+
+def test_without_a_split_held_out_there_is_no_classifier(colours):
+    assert train_judge(SimpleNamespace(dataset="colours", split="train"), None, seed=0) is None
