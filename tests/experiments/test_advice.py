@@ -50,6 +50,7 @@ REACH = {
     # Command lines of the commands that it starts.
     "experiments/commands/sweep/runs.py:training": "train",
     "experiments/commands/sweep/runs.py:evaluation": "evaluate",
+    "experiments/setup/feature_networks.py": "evaluate",
     "experiments/setup/output.py": "generate export",
     "experiments/setup/preflight.py": "train",
     "spade_tf/export/bounds.py": "export",
