@@ -98,10 +98,11 @@ def evaluate(
 
     for name in features:
         check_independent("--features", name, loaded.loss_networks)
+    warnings: list[str] = []
     if labels is not None and images is not None:
         count, pairs, warnings = folder_pairs(loaded, labels, images, instances)
     else:
-        count, pairs, warnings = split_pairs(loaded, data_dir, split)
+        count, pairs = split_pairs(loaded, data_dir, split)
     count = min(count, max_images or count)
     if count < 2:
         raise ConfigError(f"{count} pair of picture and map: distances need 2 or more")

@@ -53,8 +53,8 @@ class Batch(NamedTuple):
 
 def split_pairs(
     model: Model, data_dir: str | None, split: str | None
-) -> tuple[int, Iterator[Pair], list[str]]:
-    """The pairs of a prepared data set, how many there are, and what to warn of.
+) -> tuple[int, Iterator[Pair]]:
+    """The pairs of a prepared data set, and how many there are.
 
     Args:
         model: which tells the data set, and how pictures get their size.
@@ -84,7 +84,7 @@ def split_pairs(
             image = to_uint8(batch["image"][0].numpy())
             yield Pair(name, maps, image, -1 if attribute is None else attribute.place(name))
 
-    return count, pairs(), []
+    return count, pairs()
 
 
 def folder_pairs(
