@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny_table
 from PIL import Image
@@ -18,12 +19,14 @@ from experiments.command_line.experiment import load_config, load_variants
 from experiments.command_line.main import main
 from experiments.commands.sweep import checks
 from experiments.commands.sweep import sweep as module
+from experiments.commands.sweep.pictures import draw_pictures, read_samples
 from experiments.commands.sweep.plot import draw_plot
 from experiments.commands.sweep.sweep import sweep
 from experiments.commands.sweep.table import markdown, summarise
 from experiments.setup.config import ConfigError
 from experiments.setup.lock import held
 from experiments.setup.validation import validate
+from spade_tf.training.pictures import grid, write_png
 
 ROOT = Path(__file__).parents[2]
 TABLE = str(Path(tiny_table.__file__))
@@ -249,6 +252,24 @@ def test_runs_that_do_not_compare_are_told(tmp_path):
     other = [*same, result("spade", 1, 0.5, style="drawn")]
     (warning,) = summarise("tiny", tiny_table.VARIANTS, other)["warnings"]
     assert "2 different evaluation protocols" in warning
+
+
+def test_pictures_of_all_variants_stand_below_one_another(tmp_path):
+    random = np.random.default_rng(0)
+    triples = random.integers(0, 256, (4, 3, 8, 16, 3)).astype(np.uint8)
+    for variant in tiny_table.VARIANTS:
+        # As trainings draw them: two samples in a row.
+        rows = [list(triples[0]) + list(triples[1]), list(triples[2]) + list(triples[3])]
+        write_png(tmp_path / variant / "seed-0" / "samples" / "step-000004.png", grid(rows))
+    found = read_samples(tmp_path / "spade" / "seed-0" / "samples" / "step-000004.png", 8, 16)
+    np.testing.assert_array_equal(np.array(found), triples)
+    results = [{**result(name, 0, 0.5), "title": name} for name in tiny_table.VARIANTS]
+    for each in results:
+        each["config"]["data"].update(height=8, width=16)
+    draw_pictures(tmp_path, results, tmp_path / "pictures.png")
+    with Image.open(tmp_path / "pictures.png") as image:
+        # Names and four columns; label map, two variants and the real picture.
+        assert image.size == (330 + 4 * 134, 4 * 70)
 
 
 @pytest.mark.slow

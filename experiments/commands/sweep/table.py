@@ -1,4 +1,4 @@
-"""The table of a sweep: sweep.json, table.md and table.png, of all runs that are done."""
+"""The table of a sweep: numbers, Markdown, a plot and pictures, of all runs that are done."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from experiments.commands.sweep.pictures import draw_pictures
 from experiments.commands.sweep.plot import draw_plot
 from experiments.commands.sweep.runs import read_result
 from experiments.setup.output import write_text
 
-SWEEP, TABLE, PLOT = "sweep.json", "table.md", "table.png"
+SWEEP, TABLE, PLOT, PICTURES = "sweep.json", "table.md", "table.png", "pictures.png"
 
 
 class Score(NamedTuple):
@@ -74,6 +75,7 @@ def write_tables(folder: Path, experiment: str, variants: Mapping[str, str]) -> 
     text = markdown(content)
     write_text(folder / TABLE, text)
     draw_plot(content, folder / PLOT)
+    draw_pictures(folder, results, folder / PICTURES)
     return text
 
 
