@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_experiment import get_config
 
 from experiments.command_line.main import main
 from experiments.commands.evaluate.pairs import Pair
@@ -14,16 +15,44 @@ from experiments.commands.study.answers import (
     preference,
     wilson_interval,
 )
-from experiments.commands.study.make import _least_like
+from experiments.commands.study.make import _least_like, make_study
 from experiments.commands.study.page import write_page
 from experiments.setup.config import ConfigError
+from experiments.setup.sizing import sizing_options
+from pipelines.reading.prepared import label_set, open_dataset
+
+
+class Model:
+    """Makes pictures of one grey; stands in for a trained model, which would take minutes."""
+
+    def __init__(self, path, data_dir, grey):
+        builder = open_dataset("paired_folder", data_dir)
+        self.labels, self.data_dir = label_set(builder), str(data_dir)
+        self.dataset, self.split, self.image_size = "paired_folder", "val", (64, 64)
+        self.sizing = sizing_options(get_config())
+        self.z_dim, self.has_encoder, self.use_instance = None, False, True
+        self.grey = grey
+
+    def generate(self, maps, z):
+        assert z is None
+        return np.full((1, 1, 64, 64, 3), self.grey, np.uint8)
 
 
 @pytest.fixture(scope="module")
-def study(workdir, tmp_path_factory):
-    """Of a model with itself: one layout and one attention check."""
+def models(data_dir):
+    """Puts two models, "a" and "b", in the place of trained ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "experiments.commands.study.make.load_model",
+            lambda path: Model(path, data_dir, {"a": 10, "b": 20}[path]),
+        )
+        yield "--models=a,b"
+
+
+@pytest.fixture(scope="module")
+def study(models, tmp_path_factory):
+    """One layout and one attention check."""
     folder = tmp_path_factory.mktemp("study") / "s"
-    models = f"--models={workdir},{workdir}"
     numbers = ["--num_layouts=1", "--num_checks=1"]
     assert main(["study", models, f"--output_dir={folder}", *numbers]) == 0
     return folder
@@ -37,16 +66,24 @@ def test_a_study_holds_pictures_and_a_key(study):
     assert [path.name for path in pictures] == [
         f"{trial}_{what}.png" for trial in ("000", "001") for what in ("1", "2", "layout")
     ]
-    arrays = {path.name: np.asarray(Image.open(path).copy()) for path in pictures}
-    # The same model twice, in the style of the photograph.
-    np.testing.assert_array_equal(arrays["000_1.png"], arrays["000_2.png"])
+    arrays = {path.name: read_image(path) for path in pictures}
+    first = key["trials"][0]["first"]
+    assert (arrays[f"000_{first}.png"] == 10).all()
+    assert (arrays[f"000_{3 - first}.png"] == 20).all()
+    # Two photographs, of two layouts.
     assert (arrays["001_1.png"] != arrays["001_2.png"]).any()
+    assert len(np.unique(arrays["001_1.png"])) > 2
     page = (study / "page" / "index.html").read_text()
     # The page tells nobody what is a check, nor whose picture is whose.
     assert '["000", "001"]' in page
     assert key["study"] in page
-    for word in ("check", "first", key["models"][0], "http"):
+    for word in ("check", "first", '"a"', "http"):
         assert word not in page
+
+
+def read_image(path):
+    with Image.open(path) as image:
+        return np.array(image)
 
 
 def test_a_check_shows_the_photograph_and_one_of_another_layout():
@@ -104,14 +141,14 @@ def test_answers_of_something_else_are_refused(column, value, said, study, tmp_p
         count_answers(tmp_path, output_dir=study)
 
 
-def test_bad_arguments_are_refused(study, workdir, tmp_path, capsys):
+def test_bad_arguments_are_refused(study, models, tmp_path, capsys):
     (tmp_path / "none").mkdir()
     for given, said in (
         ([], "--models: required"),
-        ([f"--models={workdir}"], "give two"),
-        ([f"--models={workdir},{workdir}", f"--output_dir={study}"], "it is not empty"),
-        ([f"--models={workdir},{workdir}", f"--output_dir={tmp_path / 's'}"], "the split has 2"),
-        ([f"--models={workdir},{tmp_path}"], "neither the workdir"),
+        (["--models=a"], "give two"),
+        ([models, f"--output_dir={study}"], "it is not empty"),
+        ([models, f"--output_dir={tmp_path / 's'}"], "the split has 2"),
+        ([models, f"--output_dir={tmp_path / 's'}", "--split=dev"], "--split=dev"),
         ([f"--answers={tmp_path / 'none'}", f"--output_dir={study}"], "no CSV files"),
         ([f"--answers={tmp_path}", f"--output_dir={tmp_path}"], "no key.json"),
         ([f"--answers={tmp_path}", "--min_checks=2"], "--min_checks=2"),
@@ -121,6 +158,28 @@ def test_bad_arguments_are_refused(study, workdir, tmp_path, capsys):
         assert said in error
         assert error.count("\n") == 1
     assert not (tmp_path / "s").exists()
+
+
+def test_models_of_different_sizes_are_refused(models, data_dir, tmp_path, monkeypatch):
+    def load(path):
+        model = Model(path, data_dir, 0)
+        model.image_size = (64, 64) if path == "a" else (64, 128)
+        return model
+
+    monkeypatch.setattr("experiments.commands.study.make.load_model", load)
+    with pytest.raises(ConfigError, match="different sizes"):
+        make_study(["a", "b"], output_dir=tmp_path / "s", num_layouts=1, num_checks=0)
+
+
+@pytest.mark.slow
+def test_a_study_of_trained_models(workdir, tmp_path):
+    make_study([workdir, workdir], output_dir=tmp_path / "s", num_layouts=1, num_checks=1)
+    pictures = tmp_path / "s" / "page" / "pictures"
+    # One model with itself, in the style of the photograph.
+    np.testing.assert_array_equal(
+        read_image(pictures / "000_1.png"), read_image(pictures / "000_2.png")
+    )
+    assert read_image(pictures / "000_1.png").std() > 0
 
 
 def test_wilsons_interval():

@@ -25,7 +25,7 @@ PAGE, PICTURES, KEY = "page", "pictures", "key.json"
 
 
 def make_study(
-    models: Sequence[str],
+    models: Sequence[str | os.PathLike[str]],
     *,
     output_dir: str | os.PathLike[str],
     data_dir: str | None = None,
@@ -56,7 +56,9 @@ def make_study(
         DataError: if the data set is not there.
     """
     if len(models) != 2:
-        raise ConfigError(f"--models={','.join(models)}: give two, with a comma between them")
+        raise ConfigError(
+            f"--models={','.join(map(str, models))}: give two, with a comma between them"
+        )
     if num_layouts < 1 or num_checks < 0:
         raise ConfigError(
             f"--num_layouts={num_layouts}, --num_checks={num_checks}: give at least 1 layout and "
@@ -67,13 +69,14 @@ def make_study(
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"--output_dir={folder}: it is not empty; give a new folder")
     loaded = [load_model(model) for model in models]
-    _check_same_data(models, loaded)
+    names = [str(model) for model in models]
+    _check_same_data(names, loaded)
     random = np.random.default_rng(seed)
     pairs = _choose(loaded[0], data_dir, split, num_layouts + num_checks, random)
     partial = folder.with_name(folder.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        _write(partial, models, loaded, pairs, num_layouts, seed, random)
+        _write(partial, names, loaded, pairs, num_layouts, seed, random)
         folder.mkdir(parents=True, exist_ok=True)
         os.replace(partial, folder)
     finally:

@@ -88,7 +88,9 @@ def _drawn(rows: Sequence[tuple[str, Sequence[np.ndarray]]]) -> Image.Image:
     pen = ImageDraw.Draw(image)
     for row, (name, cells) in enumerate(rows):
         top = row * (cell_height + _SPACE)
-        pen.text((_SPACE, top + cell_height / 2), name, _INK, ImageFont.load_default(15), anchor="lm")
+        pen.text(
+            (_SPACE, top + cell_height / 2), name, _INK, ImageFont.load_default(15), anchor="lm"
+        )
         for column, cell in enumerate(cells[:columns]):
             shown = Image.fromarray(cell).resize((_CELL, cell_height), Image.Resampling.LANCZOS)
             image.paste(shown, (_NAMES + column * (_CELL + _SPACE), top))
