@@ -12,8 +12,10 @@ import tensorflow as tf
 
 from experiments.setup.assemble import make_batches
 from experiments.setup.config import Config
+from experiments.setup.feature_networks import load_feature_network
 from spade_tf.training import callbacks
 from spade_tf.training.checkpoints import Checkpoints
+from spade_tf.training.comparison import FeatureComparison
 from spade_tf.training.evaluation import Evaluate, ReestimateStatistics
 from spade_tf.training.report import Report
 from spade_tf.training.tensorboard import TensorBoard
@@ -60,7 +62,22 @@ def make_callbacks(
         best = Checkpoints(checkpoints.model, workdir / "best", max_to_keep=1)
         log = workdir / "evaluation.jsonl"
         validation = batches(split, -1, settings.batch_size)
-        result.append(Evaluate(validation, log, settings.eval_every, best))
+        comparison = None
+        if settings.eval_features:
+            network = load_feature_network(
+                settings.eval_features, flag="--config.train.eval_features"
+            )
+            comparison = FeatureComparison(validation, network.features, settings.eval_images)
+        result.append(
+            Evaluate(
+                validation,
+                log,
+                settings.eval_every,
+                best,
+                comparison=comparison,
+                keep="inference/l1" if settings.keep_best == "l1" else settings.keep_best,
+            )
+        )
     result += [
         callbacks.JsonLines(workdir / "losses.jsonl", every),
         TensorBoard(

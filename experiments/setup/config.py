@@ -157,6 +157,13 @@ class TrainConfig:
     max_to_keep: int = 3
     # 0: no evaluation on the validation split.
     eval_every: int = 0
+    # With eval_every: the network whose features of generated and real pictures are compared, such
+    # as "efficientnet_lite2"; empty for none.
+    eval_features: str = ""
+    # How many validation pictures are compared; 0 for all.
+    eval_images: int = 256
+    # Which score decides what best/ holds: "l1", "frechet_distance" or "kernel_distance".
+    keep_best: str = "l1"
     # 0: no histograms of weights in TensorBoard.
     histograms_every: int = 0
     # "float32", "mixed_bfloat16" or "mixed_float16".

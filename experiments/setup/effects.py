@@ -78,6 +78,16 @@ _EFFECTS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
         "--config.teacher",
     ),
     (
+        ("train.eval_features", "train.keep_best"),
+        lambda config: config.train.eval_every > 0,
+        "--config.train.eval_every",
+    ),
+    (
+        ("train.eval_images",),
+        lambda config: config.train.eval_every > 0 and bool(config.train.eval_features),
+        "--config.train.eval_every and --config.train.eval_features",
+    ),
+    (
         ("train.statistics_batches",),
         lambda config: (
             bool(config.train.average_decay) and config.generator.norm in ("batch", "local_batch")

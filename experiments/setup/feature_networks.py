@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from experiments.setup.config import ConfigError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 # Height and width that EfficientNet-Lite was trained at; AlexNet and VGG16 were trained at 224.
 # FID is defined at 299.
@@ -54,7 +56,7 @@ def check_independent(flag: str, features: str, loss_networks: Iterable[str]) ->
         loss_networks: networks on whose features the model was trained.
     """
     if features in loss_networks:
-        others = [name for name in SIZES if name not in loss_networks]
+        others = [name for name in SIZES if name not in {*loss_networks, "inception"}]
         raise ConfigError(
             f"{flag}={features}: this model is trained with a loss on {features}, whose "
             f"distance flatters it; give one of {', '.join(others)}"
@@ -74,6 +76,8 @@ def load_feature_network(name: str, flag: str = "--features") -> FeatureNetwork:
         ConfigError: if the weights are not installed; the message has the command that installs
             them.
     """
+    import tensorflow as tf
+
     from spade_tf.convert.errors import WeightsError
 
     try:
@@ -103,6 +107,8 @@ def load_inception_network(weights: str | os.PathLike[str]) -> FeatureNetwork:
     Raises:
         ConfigError: if it is no such file.
     """
+    import tensorflow as tf
+
     from spade_tf.convert.errors import WeightsError
     from spade_tf.convert.inception import is_published, load_inception
     from spade_tf.networks.inception import NUM_FEATURES

@@ -13,6 +13,7 @@ import numpy as np
 
 from experiments.setup.config import Config, ConfigError
 from experiments.setup.data_dirs import data_dir_of
+from experiments.setup.loss_networks import loss_networks
 from experiments.setup.sizing import sizing_options
 from experiments.setup.workdir import read_model
 
@@ -163,22 +164,6 @@ def _check_finite(pictures: np.ndarray, model: str) -> None:
 
 def _sees_instances(wanted, labels):
     return labels.has_instance if wanted is None else wanted
-
-
-def loss_networks(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """The networks that a training's losses and discriminator look through.
-
-    Args:
-        config: the configuration, as JSON.
-    """
-    networks = []
-    if config["loss"].get("perceptual_weight"):
-        # Both have the same layers: a distance by one follows from a loss by the other.
-        networks += ["vgg16", "vgg19"]
-    discriminator = config.get("discriminator", {})
-    if discriminator.get("architecture") == "projected":
-        networks.append(discriminator["backbone"])
-    return tuple(networks)
 
 
 class WorkdirModel:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from experiments.setup.config import Config, ConfigError
+from experiments.setup.feature_networks import SIZES, check_independent
+from experiments.setup.loss_networks import loss_networks
 from pipelines.reading.preprocess import PREPROCESS
 
 NORMS = ("batch", "local_batch", "instance", "layer", "group")
@@ -22,6 +24,8 @@ CONDITIONINGS = (
 DISCRIMINATORS = ("patch", "projected")
 BACKBONES = ("efficientnet_lite0", "vgg16")
 DISCRIMINATOR_NORMS = ("instance", "batch", "local_batch", "none")
+# Scores of which the best model is kept.
+KEPT = ("l1", "frechet_distance", "kernel_distance")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 AUGMENTATIONS = ("color", "translation", "cutout")
 ADVERSARIAL_LOSSES = ("hinge", "least_squares", "original", "wasserstein")
@@ -44,6 +48,7 @@ def validate(config: Config) -> None:
     _validate_choices(config)
     _validate_generator(config)
     _validate_training(config)
+    _validate_evaluation(config)
     _validate_size(config)
     _validate_style(config)
 
@@ -78,7 +83,7 @@ _BOUNDS = (
         "optimizer",
         "generator_weight_decay discriminator_weight_decay clip_norm decay_steps",
     ),
-    ("at least 0", "train", "eval_every histograms_every max_rollbacks"),
+    ("at least 0", "train", "eval_every eval_images histograms_every max_rollbacks"),
     ("at least 0", "generator", "num_blocks z_dim"),
     ("more than 0", "optimizer", "generator_learning_rate discriminator_learning_rate epsilon"),
     ("a share", "optimizer", "beta_1 beta_2"),
@@ -137,6 +142,20 @@ def _validate_training(config: Config) -> None:
     parts, batch = config.train.accumulation_steps, config.train.batch_size
     remedy = f"it must divide train.batch_size={batch}"
     _require(batch % parts == 0, "train.accumulation_steps", parts, remedy)
+
+
+def _validate_evaluation(config: Config) -> None:
+    features, best = config.train.eval_features, config.train.keep_best
+    _choice(best, "train.keep_best", KEPT)
+    remedy = "it needs a network: give --config.train.eval_features=efficientnet_lite2, or keep l1"
+    _require(best == "l1" or bool(features), "train.keep_best", best, remedy)
+    _require(config.train.eval_images != 1, "train.eval_images", 1, "give 2 or more, or 0 for all")
+    if features:
+        # Training takes no file of Inception's weights.
+        names = tuple(name for name in SIZES if name != "inception")
+        _choice(features, "train.eval_features", names)
+        used = loss_networks(config.to_dict())
+        check_independent("--config.train.eval_features", features, used)
 
 
 def _validate_size(config: Config) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -14,6 +14,7 @@ from spade_tf.layers.nested import nested_layers
 from spade_tf.layers.normalization import BatchNorm
 from spade_tf.layers.state import hold_state
 from spade_tf.training.checkpoints import Checkpoints
+from spade_tf.training.comparison import FeatureComparison, traced_once
 from spade_tf.training.gaugan import GauGAN
 
 
@@ -39,7 +40,7 @@ class ReestimateStatistics(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Drops what an earlier training traced."""
-        self.function = _traced_once(self._generate, self.batches)
+        self.function = traced_once(self._generate, self.batches)
         self.step = self.params["start_step"]
         self.estimated = self.step
 
@@ -88,13 +89,15 @@ class Evaluate(keras.callbacks.Callback):
 
     Means are appended to a JSON Lines file, and added to the logs of the step as `evaluation/...`.
     `evaluation/gap` is `l1` with running statistics minus `l1` with those of the batch. The model
-    with the lowest `l1` with running statistics is kept.
+    with the lowest value of one score is kept.
 
     Args:
         batches: the batches of the data set; each evaluation uses all of them.
         path: the file.
         every: int >= 1, steps between two evaluations.
         best: where to keep the best model; None to keep none.
+        comparison: distances of features to those of the real pictures; None for none.
+        keep: the score that decides, such as "inference/l1" or "frechet_distance".
     """
 
     def __init__(
@@ -103,8 +106,13 @@ class Evaluate(keras.callbacks.Callback):
         path: str | os.PathLike[str],
         every: int,
         best: Checkpoints | None = None,
+        *,
+        comparison: FeatureComparison | None = None,
+        keep: str = "inference/l1",
     ):
         super().__init__()
+        self.comparison = comparison
+        self.keep = f"evaluation/{keep}"
         self.batches = batches
         self.path = Path(path)
         self.every = every
@@ -112,7 +120,9 @@ class Evaluate(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Reads earlier results, up to the step from which training continues."""
-        self.function = _traced_once(self.model.test_step, self.batches)
+        self.function = traced_once(self.model.test_step, self.batches)
+        if self.comparison is not None:
+            self.comparison.begin(self.model)
         start = self.params["start_step"]
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         self.records = [json.loads(line) for line in lines if line.endswith("}")]
@@ -133,22 +143,19 @@ class Evaluate(keras.callbacks.Callback):
         record["evaluation/gap"] = (
             record["evaluation/inference/l1"] - record["evaluation/training/l1"]
         )
+        if self.comparison is not None:
+            distances = self.comparison.distances()
+            record |= {f"evaluation/{name}": value for name, value in distances.items()}
         if logs is not None:
             logs.update({name: tf.constant(value) for name, value in record.items()})
-        before = [past["evaluation/inference/l1"] for past in self.records]
+        # Earlier records lack a score that has been asked for since.
+        before = [past[self.keep] for past in self.records if self.keep in past]
         self.records.append({"step": batch} | record)
         temporary = self.path.with_name(self.path.name + ".part")
         temporary.write_text("".join(json.dumps(past) + "\n" for past in self.records))
         os.replace(temporary, self.path)
-        if self.best is not None and record["evaluation/inference/l1"] < min(
-            before, default=float("inf")
-        ):
+        if self.best is not None and record[self.keep] < min(before, default=float("inf")):
             self.best.save(batch)
-
-
-def _traced_once(function: Callable, batches: tf.data.Dataset) -> Callable:
-    # The data set's own shapes allow a smaller last batch without a second trace.
-    return tf.function(function, input_signature=[batches.element_spec], autograph=False)
 
 
 def _batch_norms(network: keras.Model) -> list[BatchNorm]:

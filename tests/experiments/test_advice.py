@@ -43,6 +43,7 @@ REACH = {
     "experiments/setup/layouts.py": "generate evaluate",
     "experiments/setup/predictors.py": "generate evaluate",
     "experiments/setup/workdir.py:read_model": "generate export convert",
+    "experiments/setup/callbacks.py": "train",
     "experiments/setup/effects.py": "train benchmark",
     "experiments/setup/lock.py": "train sweep",
     "experiments/commands/study": "study",

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from experiments.setup.config import ConfigError
+from experiments.setup.feature_networks import SIZES, check_independent
 from experiments.setup.output import check_writable, write_text
 from experiments.setup.predictors import Model, find_model
 
-FEATURES = ("efficientnet_lite2", "efficientnet_lite0", "alexnet", "vgg16", "inception")
+FEATURES = tuple(SIZES)
 EVALUATION, REPORT = "evaluation.json", "report.html"
 
 
@@ -93,7 +94,6 @@ def evaluate(
     from experiments.commands.evaluate.pairs import folder_pairs, split_pairs
     from experiments.commands.evaluate.protocol import describe_protocol
     from experiments.commands.evaluate.report import write_report
-    from experiments.setup.feature_networks import check_independent
     from spade_tf.training.strategy import make_strategy
 
     for name in features:
