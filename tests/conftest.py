@@ -23,7 +23,19 @@ tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 keras.utils.set_random_seed(0)
 
 # What takes longest starts first, so that no process ends long after the other.
-FIRST: list[str] = []
+FIRST = [
+    "test_conformance.py",
+    "test_train.py",
+    "test_convert.py",
+    "test_litert.py",
+    "test_fused.py",
+    "test_gaugan.py",
+    "test_distillation.py",
+    "test_generate_export.py",
+    "test_evaluate.py",
+    "test_earlier.py",
+    "test_checks.py",
+]
 
 
 def pytest_configure(config):
