@@ -181,23 +181,25 @@ def gmac(setting: Setting, batch: int = 1) -> dict[str, float]:
     return {name: round(count / 1e9, 2) for name, count in counts.items()}
 
 
-def peak_rss(name: str, setting: Setting, layout: Layout) -> int:
+def peak_rss(name: str, setting: Setting, layout: Layout, num_processes: int = 3) -> int:
     """Peak memory, in bytes, of a separate process that runs a case; 0 if it fails.
 
     Generators are loaded from a SavedModel, as in deployment, because making one takes memory that
     allocators keep. The order of operations varies from run to run, and the peak with it. For a
-    generator this is therefore the median of three processes.
+    generator this is therefore the median of several processes.
 
     Args:
         name: name of a case of `make_network`, or "train/MODULATION".
         setting: setting of the generator.
         layout: label map to run it on.
+        num_processes: int >= 1, how many run a generator.
     """
     if name.startswith("train/"):
         return _in_process(_peak_of_training, name, setting, layout)
     with tempfile.TemporaryDirectory() as directory:
         _in_process(_save_case, name, setting, layout, directory)
-        return sorted(_in_process(_peak_of_saved, layout, directory) for _ in range(3))[1]
+        peaks = [_in_process(_peak_of_saved, layout, directory) for _ in range(num_processes)]
+        return sorted(peaks)[num_processes // 2]
 
 
 def _in_process(function, *args):
