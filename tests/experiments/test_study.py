@@ -234,7 +234,7 @@ def test_somebody_answers_in_a_browser(tmp_path):
         for _ in range(2):
             page = browser.new_context(accept_downloads=True).new_page()
             errors = []
-            page.on("pageerror", errors.append)
+            page.on("pageerror", lambda error, errors=errors: errors.append(error))
             page.goto((tmp_path / "page" / "index.html").as_uri())
             page.get_by_role("button", name="Begin").click()
             order = []
