@@ -19,7 +19,8 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 1100px; margin: auto; pa
 .hidden { display: none; }
 .trial { display: grid; grid-template-columns: repeat(3, 1fr); gap: 1rem; }
 figure { margin: 0; text-align: center; }
-img { width: 100%; image-rendering: pixelated; border-radius: 6px; }
+img { width: 100%; border-radius: 6px; }
+#layout { padding: calc(.4rem + 3px); box-sizing: border-box; image-rendering: pixelated; }
 button { font: inherit; padding: .5rem 1.2rem; border-radius: 6px; }
 .choice { display: block; width: 100%; padding: .4rem; border: 3px solid transparent;
   background: none; color: inherit; cursor: pointer; }
