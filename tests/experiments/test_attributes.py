@@ -1,5 +1,6 @@
 """How true styles are: a classifier of an attribute, and the scores of what it finds."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,12 @@ from experiments.commands.evaluate.attributes import (
     count_values,
     train_judge,
 )
+from experiments.commands.evaluate.gallery import Gallery
+from experiments.commands.evaluate.report import write_report
+from experiments.setup.config import Config
+from experiments.setup.sizing import sizing_options
 from pipelines.reading.attributes import Attribute, attribute_of
+from pipelines.reading.prepared import open_dataset
 
 COLOURS = Attribute("colour", ("red", "green", "blue"), lambda name: name.split("-")[0])
 
@@ -96,15 +102,8 @@ def test_the_classifier_learns_and_knows_its_accuracy(colours):
 
 def test_the_real_pictures_of_a_prepared_data_set(tmp_path):
     """Two pictures of each split of a data set of an earlier release, with their names."""
-    from pathlib import Path
-
-    from experiments.setup.sizing import sizing_options
-    from pipelines.reading.prepared import open_dataset
-
     data = Path(__file__).parents[1] / "goldens/earlier/data"
     builder = open_dataset("landscapes/64x64_2+2", data)
-    from experiments.setup.config import Config
-
     config = Config()
     config.data.load_height = config.data.load_width = 64
     config.data.height = config.data.width = 64
@@ -117,3 +116,42 @@ def test_the_real_pictures_of_a_prepared_data_set(tmp_path):
 
 def test_without_a_split_held_out_there_is_no_classifier(colours):
     assert train_judge(SimpleNamespace(dataset="colours", split="train"), None, seed=0) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "is_fid", "titles"),
+    [
+        ("inception", True, ("<td>FID</td>", "<td>KID</td>")),
+        ("inception", False, ("<td>FD (inception)</td>", "<td>KD (inception)</td>")),
+    ],
+)
+def test_the_page_names_distances_and_shows_styles(name, is_fid, titles, tmp_path):
+    figure = {"value": 0.5, "interval": [0.4, 0.6]}
+    drawn = np.array([[3, 1, 0]])
+    places = {"block_border": 1.25, "picture_border": None}
+    content = {
+        "scores": {
+            "l1": figure,
+            name: {"frechet_distance": figure, "kernel_distance": figure},
+            "attributes": {
+                "colour": attribute_scores(JUDGE, np.array([0, 1]), np.array([0, 0]), drawn, seed=0)
+            },
+            "sharpness": 0.75,
+            "steps": {"fake": places, "real": {"block_border": 1.0, "picture_border": 1.0}},
+        },
+        "protocol": {"model": "m", "count": 2, "features": {name: {"is_fid": is_fid}}},
+        "class_names": [],
+        "warnings": [],
+    }
+    write_report(tmp_path / "report.html", content, Gallery([]))
+    page = (tmp_path / "report.html").read_text()
+    for text in (
+        *titles,
+        "right for 90.0 % of 10 real validation pictures",
+        "finds the colour of that photograph for 50.0 %",
+        "Drawn styles never, or hardly ever, have blue.",
+        "<tr><td>green</td><td>50.0 %</td><td>25.0 %</td></tr>",
+        "<td>steps at borders of blocks</td><td>1.250</td><td></td><td>1.000</td>",
+        "<td>steps at borders of the picture</td><td>none</td>",
+    ):
+        assert text in page, text

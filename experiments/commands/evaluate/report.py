@@ -79,27 +79,29 @@ def write_report(path: Path, content: dict[str, Any], gallery: Gallery) -> None:
 def _figures(content: dict[str, Any]) -> str:
     rows, scores = [], content["scores"]
 
-    def add(group: str, name: str, score: dict[str, Any], reference: str = "") -> None:
+    def add(name: str, score: dict[str, Any], reference: str = "", title: str = "") -> None:
         short, meaning, better = _MEANING[name]
+        short = title or short
         low, high = score["interval"]
         rows.append(
-            f"<tr><td>{html.escape(short + group)}</td><td>{score['value']:.4g}</td>"
+            f"<tr><td>{html.escape(short)}</td><td>{score['value']:.4g}</td>"
             f"<td>{low:.4g} to {high:.4g}</td><td>{reference}</td><td>{better}</td>"
             f'<td style="text-align:left">{html.escape(meaning)}</td></tr>'
         )
 
     for name, value in scores.items():
         if name in _MEANING:
-            add("", name, value)
+            add(name, value)
         elif isinstance(value, dict) and "frechet_distance" in value:
             for kind in ("frechet_distance", "kernel_distance"):
                 floor = value.get("floor", {}).get(kind)
                 network = content["protocol"]["features"].get(name, {})
-                add(_of(name, network), kind, value[kind], _reference(floor))
+                title = _title(kind, name, network)
+                add(kind, value[kind], "" if floor is None else f"{floor:.4g}", title)
     for name in ("mean_iou", "mean_class_accuracy", "pixel_accuracy"):
         if "segmentation" in scores:
             real = scores["segmentation"]["real"][name]["value"]
-            add("", name, scores["segmentation"]["fake"][name], f"{real:.4g}")
+            add(name, scores["segmentation"]["fake"][name], f"{real:.4g}")
     rows += _sharpness(scores)
     return (
         "<table><tr><th>score</th><th>value</th><th>95 % interval</th><th>real pictures</th>"
@@ -109,13 +111,10 @@ def _figures(content: dict[str, Any]) -> str:
     )
 
 
-def _of(name: str, network: dict[str, Any]) -> str:
-    """What follows "FD": `(network)`, or FID's network."""
-    return " (Inception of 2015: FID, KID)" if network.get("is_fid") else f" ({name})"
-
-
-def _reference(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+def _title(kind: str, name: str, network: dict[str, Any]) -> str:
+    """What a distance is called: `FD(network)`, or FID with the published network of FID alone."""
+    short = _MEANING[kind][0]
+    return {"FD": "FID", "KD": "KID"}[short] if network.get("is_fid") else f"{short} ({name})"
 
 
 def _attribute(name: str, scores: dict[str, Any]) -> str:
@@ -155,16 +154,15 @@ def _percent(share: float | None) -> str:
 def _sharpness(scores: dict[str, Any]) -> list[str]:
     """Rows of figures that have no interval and are best where the real pictures have them."""
     steps = scores["steps"]
-    figures = [
-        ("sharpness", scores["sharpness"], 1.0, "mean step between pixels, over that of real ones")
-    ]
+    meaning = "mean step between pixels, over that of real ones"
+    figures = [("sharpness", scores["sharpness"], 1.0, meaning)]
     for name, place in (("block_border", "blocks"), ("picture_border", "the picture")):
         meaning = f"step at the borders of {place}, over the median of all places"
         fake, real = (steps[kind][name] for kind in ("fake", "real"))
         figures.append((f"steps at borders of {place}", fake, real, meaning))
     return [
         f"<tr><td>{name}</td><td>{_number(fake)}</td><td></td><td>{_number(real)}</td>"
-        f'<td>{_number(real)}</td><td style="text-align:left">{meaning}</td></tr>'
+        f'<td>as real</td><td style="text-align:left">{meaning}</td></tr>'
         for name, fake, real, meaning in figures
     ]
 
