@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from spade_tf.layers.conditional_norm import _ConditionalNorm, check_semantics
+from spade_tf.layers.conditional_norm import _ConditionalNorm, as_semantics
 from spade_tf.layers.folding import fold_table
 from spade_tf.layers.initialization import xavier_normal
 
@@ -28,7 +28,9 @@ class CLADE(_ConditionalNorm):
 
     Call arguments:
         x: `[B, H, W, C]` activations.
-        semantics: a `Semantics` of `semantic_channels`, at any resolution.
+        semantics: a `Semantics` of `semantic_channels`, a mapping with `label` and `instance`, int
+            label ids `[B, H, W]`, or a float map `[B, H, W, semantic_channels]`;
+            at any resolution.
         embedding: ignored.
         training: bool, whether to normalise by the batch's statistics.
 
@@ -55,7 +57,7 @@ class CLADE(_ConditionalNorm):
         self.beta = self.add_weight(shape=shape, initializer=xavier_normal(), name="beta")
 
     def modulation(self, x, *, semantics, embedding):
-        semantics = check_semantics(self, semantics, self.semantic_channels).like(x)
+        semantics = as_semantics(self, semantics, self.semantic_channels).like(x)
         table = tf.concat([tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)], -1)
         if semantics.label is None:
             kernel = table[tf.newaxis, tf.newaxis]

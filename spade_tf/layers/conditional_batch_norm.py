@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from spade_tf.layers.conditional_norm import _ConditionalNorm, check_semantics
+from spade_tf.layers.conditional_norm import _ConditionalNorm, as_semantics
 from spade_tf.layers.folding import fold_table
 from spade_tf.layers.initialization import xavier_normal
 
@@ -27,8 +27,9 @@ class ConditionalBatchNorm(_ConditionalNorm):
 
     Call arguments:
         x: `[B, H, W, C]` activations.
-        semantics: a `Semantics` of `semantic_channels`, whose shares are taken at the resolution
-            it comes in.
+        semantics: a `Semantics` of `semantic_channels`, a mapping with `label` and `instance`, int
+            label ids `[B, H, W]`, or a float map `[B, H, W, semantic_channels]`.
+            Shares are taken at the resolution it comes in.
         embedding: ignored.
         training: bool, whether to normalise by the batch's statistics.
 
@@ -55,7 +56,7 @@ class ConditionalBatchNorm(_ConditionalNorm):
         self.beta = self.add_weight(shape=shape, initializer=xavier_normal(), name="beta")
 
     def modulation(self, x, *, semantics, embedding):
-        semantics = check_semantics(self, semantics, self.semantic_channels)
+        semantics = as_semantics(self, semantics, self.semantic_channels)
         # Float32: half precision cannot count the pixels of a picture.
         shares = tf.reduce_mean(tf.cast(semantics.dense, tf.float32), [1, 2])
         shares = tf.cast(shares, self.compute_dtype)

@@ -3,9 +3,11 @@
 import keras
 import tensorflow as tf
 
+from spade_tf.layers.symbolic import TracesSymbolicCalls
+
 
 @keras.saving.register_keras_serializable("spade_tf")
-class GaussianSampling(keras.layers.Layer):
+class GaussianSampling(TracesSymbolicCalls, keras.layers.Layer):
     """The reparameterisation `z = mu + exp(logvar / 2) * noise`.
 
     Call arguments:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 import tensorflow as tf
 
+from spade_tf.layers.conditional_norm import as_semantics
 from spade_tf.layers.initialization import xavier_normal
 from spade_tf.layers.neighbourhoods import Neighbourhoods
+from spade_tf.layers.semantic_inputs import map_shape
 from spade_tf.layers.semantics import Semantics
+from spade_tf.layers.symbolic import TracesSymbolicCalls
 
 FORMS = ("dense", "deduplicated", "auto")
 # With n1 distinct windows per pixel, looking up costs about as much per pixel as n1 + 0.3 times
@@ -16,7 +22,7 @@ _LARGEST_SHARE = 0.7
 
 
 @keras.saving.register_keras_serializable("spade_tf")
-class SpatialModulation(keras.layers.Layer):
+class SpatialModulation(TracesSymbolicCalls, keras.layers.Layer):
     """Two-layer convolutional network from semantics to gamma and beta per pixel.
 
     `hidden = relu(conv(semantics))`, `gamma = conv(hidden)`, `beta = conv(hidden)`.
@@ -36,7 +42,9 @@ class SpatialModulation(keras.layers.Layer):
             label map at hand has few enough neighbourhoods for it to pay. Default "auto".
 
     Call arguments:
-        semantics: a `Semantics` at the resolution wanted.
+        semantics: a `Semantics` of `semantic_channels`, a mapping with `label` and `instance`, int
+            label ids `[B, H, W]`, or a float map `[B, H, W, semantic_channels]`;
+            at the resolution wanted.
         after: a tensor that is to be made first, where gamma and beta are looked up; or None. As
             soon as labels are known, tables of all layers can be made, and would fill the memory.
 
@@ -88,7 +96,8 @@ class SpatialModulation(keras.layers.Layer):
         self.gamma.build((None, None, None, self.hidden_filters))
         self.beta.build((None, None, None, self.hidden_filters))
 
-    def call(self, *, semantics: Semantics, after: tf.Tensor | None = None):
+    def call(self, semantics: Semantics | Mapping[str, Any] | Any, after: tf.Tensor | None = None):
+        semantics = as_semantics(self, semantics, self.semantic_channels)
         prefers = prefers_lookup(semantics, self.kernel_size, self.form)
         if prefers is False:
             return self._dense(semantics)
@@ -147,6 +156,10 @@ class SpatialModulation(keras.layers.Layer):
 
     def _weights(self, conv):
         return (tf.cast(weight, self.compute_dtype) for weight in (conv.kernel, conv.bias))
+
+    def compute_output_shape(self, semantics_shape, after_shape=None):
+        shape = (*map_shape(semantics_shape), self.filters)
+        return shape, shape
 
     def get_config(self):
         return {

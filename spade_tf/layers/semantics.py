@@ -8,38 +8,12 @@ from weakref import WeakKeyDictionary
 
 import tensorflow as tf
 
+from spade_tf.layers.instance_edges import edges_of, instance_edges
 from spade_tf.layers.neighbourhoods import Neighbourhoods
+from spade_tf.layers.resizing import nearest
+from spade_tf.layers.semantic_inputs import check_ids, check_not_symbolic
 
-
-def instance_edges(instance: tf.Tensor) -> tf.Tensor:
-    """Marks the boundaries between instances.
-
-    A pixel is an edge when its id differs from any of its four neighbours; both sides of a
-    boundary are marked.
-
-    Args:
-        instance: int `[B, H, W]`, instance ids.
-
-    Returns:
-        bool `[B, H, W]`.
-
-    Reference: Wang et al. 2018 (pix2pixHD), section 3.3, https://arxiv.org/abs/1711.11585.
-    """
-    vertical = tf.not_equal(instance[:, 1:, :], instance[:, :-1, :])
-    horizontal = tf.not_equal(instance[:, :, 1:], instance[:, :, :-1])
-    above = tf.pad(vertical, [[0, 0], [1, 0], [0, 0]])
-    below = tf.pad(vertical, [[0, 0], [0, 1], [0, 0]])
-    left = tf.pad(horizontal, [[0, 0], [0, 0], [1, 0]])
-    right = tf.pad(horizontal, [[0, 0], [0, 0], [0, 1]])
-    return above | below | left | right
-
-
-def _edges(inputs: Mapping[str, Any], like: tf.Tensor) -> tf.Tensor:
-    """Edges of the instances of some inputs, bool `[B, H, W]`; none where there are none."""
-    instance = inputs.get("instance")
-    if instance is None:
-        return tf.zeros_like(like, tf.bool)
-    return instance_edges(tf.convert_to_tensor(instance))
+__all__ = ["Semantics", "crop", "instance_edges"]
 
 
 class Semantics:
@@ -50,16 +24,18 @@ class Semantics:
     by all layers that ask for it.
 
     Args:
-        num_labels: int >= 1, number of label ids, the unknown one included. Ids outside
-            `[0, num_labels)` silently become an all-zero vector: check them before. Augmentation
-            makes use of it, for pixels that it leaves without a picture.
+        num_labels: int >= 1, number of label ids, the unknown one included.
         label: int `[B, H, W]`, label ids; or None where `dense` is given.
         edges: bool `[B, H, W]`, instance edges; None for no edge channel.
         dense: float `[B, H, W, C]`, a continuous or one-hot map, instead of `label` and `edges`.
         dtype: what the dense map is made in, usually the compute dtype of the network.
+        unlabelled: bool, whether ids outside `[0, num_labels)` mean "no label": their one-hot
+            vector is zero, as augmentation wants it where it leaves no picture. Default False:
+            such ids are refused in eager mode. A graph cannot look at them: check them before.
 
     Raises:
-        ValueError: if neither or both of `label` and `dense` are given.
+        ValueError: if neither or both of `label` and `dense` are given, an id is out of range,
+            or a tensor is a symbolic one of Keras: give that to the layer itself.
     """
 
     def __init__(
@@ -70,12 +46,16 @@ class Semantics:
         edges: tf.Tensor | None = None,
         dense: tf.Tensor | None = None,
         dtype: str | tf.DType = "float32",
+        unlabelled: bool = False,
     ):
         if (label is None) == (dense is None):
             raise ValueError(
                 "Semantics takes either label ids or a dense map: received "
                 f"label={label!r}, dense={dense!r}"
             )
+        check_not_symbolic(label, edges, dense)
+        if label is not None and not unlabelled:
+            check_ids(label, num_labels)
         self.num_labels = num_labels
         self.label = label
         self.edges = edges
@@ -106,8 +86,9 @@ class Semantics:
         Args:
             inputs: a `Semantics` (returned as it is); a mapping with `label` int `[B, H, W]`, or
                 `condition` float `[B, H, W, C]`, and, where edges are used, `instance` int
-                `[B, H, W]` (an absent one counts as one instance all over: no edges); or a float
-                `[B, H, W, C]` map that holds the edges already.
+                `[B, H, W]` (an absent one counts as one instance all over: no edges); the int
+                `[B, H, W]` label ids alone; or a float `[B, H, W, C]` map that holds the edges
+                already.
             num_labels: int, number of label ids, the unknown one included.
             use_instance_edges: bool, whether an edge channel follows the labels.
             dtype: of the dense map.
@@ -119,31 +100,42 @@ class Semantics:
             ValueError: if the inputs are none of these, or of another rank or channel count.
         """
         channels = num_labels + int(use_instance_edges)
+        check_not_symbolic(*(inputs.values() if isinstance(inputs, Mapping) else [inputs]))
+        if not isinstance(inputs, Semantics | Mapping):
+            inputs = tf.convert_to_tensor(inputs)
+            if inputs.dtype.is_integer and inputs.shape.rank == 3:
+                inputs = {"label": inputs}
         if isinstance(inputs, Semantics):
             semantics = inputs
         elif isinstance(inputs, Mapping) and "condition" in inputs:
             dense = tf.cast(inputs["condition"], dtype)
             if use_instance_edges:
-                edges = tf.cast(_edges(inputs, dense[..., 0]), dense.dtype)
+                edges = tf.cast(edges_of(inputs, dense[..., 0]), dense.dtype)
                 dense = tf.concat([dense, edges[..., None]], -1)
             semantics = cls(num_labels, dense=dense, dtype=dtype)
         elif isinstance(inputs, Mapping):
+            if "label" not in inputs:
+                raise ValueError(
+                    "a mapping of semantics must hold 'label' or 'condition': received "
+                    f"{', '.join(map(str, inputs)) or 'nothing'}"
+                )
             label = tf.convert_to_tensor(inputs["label"])
             if label.shape.rank != 3 or not label.dtype.is_integer:
                 raise ValueError(
                     "label must be integer ids [B, H, W]: received "
                     f"{label.dtype.name} {label.shape}"
                 )
-            edges = _edges(inputs, label) if use_instance_edges else None
+            edges = edges_of(inputs, label) if use_instance_edges else None
+            # Files hold smaller types, in which numbers of labels may not fit.
+            label = tf.cast(label, tf.int32)
             semantics = cls(num_labels, label=label, edges=edges, dtype=dtype)
         else:
-            dense = tf.convert_to_tensor(inputs)
-            if dense.shape.rank != 4 or not dense.dtype.is_floating:
+            if inputs.shape.rank != 4 or not inputs.dtype.is_floating:
                 raise ValueError(
-                    "semantics must be {'label': int [B, H, W]} or a float map [B, H, W, C]: "
-                    f"received {dense.dtype.name} {dense.shape}"
+                    "semantics must be label ids, int [B, H, W], or a float map [B, H, W, C]: "
+                    f"received {inputs.dtype.name} {inputs.shape}"
                 )
-            semantics = cls(num_labels, dense=dense, dtype=dtype)
+            semantics = cls(num_labels, dense=inputs, dtype=dtype)
         if semantics.channels != channels:
             raise ValueError(
                 f"semantics must have {channels} channels ({num_labels} labels, "
@@ -222,7 +214,7 @@ class Semantics:
         """
 
         def resize() -> Semantics:
-            return self._map(lambda source: _nearest(source, height, width))
+            return self._map(lambda source: nearest(source, height, width))
 
         known = isinstance(height, int) and isinstance(width, int)
         return self._once((height, width), resize) if known else resize()
@@ -316,7 +308,11 @@ class Semantics:
         else:
             edges = None if self.edges is None else function(self.edges)
             mapped = Semantics(
-                self.num_labels, label=function(self.label), edges=edges, dtype=self.dtype
+                self.num_labels,
+                label=function(self.label),
+                edges=edges,
+                dtype=self.dtype,
+                unlabelled=True,
             )
         mapped._derived = True
         return mapped
@@ -330,19 +326,3 @@ def crop(source: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
         box: int32 `[2, 2]`, `(top, left)` and `(bottom, right)`, the latter excluded.
     """
     return source[:, box[0, 0] : box[1, 0], box[0, 1] : box[1, 1]]
-
-
-def _nearest(source: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
-    for axis, size in ((1, height), (2, width)):
-        known = source.shape[axis]
-        if isinstance(size, int) and known is not None:
-            if known == size:
-                continue
-            if known % size == 0:
-                # A strided slice, which edge GPUs run and a gather not.
-                step = known // size
-                source = source[:, ::step] if axis == 1 else source[:, :, ::step]
-                continue
-        rows = tf.range(size) * tf.shape(source)[axis] // size
-        source = tf.gather(source, rows, axis=axis)
-    return source

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 import tensorflow as tf
 
-from spade_tf.layers.conditional_norm import check_semantics
+from spade_tf.layers.conditional_norm import as_semantics
 from spade_tf.layers.initialization import xavier_normal
+from spade_tf.layers.semantic_inputs import map_shape
 from spade_tf.layers.semantics import Semantics
+from spade_tf.layers.symbolic import TracesSymbolicCalls
 
 
 @keras.saving.register_keras_serializable("spade_tf")
-class SharedPredictor(keras.layers.Layer):
+class SharedPredictor(TracesSymbolicCalls, keras.layers.Layer):
     """Features of the semantics that `SharedSPADE` layers project to gamma and beta.
 
     `features = relu(conv(relu(conv(semantics))))`, with the same weights at every resolution. A
@@ -27,7 +32,9 @@ class SharedPredictor(keras.layers.Layer):
         kernel_size: odd int, of both convolutions. Default 3.
 
     Call arguments:
-        semantics: a `Semantics` at the resolution wanted.
+        semantics: a `Semantics` of `semantic_channels`, a mapping with `label` and `instance`, int
+            label ids `[B, H, W]`, or a float map `[B, H, W, semantic_channels]`;
+            at the resolution wanted.
 
     Returns:
         `[B, H, W, hidden_filters]`, in the compute dtype.
@@ -67,9 +74,12 @@ class SharedPredictor(keras.layers.Layer):
         self.conv_0.build((None, None, None, self.semantic_channels))
         self.conv_1.build((None, None, None, self.hidden_filters))
 
-    def call(self, *, semantics: Semantics):
-        check_semantics(self, semantics, self.semantic_channels)
+    def call(self, semantics: Semantics | Mapping[str, Any] | Any):
+        semantics = as_semantics(self, semantics, self.semantic_channels)
         return self.conv_1(self.conv_0(tf.cast(semantics.dense, self.compute_dtype)))
+
+    def compute_output_shape(self, semantics_shape):
+        return (*map_shape(semantics_shape), self.hidden_filters)
 
     def get_config(self):
         return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from spade_tf.layers.conditional_norm import _ConditionalNorm, check_semantics
+from spade_tf.layers.conditional_norm import _ConditionalNorm, as_semantics
 from spade_tf.layers.folding import fold_affine
 from spade_tf.layers.initialization import xavier_normal
 
@@ -53,7 +53,7 @@ class SharedSPADE(_ConditionalNorm):
         self.beta = self._conv(channels, "beta")
 
     def modulation(self, x, *, semantics, embedding):
-        semantics = check_semantics(self, semantics, self.semantic_channels).like(x)
+        semantics = as_semantics(self, semantics, self.semantic_channels).like(x)
         features = tf.cast(semantics.dense, self.compute_dtype)
         return self.gamma(features), self.beta(features)
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 
+from spade_tf.layers.conditional_norm import as_semantics
 from spade_tf.layers.folding import FoldsStatistics, fold_affine
 from spade_tf.layers.modulation import SpatialModulation, check_form
 from spade_tf.layers.normalization import get_normalization
 from spade_tf.layers.semantics import Semantics
+from spade_tf.layers.symbolic import TracesSymbolicCalls
 
 
 @keras.saving.register_keras_serializable("spade_tf")
-class SPADE(FoldsStatistics, keras.layers.Layer):
+class SPADE(TracesSymbolicCalls, FoldsStatistics, keras.layers.Layer):
     """Spatially-adaptive (de)normalization.
 
     Computes `norm(x) * (1 + gamma) + beta`, with gamma and beta per pixel from the semantics.
@@ -28,7 +33,9 @@ class SPADE(FoldsStatistics, keras.layers.Layer):
 
     Call arguments:
         x: `[B, H, W, C]` activations.
-        semantics: a `Semantics`, at any resolution.
+        semantics: a `Semantics` of `semantic_channels`, a mapping with `label` and `instance`, int
+            label ids `[B, H, W]`, or a float map `[B, H, W, semantic_channels]`;
+            at any resolution.
         embedding: ignored; other conditional normalisations take one.
         training: bool, whether to normalise by the batch's statistics.
 
@@ -36,7 +43,7 @@ class SPADE(FoldsStatistics, keras.layers.Layer):
         `[B, H, W, C]`, in the compute dtype.
 
     Raises:
-        ValueError: if `C` is unknown.
+        ValueError: if `C` is unknown, or the semantics have other channels.
 
     Reference: Park et al. 2019, Eq. 1-3, https://arxiv.org/abs/1903.07291;
         differs: `1 + gamma`, as in the official release.
@@ -76,14 +83,17 @@ class SPADE(FoldsStatistics, keras.layers.Layer):
         )
         self.modulation.build()
 
-    def call(self, x, *, semantics: Semantics, embedding=None, training=False):
+    def call(
+        self, x, semantics: Semantics | Mapping[str, Any] | Any, embedding=None, training=False
+    ):
+        semantics = as_semantics(self, semantics, self.semantic_channels)
         normalized = self.normalization(x, training=training)
         # Gradients need gamma and beta of all layers, whenever they are made.
         after = None if training else normalized
         gamma, beta = self.modulation(semantics=semantics.like(x), after=after)
         return normalized * (1.0 + gamma) + beta
 
-    def compute_output_shape(self, x_shape, embedding_shape=None):
+    def compute_output_shape(self, x_shape, semantics_shape=None, embedding_shape=None):
         return x_shape
 
     def _fold(self, mean, inverse, num_labels):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 import tensorflow as tf
 
+from spade_tf.layers.conditional_norm import as_semantics
 from spade_tf.layers.conditioning import check_conditioning, get_conditional_norm
 from spade_tf.layers.initialization import xavier_normal
 from spade_tf.layers.modulation import check_form
 from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.spectral_norm import SpectralConv2D
+from spade_tf.layers.symbolic import TracesSymbolicCalls
 
 
 @keras.saving.register_keras_serializable("spade_tf")
-class SPADEResnetBlock(keras.layers.Layer):
+class SPADEResnetBlock(TracesSymbolicCalls, keras.layers.Layer):
     """Residual block in which SPADE takes the place of normalisation.
 
     `shortcut(x) + conv_1(lrelu(spade_1(conv_0(lrelu(spade_0(x))))))`, with `min(in, out)` filters
@@ -40,7 +45,9 @@ class SPADEResnetBlock(keras.layers.Layer):
 
     Call arguments:
         x: `[B, H, W, C]`.
-        semantics: a `Semantics`, at any resolution.
+        semantics: a `Semantics` of `semantic_channels`, a mapping with `label` and `instance`, int
+            label ids `[B, H, W]`, or a float map `[B, H, W, semantic_channels]`;
+            at any resolution.
         embedding: `[B, embedding_dim]`; used by "adain".
         training: bool.
 
@@ -137,8 +144,10 @@ class SPADEResnetBlock(keras.layers.Layer):
                 x_shape, self.filters, 1, "conv_s", use_bias=False, concat=first
             )
 
-    def call(self, x, *, semantics: Semantics, embedding=None, training=False):
-        semantics = semantics.like(x)
+    def call(
+        self, x, semantics: Semantics | Mapping[str, Any] | Any, embedding=None, training=False
+    ):
+        semantics = as_semantics(self, semantics, self.semantic_channels).like(x)
         condition = {"semantics": semantics, "embedding": embedding, "training": training}
 
         def convolve(conv, x, concat):
@@ -156,7 +165,7 @@ class SPADEResnetBlock(keras.layers.Layer):
         x = convolve(self.conv_1, x, second)
         return shortcut + x
 
-    def compute_output_shape(self, x_shape, embedding_shape=None):
+    def compute_output_shape(self, x_shape, semantics_shape=None, embedding_shape=None):
         return (*x_shape[:-1], self.filters)
 
     def get_config(self):

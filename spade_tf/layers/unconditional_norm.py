@@ -55,11 +55,11 @@ class UnconditionalNorm(FoldsStatistics, keras.layers.Layer):
             self.gamma = self.add_weight(shape=(channels,), initializer="ones", name="gamma")
             self.beta = self.add_weight(shape=(channels,), initializer="zeros", name="beta")
 
-    def call(self, x, *, semantics=None, embedding=None, training=False):
+    def call(self, x, semantics=None, embedding=None, training=False):
         normalized = self.normalization(x, training=training)
         return normalized * self.gamma + self.beta if self.affine else normalized
 
-    def compute_output_shape(self, x_shape, embedding_shape=None):
+    def compute_output_shape(self, x_shape, semantics_shape=None, embedding_shape=None):
         return x_shape
 
     def _fold(self, mean, inverse, num_labels):

@@ -8,6 +8,7 @@ import tensorflow as tf
 from spade_tf.layers.initialization import xavier_normal
 from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.spectral_norm import SpectralConv2D
+from spade_tf.layers.symbolic import TracesSymbolicCalls
 from spade_tf.layers.unconditional_norm import UnconditionalNorm
 
 NORMS = ("instance", "batch", "local_batch", "none")
@@ -120,6 +121,16 @@ class NLayerDiscriminator(keras.Model):
         features.append(self.logits(_pad(x)))
         return features
 
+    def compute_output_shape(self, x_shape):
+        batch, *size, _ = x_shape
+        shapes = []
+        for conv in [*self.convs, self.logits]:
+            strides = conv.strides if isinstance(conv.strides, int) else conv.strides[0]
+            # 4x4 over a map padded by two pixels on all sides.
+            size = [n if n is None else n // strides + 1 for n in size]
+            shapes.append((batch, *size, conv.filters))
+        return shapes
+
     def get_config(self):
         return {
             **super().get_config(),
@@ -132,7 +143,7 @@ class NLayerDiscriminator(keras.Model):
 
 
 @keras.saving.register_keras_serializable("spade_tf")
-class MultiscaleDiscriminator(keras.Model):
+class MultiscaleDiscriminator(TracesSymbolicCalls, keras.Model):
     """PatchGAN discriminators of the same make, each at half the resolution of the one before.
 
     Args:
@@ -145,7 +156,8 @@ class MultiscaleDiscriminator(keras.Model):
         spectral_norm: bool, of each. Default True.
 
     Call arguments:
-        inputs: a `Semantics`; or a mapping with `label` and `instance`; or a dense map.
+        inputs: a `Semantics`; or a mapping with `label` and `instance`; or the int label ids
+            alone; or a dense map.
         image: `[B, H, W, 3]` in [-1, 1].
         training: bool.
 
@@ -206,6 +218,14 @@ class MultiscaleDiscriminator(keras.Model):
                 x = downsample(x)
             outputs.append(discriminator(x, training=training))
         return outputs
+
+    def compute_output_shape(self, inputs_shape, image_shape):
+        batch, *size, _ = image_shape
+        shapes = []
+        for discriminator in self.discriminators:
+            shapes.append(discriminator.compute_output_shape((batch, *size, None)))
+            size = [n if n is None else (n + 1) // 2 for n in size]
+        return shapes
 
     def get_config(self):
         return {

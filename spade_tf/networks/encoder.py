@@ -8,10 +8,11 @@ import tensorflow as tf
 from spade_tf.layers.initialization import xavier_normal
 from spade_tf.layers.normalization import InstanceNorm
 from spade_tf.layers.spectral_norm import SpectralConv2D
+from spade_tf.layers.symbolic import TracesSymbolicCalls
 
 
 @keras.saving.register_keras_serializable("spade_tf")
-class ConvEncoder(keras.Model):
+class ConvEncoder(TracesSymbolicCalls, keras.Model):
     """Strided convolutions and two dense heads, mu and logvar.
 
     3x3 convolutions of stride 2 with spectral and instance normalisation and leaky ReLU, of
@@ -114,6 +115,10 @@ class ConvEncoder(keras.Model):
             x = tf.nn.leaky_relu(norm(conv(x, training=training)), 0.2)
         x = tf.reshape(x, [-1, self.mu.kernel.shape[0]])
         return self.mu(x), self.logvar(x)
+
+    def compute_output_shape(self, image_shape):
+        shape = (image_shape[0], self.z_dim)
+        return shape, shape
 
     def get_config(self):
         return {

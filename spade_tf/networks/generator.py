@@ -10,9 +10,11 @@ import tensorflow as tf
 from spade_tf.layers.conditioning import check_conditioning, conditions_by_scale
 from spade_tf.layers.initialization import xavier_normal
 from spade_tf.layers.rematerialization import rematerialize
+from spade_tf.layers.semantic_inputs import map_shape
 from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.shared_predictor import SharedPredictor
 from spade_tf.layers.spade_resnet_block import SPADEResnetBlock
+from spade_tf.layers.symbolic import TracesSymbolicCalls
 from spade_tf.networks.fused.generator import FusedGenerator
 from spade_tf.networks.sizes import check_image_size, check_label_size
 from spade_tf.networks.styles import draw_style
@@ -23,7 +25,7 @@ UPSAMPLINGS = {"normal": 5, "more": 6, "most": 7}
 
 
 @keras.saving.register_keras_serializable("spade_tf")
-class SPADEGenerator(keras.Model):
+class SPADEGenerator(TracesSymbolicCalls, keras.Model):
     """From a label map, and optionally a style z, to a picture.
 
     A first feature map, from z by a dense layer or from the semantics by a convolution, goes
@@ -60,7 +62,8 @@ class SPADEGenerator(keras.Model):
 
     Call arguments:
         inputs: a `Semantics`; or a mapping with `label` int `[B, H, W]` and, with edges,
-            `instance` int `[B, H, W]`; or a dense float map `[B, H, W, C]`.
+            `instance` int `[B, H, W]`; or the int label ids alone; or a dense float map
+            `[B, H, W, C]`.
         z: `[B, z_dim]`, drawn from a standard normal when None; ignored without a `z_dim`.
         training: bool.
         return_features: bool, whether to return what each block makes, too. Default False.
@@ -97,20 +100,6 @@ class SPADEGenerator(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if num_upsampling_layers not in UPSAMPLINGS:
-            raise ValueError(
-                f"num_upsampling_layers must be one of {', '.join(UPSAMPLINGS)}: "
-                f"received {num_upsampling_layers!r}"
-            )
-        if filters < 1 or (num_upsampling_layers == "most" and filters % 2):
-            raise ValueError(f"filters must be >= 1, and even for 'most': received {filters}")
-        check_conditioning(conditioning, z_dim)
-        self.starts_from_z = z_dim is not None and conditioning != "adain"
-        if self.starts_from_z and conditioning in ("affine", "none") and concat is None:
-            raise ValueError(
-                f"a generator that starts from z with conditioning {conditioning!r} would not see "
-                "the label map: give concat='convs', or no z_dim"
-            )
         self.num_labels = num_labels
         self.image_size = (image_size[0], image_size[1])
         self.use_instance_edges = use_instance_edges
@@ -121,26 +110,47 @@ class SPADEGenerator(keras.Model):
         self.num_upsampling_layers = num_upsampling_layers
         self.z_dim = z_dim
         self.spectral_norm = spectral_norm
-        if rematerialize and conditioning == "shared_spade":
-            raise ValueError(
-                "rematerialize=True keeps no gradient for the predictor of "
-                "conditioning='shared_spade': give one or the other"
-            )
         self.rematerialize = rematerialize
         self.conditioning = conditioning
         self.concat = concat
         self.modulation = modulation
-
+        self.starts_from_z = z_dim is not None and conditioning != "adain"
+        self._check_arguments()
         self.semantic_channels = num_labels + int(use_instance_edges)
         self.scale = self.smallest_size = 2 ** UPSAMPLINGS[num_upsampling_layers]
         check_image_size(self.image_size, self.scale)
+        self._make_layers()
+        # All shapes are known, so that weights exist (to be restored) before the first call.
+        self.build()
 
+    def _check_arguments(self):
+        if self.num_upsampling_layers not in UPSAMPLINGS:
+            raise ValueError(
+                f"num_upsampling_layers must be one of {', '.join(UPSAMPLINGS)}: "
+                f"received {self.num_upsampling_layers!r}"
+            )
+        if self.filters < 1 or (self.num_upsampling_layers == "most" and self.filters % 2):
+            raise ValueError(f"filters must be >= 1, and even for 'most': received {self.filters}")
+        check_conditioning(self.conditioning, self.z_dim)
+        unseen = self.conditioning in ("affine", "none") and self.concat is None
+        if self.starts_from_z and unseen:
+            raise ValueError(
+                f"a generator that starts from z with conditioning {self.conditioning!r} would not "
+                "see the label map: give concat='convs', or no z_dim"
+            )
+        if self.rematerialize and self.conditioning == "shared_spade":
+            raise ValueError(
+                "rematerialize=True keeps no gradient for the predictor of "
+                "conditioning='shared_spade': give one or the other"
+            )
+
+    def _make_layers(self):
         widths: list[float] = [16, 16, 16, 8, 4, 2, 1]
         names = ["head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3"]
-        if num_upsampling_layers == "most":
+        if self.num_upsampling_layers == "most":
             widths.append(0.5)
             names.append("up_4")
-        self.widths = [int(width * filters) for width in widths]
+        self.widths = [int(width * self.filters) for width in widths]
         if not self.starts_from_z:
             self.fc = keras.layers.Conv2D(
                 self.widths[0],
@@ -160,27 +170,27 @@ class SPADEGenerator(keras.Model):
             )
         self.predictor = None
         condition_channels = self.semantic_channels
-        if conditioning == "shared_spade":
+        if self.conditioning == "shared_spade":
             self.predictor = SharedPredictor(
                 self.semantic_channels,
-                hidden_filters=hidden_filters,
-                kernel_size=kernel_size,
+                hidden_filters=self.hidden_filters,
+                kernel_size=self.kernel_size,
                 dtype=self.dtype_policy,
                 name="predictor",
             )
-            condition_channels = hidden_filters
+            condition_channels = self.hidden_filters
         self.blocks = [
             SPADEResnetBlock(
                 width,
                 condition_channels,
-                hidden_filters=hidden_filters,
-                kernel_size=kernel_size,
-                norm=norm,
-                spectral_norm=spectral_norm,
-                conditioning=conditioning,
-                embedding_dim=z_dim,
-                concat=concat,
-                modulation=modulation,
+                hidden_filters=self.hidden_filters,
+                kernel_size=self.kernel_size,
+                norm=self.norm,
+                spectral_norm=self.spectral_norm,
+                conditioning=self.conditioning,
+                embedding_dim=self.z_dim,
+                concat=self.concat,
+                modulation=self.modulation,
                 dtype=self.dtype_policy,
                 name=name,
             )
@@ -195,8 +205,6 @@ class SPADEGenerator(keras.Model):
             dtype="float32",
             name="conv_img",
         )
-        # All shapes are known, so that weights exist (to be restored) before the first call.
-        self.build()
 
     def build(self, _=None):
         if self.built:
@@ -288,8 +296,10 @@ class SPADEGenerator(keras.Model):
         """
         return FusedGenerator(self, dtype, jit_compile, winograd)
 
-    def compute_output_shape(self, input_shape=None, z_shape=None):
-        return (None, *self.image_size, 3)
+    def compute_output_shape(self, inputs_shape, z_shape=None):
+        batch, height, width = map_shape(inputs_shape)
+        size = self.image_size if self.starts_from_z else (height, width)
+        return (batch, *size, 3)
 
     def get_config(self):
         return {

@@ -11,20 +11,20 @@ from spade_tf.layers.conditioning import (
     get_conditional_norm,
 )
 from spade_tf.layers.initialization import xavier_normal
+from spade_tf.layers.semantic_inputs import map_shape
 from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.shared_predictor import SharedPredictor
 from spade_tf.layers.spade_resnet_block import check_concat
 from spade_tf.layers.spectral_norm import SpectralConv2D
 from spade_tf.layers.spectral_transpose import SpectralConv2DTranspose
+from spade_tf.layers.symbolic import TracesSymbolicCalls
+from spade_tf.networks.padding import PADDINGS, pad
 from spade_tf.networks.sizes import check_image_size
 from spade_tf.networks.styles import draw_style
 
-# By their names, and as TensorFlow calls them.
-DOWN_PADDINGS = {"reflect": "REFLECT", "zeros": "CONSTANT"}
-
 
 @keras.saving.register_keras_serializable("spade_tf")
-class Pix2PixHDGenerator(keras.Model):
+class Pix2PixHDGenerator(TracesSymbolicCalls, keras.Model):
     """From a label map to a picture, by an encoder, residual blocks and a decoder.
 
     A 7x7 convolution of the label map, 3x3 convolutions of stride 2 that double the filters,
@@ -71,7 +71,8 @@ class Pix2PixHDGenerator(keras.Model):
 
     Call arguments:
         inputs: a `Semantics`; or a mapping with `label` int `[B, H, W]` and, with edges,
-            `instance` int `[B, H, W]`; or a dense float map `[B, H, W, C]`.
+            `instance` int `[B, H, W]`; or the int label ids alone; or a dense float map
+            `[B, H, W, C]`.
         z: `[B, z_dim]`, drawn from a standard normal when None; ignored without a `z_dim`.
         training: bool.
 
@@ -106,33 +107,6 @@ class Pix2PixHDGenerator(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if filters < 1 or num_downsamplings < 1 or num_blocks < 0:
-            raise ValueError(
-                "filters and num_downsamplings must be >= 1, num_blocks >= 0: received "
-                f"filters={filters}, num_downsamplings={num_downsamplings}, "
-                f"num_blocks={num_blocks}"
-            )
-        if initial_kernel_size % 2 == 0 or block_kernel_size % 2 == 0:
-            raise ValueError(
-                "initial_kernel_size and block_kernel_size must be odd: received "
-                f"{initial_kernel_size} and {block_kernel_size}"
-            )
-        if down_padding not in DOWN_PADDINGS:
-            raise ValueError(
-                f"down_padding must be one of {', '.join(DOWN_PADDINGS)}: received {down_padding!r}"
-            )
-        check_conditioning(conditioning, z_dim)
-        if norm == "none" and conditioning != "none":
-            raise ValueError(
-                f"norm='none' leaves nothing to scale: received conditioning={conditioning!r}; "
-                "give 'none'"
-            )
-        check_concat(concat)
-        if z_dim is not None and conditioning != "adain":
-            raise ValueError(
-                f"z_dim is for conditioning 'adain' alone: received z_dim={z_dim} with "
-                f"{conditioning!r}"
-            )
         self.num_labels = num_labels
         self.image_size = (image_size[0], image_size[1])
         self.use_instance_edges = use_instance_edges
@@ -149,7 +123,7 @@ class Pix2PixHDGenerator(keras.Model):
         self.conditioning = conditioning
         self.concat = concat
         self.z_dim = z_dim
-
+        self._check_arguments()
         self.semantic_channels = num_labels + int(use_instance_edges)
         self.scale = 2**num_downsamplings
         # Reflection by n pixels takes n + 1 of them: in the blocks, and at full size.
@@ -158,42 +132,77 @@ class Pix2PixHDGenerator(keras.Model):
         )
         self._check_size(*self.image_size)
 
+        self._make_layers()
+        # All shapes are known, so that weights exist (to be restored) before the first call.
+        self.build()
+
+    def _check_arguments(self):
+        if self.filters < 1 or self.num_downsamplings < 1 or self.num_blocks < 0:
+            raise ValueError(
+                "filters and num_downsamplings must be >= 1, num_blocks >= 0: received "
+                f"filters={self.filters}, num_downsamplings={self.num_downsamplings}, "
+                f"num_blocks={self.num_blocks}"
+            )
+        if self.initial_kernel_size % 2 == 0 or self.block_kernel_size % 2 == 0:
+            raise ValueError(
+                "initial_kernel_size and block_kernel_size must be odd: received "
+                f"{self.initial_kernel_size} and {self.block_kernel_size}"
+            )
+        if self.down_padding not in PADDINGS:
+            raise ValueError(
+                f"down_padding must be one of {', '.join(PADDINGS)}: received {self.down_padding!r}"
+            )
+        check_conditioning(self.conditioning, self.z_dim)
+        if self.norm == "none" and self.conditioning != "none":
+            raise ValueError(
+                f"norm='none' leaves nothing to scale: received "
+                f"conditioning={self.conditioning!r}; give 'none'"
+            )
+        check_concat(self.concat)
+        if self.z_dim is not None and self.conditioning != "adain":
+            raise ValueError(
+                f"z_dim is for conditioning 'adain' alone: received z_dim={self.z_dim} with "
+                f"{self.conditioning!r}"
+            )
+
+    def _make_layers(self):
         self.predictor = None
         self.condition_channels = self.semantic_channels
-        if conditioning == "shared_spade":
+        if self.conditioning == "shared_spade":
             self.predictor = SharedPredictor(
                 self.semantic_channels,
-                hidden_filters=hidden_filters,
-                kernel_size=kernel_size,
+                hidden_filters=self.hidden_filters,
+                kernel_size=self.kernel_size,
                 dtype=self.dtype_policy,
                 name="predictor",
             )
-            self.condition_channels = hidden_filters
-        widths = [filters * 2**index for index in range(num_downsamplings + 1)]
-        self.conv_in = self._conv(widths[0], initial_kernel_size, "conv_in")
+            self.condition_channels = self.hidden_filters
+        widths = [self.filters * 2**index for index in range(self.num_downsamplings + 1)]
+        self.conv_in = self._conv(widths[0], self.initial_kernel_size, "conv_in")
         self.norm_in = self._norm("norm_in")
         self.downs = [
             self._conv(width, 3, f"down_{index}", strides=2)
             for index, width in enumerate(widths[1:])
         ]
-        self.down_norms = [self._norm(f"down_norm_{index}") for index in range(num_downsamplings)]
+        self.down_norms = [
+            self._norm(f"down_norm_{index}") for index in range(self.num_downsamplings)
+        ]
         # Flat, two by two: Keras saves no lists within lists.
-        places = [f"{index}_{place}" for index in range(num_blocks) for place in range(2)]
+        places = [f"{index}_{place}" for index in range(self.num_blocks) for place in range(2)]
         self.block_convs = [
-            self._conv(widths[-1], block_kernel_size, f"block_conv_{place}") for place in places
+            self._conv(widths[-1], self.block_kernel_size, f"block_conv_{place}")
+            for place in places
         ]
         self.block_norms = [self._norm(f"block_norm_{place}") for place in places]
         self.ups = [
             self._transposed_conv(width, f"up_{index}")
             for index, width in enumerate(reversed(widths[:-1]))
         ]
-        self.up_norms = [self._norm(f"up_norm_{index}") for index in range(num_downsamplings)]
+        self.up_norms = [self._norm(f"up_norm_{index}") for index in range(self.num_downsamplings)]
         # The last convolution is float32: half precision would quantise the picture.
         self.conv_img = keras.layers.Conv2D(
             3, 7, kernel_initializer=xavier_normal(), dtype="float32", name="conv_img"
         )
-        # All shapes are known, so that weights exist (to be restored) before the first call.
-        self.build()
 
     def _conv(self, filters, kernel_size, name, strides=1):
         common = {
@@ -310,8 +319,8 @@ class Pix2PixHDGenerator(keras.Model):
                 f"{self.num_downsamplings} downsamplings: received {height}x{width}"
             )
 
-    def compute_output_shape(self, input_shape=None, z_shape=None):
-        return (None, *self.image_size, 3)
+    def compute_output_shape(self, inputs_shape, z_shape=None):
+        return (*map_shape(inputs_shape), 3)
 
     def get_config(self):
         return {
@@ -333,18 +342,3 @@ class Pix2PixHDGenerator(keras.Model):
             "concat": self.concat,
             "z_dim": self.z_dim,
         }
-
-
-def pad(x: tf.Tensor, pixels: int, mode: str = "reflect") -> tf.Tensor:
-    """Pads height and width on all sides.
-
-    Args:
-        x: `[B, H, W, C]`, for "reflect" of more than `pixels` rows and columns.
-        pixels: int >= 0.
-        mode: "reflect" (the edge itself is not repeated) or "zeros".
-
-    Returns:
-        `[B, H + 2 * pixels, W + 2 * pixels, C]`.
-    """
-    sides = [[0, 0], [pixels, pixels], [pixels, pixels], [0, 0]]
-    return tf.pad(x, sides, DOWN_PADDINGS[mode])

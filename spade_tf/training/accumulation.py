@@ -129,7 +129,7 @@ class _Function:
 
     def _trace(self, tensors):
         maps = {name: tensors.get(name) for name in ("label", "edges", "dense")}
-        semantics = Semantics(self._num_labels, **maps, dtype=self._dtype)
+        semantics = Semantics(self._num_labels, **maps, dtype=self._dtype, unlabelled=True)
         losses, gradients = self._gradients_of(
             Part(semantics, tensors["image"], tensors.get("noise"), tensors.get("draws"))
         )

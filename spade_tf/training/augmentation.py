@@ -223,4 +223,5 @@ def _map(semantics, function):
         label=function(semantics.label),
         edges=edges,
         dtype=semantics.dtype,
+        unlabelled=True,
     )

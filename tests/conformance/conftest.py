@@ -53,16 +53,18 @@ class Case(NamedTuple):
         inputs: arrays of one call by name, batch first. Their batch, height and width are unknown
             in the test of unknown sizes.
         call: `(layer, tensors, training) -> outputs`.
+        call_plainly: the same without a `Semantics`, as with symbolic tensors; None if `call` does.
         build_shapes: arguments of `build`; not used for a class that builds in its constructor.
-        output_shape_arguments: of `compute_output_shape`; None where there is nothing to check.
+        output_shape_arguments: of `compute_output_shape`.
         float32_output: whether outputs are float32 whatever the compute dtype.
     """
 
     config: Mapping[str, Any]
     inputs: Mapping[str, np.ndarray]
     call: Callable[..., Any] = _call_with_x
+    call_plainly: Callable[..., Any] | None = None
     build_shapes: tuple[Any, ...] = ()
-    output_shape_arguments: tuple[Any, ...] | None = None
+    output_shape_arguments: tuple[Any, ...] = ()
     float32_output: bool = False
     layer_class: type[keras.layers.Layer] = keras.layers.Layer
 
@@ -74,6 +76,9 @@ class Case(NamedTuple):
         if not layer.built:
             layer.build(*self.build_shapes)
         return layer
+
+    def call_with_tensors(self, layer: keras.layers.Layer, inputs: Any) -> Any:
+        return (self.call_plainly or self.call)(layer, inputs, training=False)
 
     def tensors(self) -> dict[str, tf.Tensor]:
         return {name: tf.constant(array) for name, array in self.inputs.items()}
@@ -129,6 +134,14 @@ def semantics_of(layer, inputs):
     )
 
 
+def mapping_of(inputs):
+    return {"label": inputs["label"], "instance": inputs["instance"]}
+
+
+def _call_with_mapping(layer, inputs, training):
+    return layer(inputs["x"], mapping_of(inputs), training=training)
+
+
 def _call_with_semantics(layer, inputs, training):
     semantics = semantics_of(layer, inputs)
     return layer(inputs["x"], semantics=semantics, training=training)
@@ -147,6 +160,7 @@ def _conditional(config):
         config,
         X | labels((16, 24)),
         _call_with_semantics,
+        _call_with_mapping,
         build_shapes=(X_SHAPE,),
         output_shape_arguments=(X["x"].shape,),
     )
@@ -216,7 +230,13 @@ def spatial_modulation():
     def call(layer, inputs, training):
         return layer(semantics=semantics_of(layer, inputs))
 
-    return Case(config, labels(), call)
+    return Case(
+        config,
+        labels(),
+        call,
+        lambda layer, inputs, training: layer(mapping_of(inputs)),
+        output_shape_arguments=((2, 16, 16),),
+    )
 
 
 @register(SPADE)
@@ -245,6 +265,7 @@ def spade_resnet_block_without_shortcut():
         config,
         X | labels((8, 12)),
         _call_with_semantics,
+        _call_with_mapping,
         build_shapes=(X_SHAPE,),
         output_shape_arguments=(X["x"].shape,),
     )
@@ -295,7 +316,13 @@ def shared_predictor():
     def call(layer, inputs, training):
         return layer(semantics=semantics_of(layer, inputs))
 
-    return Case(config, labels(), call)
+    return Case(
+        config,
+        labels(),
+        call,
+        lambda layer, inputs, training: layer(mapping_of(inputs)),
+        output_shape_arguments=((2, 16, 16),),
+    )
 
 
 @register(WeightNormConv2D)
@@ -335,6 +362,9 @@ def spade_resnet_block_adain():
         config,
         X | labels((16, 24)) | {"embedding": ramp(2, 5)},
         _call_with_semantics_and_embedding,
+        lambda layer, inputs, training: layer(
+            inputs["x"], mapping_of(inputs), inputs["embedding"], training=training
+        ),
         build_shapes=(X_SHAPE,),
         output_shape_arguments=(X["x"].shape,),
     )
@@ -480,7 +510,7 @@ def pix2pixhd_adain():
 @register(NLayerDiscriminator)
 def n_layer_discriminator():
     config = {"in_channels": 6, "filters": 2, "num_layers": 3}
-    return Case(config, {"x": ramp(2, 32, 48, 6)})
+    return Case(config, {"x": ramp(2, 32, 48, 6)}, output_shape_arguments=((2, 32, 48, 6),))
 
 
 @register(NLayerDiscriminator)
@@ -492,7 +522,7 @@ def n_layer_discriminator_of_batch_norm():
         "norm": "batch",
         "spectral_norm": False,
     }
-    return Case(config, {"x": ramp(2, 32, 48, 6)})
+    return Case(config, {"x": ramp(2, 32, 48, 6)}, output_shape_arguments=((2, 32, 48, 6),))
 
 
 @register(MultiscaleDiscriminator)
@@ -509,7 +539,12 @@ def multiscale_discriminator():
         labels = {name: inputs[name] for name in ("label", "instance")}
         return layer(labels, image=inputs["image"], training=training)
 
-    return Case(config, labels((33, 48)) | {"image": ramp(2, 33, 48, 3)}, call)
+    return Case(
+        config,
+        labels((33, 48)) | {"image": ramp(2, 33, 48, 3)},
+        call,
+        output_shape_arguments=((2, 33, 48), (2, 33, 48, 3)),
+    )
 
 
 @register(ProjectedDiscriminator)
@@ -525,7 +560,12 @@ def projected_discriminator():
 @register(ConvEncoder)
 def conv_encoder():
     config = {"z_dim": 5, "filters": 2, "image_size": (128, 64)}
-    return Case(config, {"x": ramp(2, 48, 80, 3)}, float32_output=True)
+    return Case(
+        config,
+        {"x": ramp(2, 48, 80, 3)},
+        output_shape_arguments=((2, 48, 80, 3),),
+        float32_output=True,
+    )
 
 
 @register(VGGFeatures)

@@ -114,15 +114,50 @@ def test_inference(case, layer):
     for output in flat(outputs):
         assert output.dtype == "float32"
         assert np.isfinite(output).all()
-    if case.output_shape_arguments is not None:
-        shapes = layer.compute_output_shape(*case.output_shape_arguments)
-        shapes = shapes if isinstance(shapes, list) else [shapes]
-        actual = [tensor.shape for tensor in keras.tree.flatten(outputs)]
-        assert len(shapes) == len(actual)
-        for expected, shape in zip(shapes, actual, strict=True):
-            assert shape.is_compatible_with(tf.TensorShape(expected))
+    shapes = layer.compute_output_shape(*case.output_shape_arguments)
+    assert flat_shapes(shapes) == [tuple(tensor.shape) for tensor in keras.tree.flatten(outputs)]
     for a, b in zip(before, layer.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def flat_shapes(shapes):
+    if not shapes or isinstance(shapes[0], int | None):
+        return [tuple(shapes)]
+    return [shape for each in shapes for shape in flat_shapes(each)]
+
+
+@pytest.mark.parametrize(("known_size", "dtype"), [(True, "mixed_bfloat16"), (False, "float32")])
+def test_symbolic_call(case, known_size, dtype):
+    """On `keras.Input`, as in any functional model: the same as eagerly, in the shape it says."""
+    layer = case.make_built(dtype=dtype)
+    inputs = case.tensors()
+
+    def symbolic(name, tensor):
+        _, *shape = tensor.shape
+        if not known_size and len(shape) > 1:
+            shape[:2] = [None, None]
+        return keras.Input(shape, dtype=tensor.dtype.name, name=name)
+
+    symbols = {name: symbolic(name, tensor) for name, tensor in inputs.items()}
+    outputs = case.call_with_tensors(layer, symbols)
+    model = keras.Model(symbols, outputs)
+    expected = keras.tree.flatten(case.call_with_tensors(layer, inputs))
+    actual = keras.tree.flatten(model(inputs))
+    said = keras.tree.flatten(outputs)
+    assert len(said) == len(actual) == len(expected)
+    for symbol, a, b in zip(said, actual, expected, strict=True):
+        assert tf.TensorShape(symbol.shape).is_compatible_with(a.shape)
+        assert not known_size or symbol.shape[1:] == tuple(a.shape[1:])
+        assert symbol.dtype == a.dtype.name == b.dtype.name
+        # The same operations on the same numbers.
+        np.testing.assert_array_equal(tf.cast(a, tf.float32), tf.cast(b, tf.float32))
+
+
+def test_tensors_in_place_of_semantics(case, layer):
+    if case.call_plainly is None:
+        pytest.skip("is called with tensors anyway")
+    plainly = case.call_with_tensors(layer, case.tensors())
+    assert_same(plainly, case.call(layer, case.tensors(), training=False), tolerance=0)
 
 
 def test_training_step(case, layer):

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -192,3 +193,49 @@ def test_one_object_serves_eager_and_graph():
     traced = tf.function(lambda: semantics.at(4, 4).dense + semantics.at(2, 2).dense[:, :1, :1])()
     eager = semantics.at(4, 4).dense + semantics.at(2, 2).dense[:, :1, :1]
     np.testing.assert_array_equal(traced, eager)
+
+
+def test_ids_alone_are_a_label_map():
+    label = ids(2, 4, 4) % 3
+    semantics = Semantics.from_inputs(label, num_labels=3, use_instance_edges=False)
+    np.testing.assert_array_equal(semantics.dense, np.eye(3)[label])
+
+
+def test_ids_as_files_hold_them():
+    label, instance = np.array([[[0, 255]]], "uint8"), np.array([[[7, 65535]]], "uint16")
+    semantics = Semantics.from_inputs(
+        {"label": label, "instance": instance}, num_labels=300, use_instance_edges=True
+    )
+    expected = np.concatenate([np.eye(300)[label], np.ones([1, 1, 2, 1])], -1)
+    np.testing.assert_array_equal(semantics.dense, expected)
+    assert semantics.neighbourhoods(3).ids.shape == (1, 1, 2)
+
+
+@pytest.mark.parametrize("wrong", [255, 3, -1])
+def test_ids_out_of_range_are_refused_eagerly(wrong):
+    label = np.array([[[0, wrong], [1, 2]]], "int32")
+    message = rf"must be in \[0, 3\): received {wrong}; give unknown pixels"
+    for inputs in (label, {"label": label}):
+        with pytest.raises(ValueError, match=message):
+            Semantics.from_inputs(inputs, num_labels=3, use_instance_edges=False)
+    with pytest.raises(ValueError, match=message):
+        Semantics(3, label=label)
+    # Augmentation leaves pixels without a label, and a graph cannot look at its ids.
+    expected = np.eye(3)[[[0, 0], [1, 2]]]
+    expected[0, 1] = 0
+    np.testing.assert_array_equal(Semantics(3, label=label, unlabelled=True).dense[0], expected)
+    traced = tf.function(lambda label: Semantics(3, label=label).dense)(tf.constant(label))
+    np.testing.assert_array_equal(traced[0], expected)
+
+
+def test_symbolic_tensors_are_for_the_layer_itself():
+    symbol = keras.Input((4, 4), dtype="int32")
+    with pytest.raises(ValueError, match=r"symbolic tensor of Keras: .* to the layer"):
+        Semantics(3, label=symbol)
+    with pytest.raises(ValueError, match=r"symbolic tensor of Keras: .* to the layer"):
+        Semantics.from_inputs({"label": symbol}, num_labels=3, use_instance_edges=False)
+
+
+def test_a_mapping_without_labels_is_refused():
+    with pytest.raises(ValueError, match="must hold 'label' or 'condition': received labels"):
+        Semantics.from_inputs({"labels": ids(1, 4, 4)}, num_labels=3, use_instance_edges=False)

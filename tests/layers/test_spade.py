@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -101,3 +102,9 @@ def test_an_edge_channel_conditions_too():
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_symbolic_semantics_of_other_channels_fail_when_the_model_is_made():
+    x, semantics = keras.Input((8, 8, 4)), keras.Input((8, 8, 3))
+    with pytest.raises(ValueError, match=r"must have 5 channels .* received 3"):
+        SPADE(5)(x, semantics=semantics)
