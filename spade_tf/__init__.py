@@ -30,12 +30,15 @@ if TYPE_CHECKING:
     from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator as Pix2PixHDGenerator
     from spade_tf.training.gaugan import GauGAN as GauGAN
     from spade_tf.training.loop import train as train
+    from spade_tf.training.options import LossWeights as LossWeights
+    from spade_tf.training.options import Updates as Updates
 
 __all__ = [
     "SPADE",
     "ConvEncoder",
     "ExportedModel",
     "GauGAN",
+    "LossWeights",
     "ModelFileError",
     "MultiscaleDiscriminator",
     "NLayerDiscriminator",
@@ -46,6 +49,7 @@ __all__ = [
     "Semantics",
     "SpectralConv2D",
     "SpectralDense",
+    "Updates",
     "export_saved_model",
     "load_model",
     "train",
@@ -57,6 +61,7 @@ __getattr__, __dir__ = lazily(
         "ConvEncoder": "spade_tf.networks.encoder",
         "ExportedModel": "spade_tf.loading",
         "GauGAN": "spade_tf.training.gaugan",
+        "LossWeights": "spade_tf.training.options",
         "ModelFileError": "spade_tf.loading",
         "MultiscaleDiscriminator": "spade_tf.networks.discriminator",
         "NLayerDiscriminator": "spade_tf.networks.discriminator",
@@ -68,6 +73,7 @@ __getattr__, __dir__ = lazily(
         "Semantics": "spade_tf.layers.semantics",
         "SpectralConv2D": "spade_tf.layers.spectral_norm",
         "SpectralDense": "spade_tf.layers.spectral_norm",
+        "Updates": "spade_tf.training.options",
         "export_saved_model": "spade_tf.export.saved_model",
         "load_model": "spade_tf.loading",
         "train": "spade_tf.training.loop",

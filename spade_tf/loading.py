@@ -11,6 +11,7 @@ import keras
 
 # All of the project's classes that a .keras file may hold register themselves when imported.
 import spade_tf.layers
+import spade_tf.losses.perceptual
 import spade_tf.networks.alexnet
 import spade_tf.networks.discriminator
 import spade_tf.networks.efficientnet_lite
@@ -18,7 +19,7 @@ import spade_tf.networks.encoder
 import spade_tf.networks.generator
 import spade_tf.networks.pix2pixhd
 import spade_tf.networks.vgg
-import spade_tf.training.adam
+import spade_tf.training.gaugan
 import spade_tf.training.schedules  # noqa: F401
 
 
@@ -39,6 +40,12 @@ class ExportedModel(keras.layers.TFSMLayer):
 
     Returns:
         A mapping: `image`, uint8 `[B, H, W, 3]`.
+
+    Example:
+        >>> from spade_tf import ExportedModel
+        >>> model = ExportedModel("saved_models/landscapes/1")  # doctest: +SKIP
+        >>> model({"label": label, "seed": seed})["image"].dtype  # doctest: +SKIP
+        tf.uint8
     """
 
     def __init__(
@@ -67,6 +74,15 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model | ExportedModel:
 
     Raises:
         ModelFileError: for any other path, with what it is and what to do.
+
+    Example:
+        >>> import os, tempfile
+        >>> from spade_tf import ConvEncoder, load_model
+        >>> encoder = ConvEncoder(z_dim=4, filters=1, image_size=(16, 16), num_layers=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     encoder.save(os.path.join(folder, "encoder.keras"))
+        ...     load_model(os.path.join(folder, "encoder.keras")).z_dim
+        4
     """
     path = Path(path)
     if path.is_file() and path.suffix == ".keras":

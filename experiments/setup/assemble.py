@@ -20,9 +20,11 @@ from pipelines.schema import DataError, LabelSet
 from spade_tf.losses.adversarial import get_adversarial_loss
 from spade_tf.losses.perceptual import PerceptualLoss
 from spade_tf.training.adam import adam
+from spade_tf.training.augmentation import Augment, DiffAugment
 from spade_tf.training.distillation import DistilledGauGAN
-from spade_tf.training.gaugan import Augment, GauGAN
+from spade_tf.training.gaugan import GauGAN
 from spade_tf.training.guard import NonFiniteGuard
+from spade_tf.training.options import LossWeights, Updates
 from spade_tf.training.schedules import ConstantThenLinear
 
 if TYPE_CHECKING:
@@ -76,17 +78,21 @@ def make_gaugan(config: Config, labels: LabelSet, rate_factor: float = 1.0) -> G
             if config.train.average_decay
             else None
         ),
-        "average_decay": config.train.average_decay,
         "adversarial_loss": get_adversarial_loss(config.loss.adversarial),
-        "feature_matching_weight": config.loss.feature_matching_weight,
         "perceptual_loss": make_perceptual_loss(config),
-        "perceptual_weight": config.loss.perceptual_weight,
-        "kl_weight": config.loss.kl_weight,
-        "kl_examples": config.loss.kl_examples,
-        "r1_weight": config.loss.r1_weight,
-        "clip_norm": config.optimizer.clip_norm,
-        "discriminator_steps": config.train.discriminator_steps,
-        "accumulation_steps": config.train.accumulation_steps,
+        "loss_weights": LossWeights(
+            feature_matching=config.loss.feature_matching_weight,
+            perceptual=config.loss.perceptual_weight,
+            kl=config.loss.kl_weight,
+            kl_examples=config.loss.kl_examples,
+            r1=config.loss.r1_weight,
+        ),
+        "updates": Updates(
+            discriminator_steps=config.train.discriminator_steps,
+            accumulation_steps=config.train.accumulation_steps,
+            clip_norm=config.optimizer.clip_norm,
+            average_decay=config.train.average_decay,
+        ),
         "augment": make_augmentation(config),
         "guard": NonFiniteGuard(name="guard"),
         "seed": config.train.seed,
@@ -141,8 +147,6 @@ def make_augmentation(config: Config) -> Augment | None:
     policies = tuple(filter(None, config.train.augment.split(",")))
     if not policies:
         return None
-    from spade_tf.training.augmentation import DiffAugment
-
     return DiffAugment(policies)
 
 

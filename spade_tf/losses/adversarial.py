@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
+import keras
 import tensorflow as tf
 
 
@@ -32,10 +33,33 @@ def _mean_over_scales(
     return tf.add_n(means) / len(means)
 
 
-class HingeLoss:
+class _Serializable:
+    """A loss without arguments, which Keras can save with the model that holds it."""
+
+    def get_config(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Makes the loss."""
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable("spade_tf")
+class HingeLoss(_Serializable):
     """`max(0, 1 + D(fake)) + max(0, 1 - D(real))`, and `-D(fake)` for the generator.
 
     Reference: Lim & Ye 2017; Miyato et al. 2018, Eq. 16-17; Park et al. 2019, appendix A.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.losses import HingeLoss
+        >>> loss, logits = HingeLoss(), [np.full((1, 2, 2, 1), 0.5, "float32")]
+        >>> float(loss.discriminator_fake(logits)), float(loss.discriminator_real(logits))
+        (1.5, 0.5)
+        >>> float(loss.generator(logits))
+        -0.5
     """
 
     def discriminator_fake(self, logits):
@@ -51,10 +75,20 @@ class HingeLoss:
         return _mean_over_scales(tf.negative, logits)
 
 
-class LeastSquaresLoss:
+@keras.saving.register_keras_serializable("spade_tf")
+class LeastSquaresLoss(_Serializable):
     """`D(fake)^2 + (D(real) - 1)^2`, and `(D(fake) - 1)^2` for the generator.
 
     Reference: Mao et al. 2017, Eq. 9, https://arxiv.org/abs/1611.04076.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.losses import LeastSquaresLoss
+        >>> loss, logits = LeastSquaresLoss(), [np.full((1, 2, 2, 1), 0.5, "float32")]
+        >>> float(loss.discriminator_fake(logits)), float(loss.discriminator_real(logits))
+        (0.25, 0.25)
+        >>> float(loss.generator(logits))
+        0.25
     """
 
     def discriminator_fake(self, logits):
@@ -70,10 +104,17 @@ class LeastSquaresLoss:
         return self.discriminator_real(logits)
 
 
-class OriginalLoss:
+@keras.saving.register_keras_serializable("spade_tf")
+class OriginalLoss(_Serializable):
     """The original, non-saturating loss: cross-entropy of logits.
 
     Reference: Goodfellow et al. 2014, section 3.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.losses import OriginalLoss
+        >>> round(float(OriginalLoss().generator([np.zeros((1, 2, 2, 1), "float32")])), 4)
+        0.6931
     """
 
     def discriminator_fake(self, logits):
@@ -89,11 +130,21 @@ class OriginalLoss:
         return self.discriminator_real(logits)
 
 
-class WassersteinLoss:
+@keras.saving.register_keras_serializable("spade_tf")
+class WassersteinLoss(_Serializable):
     """`D(fake) - D(real)`, and `-D(fake)` for the generator.
 
     Reference: Arjovsky et al. 2017, Eq. 2-3. Spectral normalisation must bound the discriminator's
         Lipschitz constant.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.losses import WassersteinLoss
+        >>> loss, logits = WassersteinLoss(), [np.full((1, 2, 2, 1), 0.5, "float32")]
+        >>> float(loss.discriminator_fake(logits)), float(loss.discriminator_real(logits))
+        (0.5, -0.5)
+        >>> float(loss.generator(logits))
+        -0.5
     """
 
     def discriminator_fake(self, logits):
@@ -120,6 +171,11 @@ def get_adversarial_loss(name: str) -> AdversarialLoss:
 
     Raises:
         ValueError: if there is no such loss.
+
+    Example:
+        >>> from spade_tf.losses import get_adversarial_loss
+        >>> type(get_adversarial_loss("hinge")).__name__
+        'HingeLoss'
     """
     losses: dict[str, Callable[[], AdversarialLoss]] = {
         "hinge": HingeLoss,

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 from keras import ops
 
 __all__ = ["PerceptualLoss"]
 
 
+@keras.saving.register_keras_serializable("spade_tf")
 class PerceptualLoss:
     """Distance of two batches of images in the features of a fixed network.
 
@@ -32,6 +34,14 @@ class PerceptualLoss:
     Reference: Park et al. 2019, section 3 and appendix A, https://arxiv.org/abs/1903.07291, after
         Wang et al. 2018 (pix2pixHD), https://arxiv.org/abs/1711.11585: relu1_1 to relu5_1 of
         VGG19. The factor 10 of this term in the total loss is the caller's.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf import PerceptualLoss
+        >>> loss = PerceptualLoss(lambda image: [image, image[:, ::2, ::2]], weights=[1.0, 0.5])
+        >>> real, fake = np.zeros((1, 4, 4, 3), "float32"), np.full((1, 4, 4, 3), 0.5, "float32")
+        >>> float(loss(real, fake))
+        0.75
     """
 
     def __init__(
@@ -43,6 +53,17 @@ class PerceptualLoss:
         self.weights = tuple(weights)
         if not self.weights or min(self.weights) < 0:
             raise ValueError(f"weights must be non-negative and not empty; received {weights!r}")
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor. A model that holds the loss saves the weights."""
+        extractor = keras.saving.serialize_keras_object(self.extractor)
+        return {"extractor": extractor, "weights": list(self.weights)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "PerceptualLoss":
+        """Makes one from what `get_config` gives."""
+        extractor = keras.saving.deserialize_keras_object(config["extractor"])
+        return cls(extractor, config["weights"])
 
     def __call__(self, real_image: Any, fake_image: Any) -> Any:
         """Computes the loss."""

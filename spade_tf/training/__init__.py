@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from spade_tf.training.guard import NonFiniteError as NonFiniteError
     from spade_tf.training.guard import NonFiniteGuard as NonFiniteGuard
     from spade_tf.training.loop import train as train
+    from spade_tf.training.options import LossWeights as LossWeights
+    from spade_tf.training.options import Updates as Updates
     from spade_tf.training.schedules import ConstantThenLinear as ConstantThenLinear
     from spade_tf.training.strategy import make_strategy as make_strategy
 
@@ -28,9 +30,11 @@ __all__ = [
     "DiffAugment",
     "DistilledGauGAN",
     "GauGAN",
+    "LossWeights",
     "NonFiniteError",
     "NonFiniteGuard",
     "Teacher",
+    "Updates",
     "WeightAverage",
     "make_strategy",
     "restore_networks",
@@ -47,9 +51,11 @@ __getattr__, __dir__ = lazily(
         "DiffAugment": "spade_tf.training.augmentation",
         "DistilledGauGAN": "spade_tf.training.distillation",
         "GauGAN": "spade_tf.training.gaugan",
+        "LossWeights": "spade_tf.training.options",
         "NonFiniteError": "spade_tf.training.guard",
         "NonFiniteGuard": "spade_tf.training.guard",
         "Teacher": "spade_tf.training.distillation",
+        "Updates": "spade_tf.training.options",
         "WeightAverage": "spade_tf.training.ema",
         "make_strategy": "spade_tf.training.strategy",
         "restore_networks": "spade_tf.training.checkpoints",

@@ -19,6 +19,14 @@ class Adam(keras.optimizers.Adam):
 
     Reference: Kingma & Ba 2015, algorithm 1, https://arxiv.org/abs/1412.6980; Reddi et al. 2018,
         algorithm 2, https://arxiv.org/abs/1904.09237; differs: the bias is corrected.
+
+    Example:
+        >>> import keras
+        >>> from spade_tf.training import Adam
+        >>> weight = keras.Variable([1.0])
+        >>> Adam(0.1, beta_1=0.0).apply([[2.0]], [weight])
+        >>> round(float(weight[0]), 4)
+        0.9
     """
 
     def update_step(self, gradient, variable, learning_rate):

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import Any, Protocol
 
+import keras
 import tensorflow as tf
 
 from spade_tf.layers.semantics import Semantics
@@ -28,6 +30,18 @@ _TRANSLATION_RATIO = 0.125
 _CUTOUT_RATIO = 0.5
 
 
+class Augment(Protocol):
+    """What the discriminator's input is augmented with, such as `DiffAugment`."""
+
+    num_draws: int
+
+    def __call__(
+        self, semantics: Semantics, images: tf.Tensor, draws: tf.Tensor
+    ) -> tuple[Semantics, tf.Tensor]:
+        """Semantics and pictures, given uniform numbers `[B, num_draws]` in [0, 1)."""
+
+
+@keras.saving.register_keras_serializable("spade_tf")
 class DiffAugment:
     """Augments what the discriminator sees.
 
@@ -54,6 +68,16 @@ class DiffAugment:
 
     Raises:
         ValueError: if there is no such policy, or one is named twice.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf import Semantics
+        >>> from spade_tf.training import DiffAugment
+        >>> augment = DiffAugment(["translation"])
+        >>> semantics = Semantics(1, label=np.zeros((1, 8, 8), "int32"))
+        >>> draws = np.full((1, augment.num_draws), 0.5, "float32")
+        >>> tuple(augment(semantics, np.ones((1, 8, 8, 3), "float32"), draws)[1].shape)
+        (1, 8, 8, 3)
     """
 
     # Numbers are reserved for all policies, so a policy's numbers do not depend on the others.
@@ -68,6 +92,15 @@ class DiffAugment:
         if len(set(policies)) < len(policies):
             raise ValueError(f"each policy may be named once: received {', '.join(policies)}")
         self.policies = tuple(policies)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        return {"policies": list(self.policies)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> DiffAugment:
+        """Makes one from what `get_config` gives."""
+        return cls(**config)
 
     def __call__(
         self, semantics: Semantics, images: tf.Tensor, draws: tf.Tensor

@@ -13,8 +13,8 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from spade_tf.training.distillation import DistilledGauGAN
 from spade_tf.training.gaugan import GauGAN
+from spade_tf.training.optimizers import OPTIMIZERS
 
 
 class CheckpointError(ValueError):
@@ -33,6 +33,21 @@ class Checkpoints:
         max_to_keep: int >= 1, how many of the newest to keep. Default 3.
         asynchronous: bool, whether to write in the background. Variables are first copied to the
             host's memory, then training continues. Default False.
+
+    Example:
+        >>> import tempfile
+        >>> from spade_tf import GauGAN, MultiscaleDiscriminator, SPADEGenerator
+        >>> model = GauGAN(
+        ...     SPADEGenerator(3, image_size=(32, 32), filters=1, hidden_filters=2),
+        ...     MultiscaleDiscriminator(3, filters=1, num_layers=2),
+        ... )
+        >>> model.compile()
+        >>> from spade_tf.training import Checkpoints
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     checkpoints = Checkpoints(model, folder)
+        ...     checkpoints.save(step=5)
+        ...     checkpoints.restore_latest()
+        5
     """
 
     def __init__(
@@ -203,6 +218,13 @@ def restore_networks(directory: str | os.PathLike[str], **networks: keras.Model 
 
     Raises:
         CheckpointError: if there is none, or it does not hold these networks.
+
+    Example:
+        >>> from spade_tf import SPADEGenerator
+        >>> from spade_tf.training import restore_networks
+        >>> generator = SPADEGenerator(3, image_size=(32, 32), filters=1, hidden_filters=2)
+        >>> restore_networks("runs/mine/checkpoints", generator=generator)  # doctest: +SKIP
+        1500
     """
     one = Path(f"{directory}.index").is_file()
     path = str(directory) if one else tf.train.latest_checkpoint(str(directory))
@@ -218,24 +240,16 @@ def restore_networks(directory: str | os.PathLike[str], **networks: keras.Model 
 
 
 def _variables(model: GauGAN) -> dict[str, Any]:
-    groups = {
-        "generator": by_path(model.generator.variables),
-        "discriminator": by_path(model.discriminator.variables),
-        "generator_optimizer": _state(model.generator_optimizer),
-        "discriminator_optimizer": _state(model.discriminator_optimizer),
-        "training": by_path([model.step]),
+    groups: dict[str, Any] = {
+        name: by_path(variables) for name, variables in model.checkpoint_groups().items()
     }
-    if model.average_generator is not None:
-        groups["average_generator"] = by_path(model.average_generator.variables)
-    for optimizer in (model.generator_optimizer, model.discriminator_optimizer):
+    for name in OPTIMIZERS:
+        optimizer = getattr(model, name)
+        groups[name] = _state(optimizer)
         # The optimizer with a loss scale wraps the optimizer that updates the weights.
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            name = "generator" if optimizer is model.generator_optimizer else "discriminator"
-            groups[f"{name}_inner_optimizer"] = _state(optimizer.inner_optimizer)
-    if model.encoder is not None:
-        groups["encoder"] = by_path(model.encoder.variables)
-    if isinstance(model, DistilledGauGAN) and model.projections is not None:
-        groups["projections"] = by_path(model.projections.variables)
+            inner = name.replace("_optimizer", "_inner_optimizer")
+            groups[inner] = _state(optimizer.inner_optimizer)
     return groups
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -11,7 +12,8 @@ from spade_tf.layers.initialization import xavier_normal
 from spade_tf.layers.semantics import Semantics
 from spade_tf.losses.distillation import distillation_feature_loss, distillation_output_loss
 from spade_tf.networks.generator import SPADEGenerator
-from spade_tf.training.gaugan import GauGAN, Losses
+from spade_tf.training.accumulation import Losses
+from spade_tf.training.gaugan import GauGAN
 
 
 class Teacher:
@@ -22,6 +24,16 @@ class Teacher:
     Args:
         generator: the trained generator, with averaged weights if there are any.
         encoder: the encoder of its styles; None if it has none.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf import Semantics, SPADEGenerator
+        >>> from spade_tf.training import Teacher
+        >>> teacher = Teacher(SPADEGenerator(3, image_size=(32, 32), filters=1, hidden_filters=2))
+        >>> semantics = Semantics(3, label=np.zeros((1, 32, 32), "int32"))
+        >>> image, features = teacher(semantics, z=None, with_features=True)
+        >>> tuple(image.shape), len(features)
+        ((1, 32, 32, 3), 7)
     """
 
     def __init__(self, generator: keras.Model, encoder: keras.Model | None = None):
@@ -115,6 +127,19 @@ class DistilledGauGAN(GauGAN):
     Reference: Li et al. 2020, section 3.1, https://arxiv.org/abs/2003.08936; differs: student and
         discriminator start from random weights; features are compared relative to their size; the
         picture is compared with the teacher's, while the discriminator sees real pictures.
+
+    Example:
+        >>> from spade_tf import MultiscaleDiscriminator, SPADEGenerator
+        >>> from spade_tf.training import DistilledGauGAN, Teacher
+        >>> def generator(filters):
+        ...     return SPADEGenerator(3, image_size=(32, 32), filters=filters, hidden_filters=2)
+        >>> model = DistilledGauGAN(
+        ...     generator(1),
+        ...     MultiscaleDiscriminator(3, filters=1, num_layers=2),
+        ...     teacher=Teacher(generator(2)),
+        ... )
+        >>> len(model.projections.convs)
+        6
     """
 
     def __init__(
@@ -157,6 +182,24 @@ class DistilledGauGAN(GauGAN):
         """Trainable weights of the student and of the projections."""
         projections = self.projections.trainable_variables if self.projections else []
         return super().generator_weights + projections
+
+    def checkpoint_groups(self) -> dict[str, list[keras.Variable]]:
+        """Those of `GauGAN`, and the projections."""
+        groups = super().checkpoint_groups()
+        if self.projections is not None:
+            groups["projections"] = self.projections.variables
+        return groups
+
+    def get_config(self) -> dict[str, Any]:
+        """A model that holds a teacher cannot be made again from a configuration.
+
+        Raises:
+            ValueError: always, with what to save instead.
+        """
+        raise ValueError(
+            "a DistilledGauGAN is not saved as a whole, since its teacher is no part of it: save "
+            "its generator, or its Checkpoints"
+        )
 
     def generator_losses(
         self,

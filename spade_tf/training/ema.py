@@ -33,6 +33,17 @@ class WeightAverage:
     Reference: Polyak & Juditsky 1992, https://doi.org/10.1137/0330046; of generators, Karras et al.
         2018, https://arxiv.org/abs/1710.10196. Differs from `keras.optimizers`' `use_ema`, whose
         average starts from the weights after the first step.
+
+    Example:
+        >>> import keras
+        >>> from spade_tf.training import WeightAverage
+        >>> weight = keras.Variable(0.0)
+        >>> average = WeightAverage([weight], decay=0.75)
+        >>> weight.assign(4.0) is None
+        False
+        >>> average.update()
+        >>> float(average.averages[0])
+        1.0
     """
 
     def __init__(

@@ -85,7 +85,7 @@ class ReestimateStatistics(keras.callbacks.Callback):
 
 
 class Evaluate(keras.callbacks.Callback):
-    """Runs the model's `test_step` over a data set at regular steps.
+    """Runs the model's `evaluation_losses` over a data set at regular steps.
 
     Means are appended to a JSON Lines file, and added to the logs of the step as `evaluation/...`.
     `evaluation/gap` is `l1` with running statistics minus `l1` with those of the batch. The model
@@ -120,7 +120,7 @@ class Evaluate(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Reads earlier results, up to the step from which training continues."""
-        self.function = traced_once(self.model.test_step, self.batches)
+        self.function = traced_once(self.model.evaluation_losses, self.batches)
         if self.comparison is not None:
             self.comparison.begin(self.model)
         start = self.params["start_step"]

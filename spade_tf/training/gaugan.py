@@ -3,40 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from spade_tf.layers.gaussian_sampling import GaussianSampling
 from spade_tf.layers.semantics import Semantics
-from spade_tf.layers.state import hold_state
+from spade_tf.layers.symbolic import TracesSymbolicCalls
 from spade_tf.losses.adversarial import AdversarialLoss, HingeLoss
-from spade_tf.losses.feature_matching import feature_matching_loss
-from spade_tf.losses.kl import kl_divergence
-from spade_tf.losses.r1 import r1_penalty
-from spade_tf.training.accumulation import Losses, Part, accumulate
-from spade_tf.training.adam import adam
+from spade_tf.training.accumulation import Losses, Part
+from spade_tf.training.augmentation import Augment
 from spade_tf.training.ema import WeightAverage
+from spade_tf.training.epoch_means import EpochMeans
+from spade_tf.training.gradients import minimize
 from spade_tf.training.guard import NonFiniteGuard
-
-# What random numbers of a draw are for.
-_STYLES, _AUGMENTATION = 0, 1
-
-
-class Augment(Protocol):
-    """What the discriminator's input is augmented with, such as `DiffAugment`."""
-
-    num_draws: int
-
-    def __call__(
-        self, semantics: Semantics, images: tf.Tensor, draws: tf.Tensor
-    ) -> tuple[Semantics, tf.Tensor]:
-        """Semantics and pictures, given uniform numbers `[B, num_draws]` in [0, 1)."""
+from spade_tf.training.optimizers import check_compile_arguments, get_pair
+from spade_tf.training.options import LossWeights, Updates, check_options
+from spade_tf.training.saving import SavedWhole
+from spade_tf.training.step_losses import StepLosses
 
 
-class GauGAN(keras.Model):
+@keras.saving.register_keras_serializable("spade_tf")
+class GauGAN(TracesSymbolicCalls, StepLosses, SavedWhole):
     """Trains a generator of pictures from label maps against a discriminator.
+
+    `compile`, `fit`, `evaluate`, `predict`, `save` and `keras.saving.load_model` work as with any
+    Keras model, on one device or several. A batch is a mapping: `image` float `[B, H, W, 3]` in
+    [-1, 1], `label` int `[B, H, W]`, and `instance` int `[B, H, W]` where edges are used.
 
     Args:
         generator: `(inputs, z, training) -> image`, such as `SPADEGenerator`.
@@ -45,23 +39,12 @@ class GauGAN(keras.Model):
         encoder: `(image, training) -> (mu, logvar)`, such as `ConvEncoder`; None for none. One
             that is frozen (`trainable = False`) only infers, and has no KL divergence.
         average_generator: a generator of the same make, to hold the moving average of the
-            weights; None for none.
-        average_decay: float in [0, 1), of that average. Default 0.999.
+            weights; None for none. With it, `call`, `evaluate` and `predict` use the average.
         adversarial_loss: an `AdversarialLoss`. Default the hinge loss.
-        feature_matching_weight: float >= 0. Default 10.
-        perceptual_loss: `(real_image, fake_image) -> scalar`; None for none.
-        perceptual_weight: float >= 0. Default 10.
-        kl_weight: float >= 0. Default 0.05.
-        kl_examples: float > 0, how many examples the KL divergence is summed over. Default 4. The
-            official release sums over what one GPU holds, 4 of its batch of 32, so that the
-            weight of the term follows the number of GPUs; here it does not.
-        r1_weight: float >= 0, of the R1 penalty on real pictures. Default 0: none.
-        clip_norm: float >= 0, largest norm of a network's gradients together. Default 0: any.
-        discriminator_steps: int >= 1, updates of the discriminator per one of the generator.
-            Default 1.
-        accumulation_steps: int >= 1, parts that a replica's batch is gone through in, one after
-            the other, to save memory. Default 1. Batch normalisation then takes its statistics
-            over a part; power iterations are made once per batch all the same.
+        perceptual_loss: `(real_image, fake_image) -> scalar`, such as `PerceptualLoss`; None for
+            none.
+        loss_weights: a `LossWeights`. Default the paper's.
+        updates: an `Updates`: steps of the discriminator, accumulation, clipping, averaging.
         augment: a `DiffAugment`, applied to all that the discriminator sees in training, with
             the same random numbers for the fake and the real picture of an example; None for
             none.
@@ -71,9 +54,20 @@ class GauGAN(keras.Model):
             share theirs.
 
     Raises:
-        ValueError: if the styles of encoder and generator differ in length.
+        ValueError: if the styles of encoder and generator differ in length, or an option is out of
+            its range.
 
     Reference: Park et al. 2019, section 3.3 and appendix A.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf import GauGAN, MultiscaleDiscriminator, SPADEGenerator
+        >>> gan = GauGAN(
+        ...     SPADEGenerator(3, image_size=(32, 32), filters=1, hidden_filters=2),
+        ...     MultiscaleDiscriminator(3, filters=1, num_layers=2),
+        ... )
+        >>> gan.predict(np.zeros((2, 32, 32), "int32"), verbose=0).shape
+        (2, 32, 32, 3)
     """
 
     def __init__(
@@ -83,17 +77,10 @@ class GauGAN(keras.Model):
         encoder: keras.Model | None = None,
         *,
         average_generator: keras.Model | None = None,
-        average_decay: float = 0.999,
         adversarial_loss: AdversarialLoss | None = None,
-        feature_matching_weight: float = 10.0,
         perceptual_loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
-        perceptual_weight: float = 10.0,
-        kl_weight: float = 0.05,
-        kl_examples: float = 4.0,
-        r1_weight: float = 0.0,
-        clip_norm: float = 0.0,
-        discriminator_steps: int = 1,
-        accumulation_steps: int = 1,
+        loss_weights: LossWeights | None = None,
+        updates: Updates | None = None,
         augment: Augment | None = None,
         guard: NonFiniteGuard | None = None,
         seed: int = 0,
@@ -106,6 +93,9 @@ class GauGAN(keras.Model):
                 "the encoder's styles must be what the generator starts from: received "
                 f"z_dim={encoder.z_dim} of the encoder and {z_dim} of the generator"
             )
+        self.loss_weights = loss_weights or LossWeights()
+        self.updates = updates or Updates()
+        check_options(self.loss_weights, self.updates)
         self.generator = generator
         self.discriminator = discriminator
         self.encoder = encoder
@@ -113,22 +103,23 @@ class GauGAN(keras.Model):
         self.average: WeightAverage | None = None
         if average_generator is not None:
             self.average = WeightAverage(
-                generator.variables, average_decay, averages=average_generator.variables
+                generator.variables,
+                self.updates.average_decay,
+                averages=average_generator.variables,
             )
         self.sampling = GaussianSampling()
+        self.sampling.built = True
         self.adversarial_loss = adversarial_loss or HingeLoss()
-        self.feature_matching_weight = feature_matching_weight
         self.perceptual_loss = perceptual_loss
-        self.perceptual_weight = perceptual_weight
-        self.kl_weight = kl_weight
-        self.kl_examples = kl_examples
-        self.r1_weight = r1_weight
-        self.clip_norm = clip_norm
-        self.discriminator_steps = discriminator_steps
-        self.accumulation_steps = accumulation_steps
+        # Tracked, so that a file of the model holds the weights of the features.
+        extractor = getattr(perceptual_loss, "extractor", None)
+        self.perceptual_features = extractor if isinstance(extractor, keras.layers.Layer) else None
         self.augment = augment
         self.guard = guard
         self.seed = seed
+        self._make_state()
+
+    def _make_state(self):
         # Counts training steps: the noise of a step is a function of the seed and of it.
         self.step = self.add_weight(
             shape=(),
@@ -138,6 +129,14 @@ class GauGAN(keras.Model):
             aggregation="only_first_replica",
             name="step",
         )
+        names = ["adversarial", "feature_matching", "l1"]
+        names += ["perceptual"] if self.perceptual_loss is not None else []
+        # Names of metrics may hold no "/".
+        self.evaluation_means = {
+            f"{mode}/{name}": keras.metrics.Mean(name=f"{mode}_{name}")
+            for mode in ("inference", "training")
+            for name in names
+        }
         self.built = True
 
     def compile(
@@ -153,29 +152,20 @@ class GauGAN(keras.Model):
                 Adam of rate 1e-4, betas 0 and 0.999.
             discriminator_optimizer: likewise. Default Adam of rate 4e-4, betas 0 and 0.999.
             **kwargs: `run_eagerly`, `steps_per_execution` and `jit_compile` of
-                `keras.Model.compile`.
+                `keras.Model.compile`. `jit_compile` is False by default.
 
         Raises:
             ValueError: if another argument is given, which would have no effect, or one optimizer
                 for both.
         """
-        for name in kwargs:
-            if name not in ("run_eagerly", "steps_per_execution", "jit_compile"):
-                raise ValueError(
-                    f"GauGAN.compile: {name}={kwargs[name]!r} received, which would have no "
-                    "effect; give generator_optimizer and discriminator_optimizer here, and "
-                    "losses and their weights to GauGAN"
-                )
-        optimizers = [
-            keras.optimizers.get(generator_optimizer or adam(1e-4)),
-            keras.optimizers.get(discriminator_optimizer or adam(4e-4)),
-        ]
-        if optimizers[0] is optimizers[1]:
-            raise ValueError(
-                "GauGAN.compile: one optimizer received for both networks; give each its own"
-            )
-        super().compile(**kwargs)
-        self.generator_optimizer, self.discriminator_optimizer = optimizers
+        check_compile_arguments(kwargs)
+        pair = get_pair(generator_optimizer, discriminator_optimizer)
+        # XLA, Keras's default, draws other noise and cannot look label maps up.
+        arguments = {"jit_compile": False, **kwargs}
+        super().compile(optimizer=None, **arguments)
+        self.compile_arguments = arguments
+        self.generator_optimizer, self.discriminator_optimizer = pair.generator, pair.discriminator
+        self.optimizer = pair
         self.generator_optimizer.build(self.generator_weights)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
 
@@ -184,6 +174,39 @@ class GauGAN(keras.Model):
         """Trainable weights of the generator, and of the encoder with it."""
         weights = self.generator.trainable_variables
         return weights + (self.encoder.trainable_variables if self.encoder else [])
+
+    def checkpoint_groups(self) -> dict[str, list[keras.Variable]]:
+        """All variables but the optimizers', by the name of the group that a checkpoint has."""
+        groups = {
+            "generator": self.generator.variables,
+            "discriminator": self.discriminator.variables,
+            "training": [self.step],
+        }
+        for name in ("average_generator", "encoder"):
+            network = getattr(self, name)
+            if network is not None:
+                groups[name] = network.variables
+        return groups
+
+    def fit(self, x: Any = None, *, callbacks: Any = None, **kwargs: Any) -> Any:
+        """Trains as `keras.Model.fit` does; the losses of an epoch are the means over its steps.
+
+        Args:
+            x: a `tf.data.Dataset` of batches as of `train_step`, or such a mapping of arrays. With
+                several devices a batch is the global one; drop a remainder that they cannot share.
+            callbacks: Keras callbacks. `model.optimizer.learning_rate` sets both rates. With
+                `steps_per_execution`, they see the last step of each execution only.
+            **kwargs: of `keras.Model.fit`.
+
+        Returns:
+            The `History`.
+        """
+        given = [] if callbacks is None else callbacks
+        given = list(given) if isinstance(given, list | tuple) else [given]
+        if isinstance(x, tf.data.Dataset):
+            # Keras warns that it does not shuffle data sets, unless it is told not to.
+            kwargs = {"shuffle": False, **kwargs}
+        return super().fit(x, callbacks=[EpochMeans(), *given], **kwargs)
 
     def train_step(self, batch: Mapping[str, tf.Tensor]) -> Losses:
         """One iteration: the generator's update, then the discriminator's.
@@ -195,26 +218,15 @@ class GauGAN(keras.Model):
         Returns:
             The losses by name, of this replica; their mean over replicas is the global batch's.
         """
+        batch = _unpacked(batch)
         semantics = self.semantics(batch)
         losses = self.update_generator(semantics, batch["image"])
-        for draw in range(1, 1 + self.discriminator_steps):
+        for draw in range(1, 1 + self.updates.discriminator_steps):
             losses |= self.update_discriminator(semantics, batch["image"], draw=draw)
         if self.average is not None:
             self.average.update(tf.convert_to_tensor(self.step))
         self.step.assign_add(1)
         return losses
-
-    def semantics(self, batch: Mapping[str, tf.Tensor]) -> Semantics:
-        """What all networks condition on, made once per step.
-
-        A batch without `label` holds `condition`, a float map `[B, H, W, C]`, in its place.
-        """
-        return Semantics.from_inputs(
-            batch,
-            num_labels=self.generator.num_labels,
-            use_instance_edges=self.generator.use_instance_edges,
-            dtype=self.generator.compute_dtype,
-        )
 
     def update_generator(self, semantics: Semantics, real_image: tf.Tensor) -> Losses:
         """One step of generator and encoder: adversarial, feature, perceptual and KL losses."""
@@ -224,7 +236,7 @@ class GauGAN(keras.Model):
             ),
             self._whole(semantics, real_image, draw=0),
             self.generator_weights,
-            self._optimizer("generator"),
+            "generator_optimizer",
         )
 
     def update_discriminator(
@@ -245,224 +257,8 @@ class GauGAN(keras.Model):
             losses,
             self._whole(semantics, real_image, draw=draw),
             self.discriminator.trainable_variables,
-            self._optimizer("discriminator"),
+            "discriminator_optimizer",
         )
-
-    def generator_losses(
-        self,
-        semantics: Semantics,
-        real_image: tf.Tensor,
-        training: bool = True,
-        noise: tf.Tensor | None = None,
-        draws: tf.Tensor | None = None,
-    ) -> Losses:
-        """What generator and encoder minimise, by name and weighted."""
-        fake_image, style = self.generate(semantics, real_image, noise=noise, training=training)
-        losses = self.picture_losses(
-            semantics, real_image, fake_image, training=training, draws=draws
-        )
-        if self.encoder is not None and self.encoder.trainable and style is not None:
-            mu, logvar = style
-            examples = self.kl_examples / tf.cast(tf.shape(mu)[0], tf.float32)
-            losses["generator/kl"] = self.kl_weight * examples * kl_divergence(mu, logvar)
-        return losses
-
-    def picture_losses(
-        self,
-        semantics: Semantics,
-        real_image: tf.Tensor,
-        fake_image: tf.Tensor,
-        training: bool = True,
-        draws: tf.Tensor | None = None,
-    ) -> Losses:
-        """Those of them that look at the picture: adversarial, feature matching, perceptual."""
-        fake, real = self.discriminate(
-            *self.augmented(semantics, fake_image, real_image, draws=draws, training=training),
-            training=training,
-        )
-        losses = {"generator/adversarial": self.adversarial_loss.generator(_logits(fake))}
-        if self.feature_matching_weight:
-            losses["generator/feature_matching"] = (
-                self.feature_matching_weight * feature_matching_loss(fake, real)
-            )
-        if self.perceptual_loss is not None:
-            losses["generator/perceptual"] = self.perceptual_weight * self.perceptual_loss(
-                real_image, fake_image
-            )
-        return losses
-
-    def discriminator_losses(
-        self,
-        semantics: Semantics,
-        real_image: tf.Tensor,
-        fake_image: tf.Tensor,
-        training: bool = True,
-        draws: tf.Tensor | None = None,
-    ) -> Losses:
-        """What the discriminator minimises, by name; R1 is taken where the discriminator looks."""
-        semantics, fake_image, real_image = self.augmented(
-            semantics, fake_image, real_image, draws=draws, training=training
-        )
-        fake, real = self.discriminate(semantics, fake_image, real_image, training=training)
-        losses = {
-            "discriminator/fake": self.adversarial_loss.discriminator_fake(_logits(fake)),
-            "discriminator/real": self.adversarial_loss.discriminator_real(_logits(real)),
-        }
-        if self.r1_weight and training:
-
-            def logits(image):
-                with hold_state():
-                    return _logits(self.discriminator(semantics.dense, image, training=True))
-
-            losses["discriminator/r1"] = self.r1_weight * r1_penalty(logits, real_image)
-        return losses
-
-    def generate(
-        self,
-        semantics: Semantics,
-        real_image: tf.Tensor,
-        *,
-        draw: int = 0,
-        noise: tf.Tensor | None = None,
-        training: bool = False,
-    ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor] | None]:
-        """Pictures in the style of real ones where there is an encoder, else in a drawn one.
-
-        Args:
-            semantics: the label maps.
-            real_image: `[B, H, W, 3]`, the pictures whose style to encode.
-            draw: int, tells the draws of one step apart.
-            noise: `[B, z_dim]`, standard normal; None to draw it.
-            training: bool.
-
-        Returns:
-            `(image, (mu, logvar))`, the latter None without an encoder.
-        """
-        z, style = self.style(real_image, draw=draw, noise=noise, training=training)
-        image = self.generator(inputs=semantics, z=z, training=training)
-        return image, style
-
-    def style(
-        self,
-        real_image: tf.Tensor,
-        *,
-        draw: int = 0,
-        noise: tf.Tensor | None = None,
-        training: bool = False,
-    ) -> tuple[tf.Tensor | None, tuple[tf.Tensor, tf.Tensor] | None]:
-        """`(z, (mu, logvar))` of pictures; see `generate`. None for what there is none of."""
-        if self.generator.z_dim is None:
-            return None, None
-        z = self.noise(tf.shape(real_image)[0], draw) if noise is None else noise
-        if self.encoder is None:
-            return z, None
-        style = self.encoder(real_image, training=training and self.encoder.trainable)
-        return self.sampling(*style, noise=z), style
-
-    def augmented(
-        self,
-        semantics: Semantics,
-        fake_image: tf.Tensor,
-        real_image: tf.Tensor,
-        *,
-        draws: tf.Tensor | None = None,
-        training: bool = True,
-    ) -> tuple[Semantics, tf.Tensor, tf.Tensor]:
-        """What the discriminator sees of them in training: fake and real of an example alike.
-
-        Args:
-            semantics: the label maps.
-            fake_image: `[B, H, W, 3]`.
-            real_image: `[B, H, W, 3]`.
-            draws: float `[B, num_draws]` in [0, 1), random numbers of the augmentation; None to
-                draw those of the generator's pass of this step.
-            training: bool; all is left as it is where False, or where there is no augmentation.
-
-        Returns:
-            `(semantics, fake_image, real_image)`; see `DiffAugment` for what the labels are.
-        """
-        if self.augment is None or not training:
-            return semantics, fake_image, real_image
-        if draws is None:
-            size = real_image.shape[0] or tf.shape(real_image)[0]
-            draws = self._draws(self.augment, size, 0)
-        fake_image = self.augment(semantics, fake_image, draws)[1]
-        semantics, real_image = self.augment(semantics, real_image, draws)
-        return semantics, fake_image, real_image
-
-    def discriminate(
-        self,
-        semantics: Semantics,
-        fake_image: tf.Tensor,
-        real_image: tf.Tensor,
-        *,
-        training: bool = False,
-    ) -> tuple[list[list[tf.Tensor]], list[list[tf.Tensor]]]:
-        """The discriminator's features of fake and of real pictures, in one batch, fake first."""
-        fake_image = tf.cast(fake_image, real_image.dtype)
-        semantics, image = semantics.repeat(2), tf.concat([fake_image, real_image], 0)
-        features = self.discriminator(inputs=semantics, image=image, training=training)
-        halves = [[tf.split(feature, 2) for feature in scale] for scale in features]
-        fake = [[half[0] for half in scale] for scale in halves]
-        real = [[half[1] for half in scale] for scale in halves]
-        return fake, real
-
-    def noise(self, batch_size: int | tf.Tensor, draw: int) -> tf.Tensor:
-        """Standard normal noise, keyed to an example's place in the global batch.
-
-        It does not depend on how many replicas share the batch. XLA draws other numbers.
-
-        Args:
-            batch_size: this replica's share.
-            draw: int, tells the draws of one step apart.
-
-        Returns:
-            float32 `[batch_size, z_dim]`.
-        """
-        return _share_of_global_batch(
-            lambda size: tf.random.stateless_normal(
-                [size, self.generator.z_dim], self._seed_of(draw, _STYLES)
-            ),
-            batch_size,
-        )
-
-    def test_step(self, batch: Mapping[str, tf.Tensor]) -> Losses:
-        """Losses of the averaged generator, or else the generator, on pictures not trained on.
-
-        Each is taken twice: `inference/...` with the running statistics that an export uses, and
-        `training/...` with those of the batch. A gap between the two is the known failure in
-        which a model is good in training and bad in use. Nothing is moved.
-
-        Args:
-            batch: as of `train_step`.
-
-        Returns:
-            Scalars by name: `adversarial`, `feature_matching`, `perceptual` where there is one,
-            unweighted, and `l1`, the mean absolute difference of the pictures.
-        """
-        semantics, real_image = self.semantics(batch), batch["image"]
-        generator = self.average_generator or self.generator
-        z = None
-        if generator.z_dim is not None:
-            z = self.noise(tf.shape(real_image)[0], 0)
-            if self.encoder is not None:
-                z = self.encoder(real_image, training=False)[0]
-        losses = {}
-        for mode in ("inference", "training"):
-            with hold_state():
-                fake_image = generator(inputs=semantics, z=z, training=mode == "training")
-            fake, real = self.discriminate(semantics, fake_image, real_image)
-            losses[f"{mode}/adversarial"] = self.adversarial_loss.generator(_logits(fake))
-            losses[f"{mode}/feature_matching"] = feature_matching_loss(fake, real)
-            if self.perceptual_loss is not None:
-                losses[f"{mode}/perceptual"] = self.perceptual_loss(real_image, fake_image)
-            difference = tf.cast(fake_image, tf.float32) - tf.cast(real_image, tf.float32)
-            losses[f"{mode}/l1"] = tf.reduce_mean(tf.abs(difference))
-        return losses
-
-    def call(self, batch, z=None, training=False):
-        """Pictures `[B, H, W, 3]` in [-1, 1] of the batch's label maps."""
-        return self.generator(inputs=self.semantics(batch), z=z, training=training)
 
     def _whole(self, semantics, real_image, draw):
         """A replica's batch, with all of its chance: whoever goes through it in parts splits it."""
@@ -472,72 +268,67 @@ class GauGAN(keras.Model):
         draws = None if self.augment is None else self._draws(self.augment, size, draw)
         return Part(semantics, real_image, noise, draws)
 
-    def _seed_of(self, draw, purpose):
-        """`[seed, 2^16 step + 2 draw + purpose]`: no two of these four give the same numbers."""
-        place = tf.cast(self.step, tf.int64) * 2**16 + (2 * draw + purpose)
-        return tf.stack([tf.constant(self.seed, tf.int64), place])
-
-    def _draws(self, augment, batch_size, draw):
-        """Numbers of the augmentation, keyed as `noise` is."""
-        seed = self._seed_of(draw, _AUGMENTATION)
-        return _share_of_global_batch(
-            lambda size: tf.random.stateless_uniform([size, augment.num_draws], seed), batch_size
-        )
-
-    def _optimizer(self, network):
+    def _minimize(self, losses_of, whole, weights, optimizer):
         if not self.compiled:
             raise ValueError("GauGAN has no optimizers yet: call compile() before training steps")
-        return getattr(self, f"{network}_optimizer")
+        return minimize(
+            losses_of,
+            whole,
+            weights,
+            getattr(self, optimizer),
+            step=tf.convert_to_tensor(self.step) if self.guard is not None else None,
+            accumulation_steps=self.updates.accumulation_steps,
+            clip_norm=self.updates.clip_norm,
+            guard=self.guard,
+        )
 
-    def _minimize(self, losses_of, whole, weights, optimizer):
-        values = [weight.value for weight in weights]
-        replicas = tf.distribute.get_replica_context()
-        # The optimizer sums gradients over replicas; the loss is the mean over them, and parts.
-        share = 1.0 / self.accumulation_steps
-        if replicas is not None:
-            share /= replicas.num_replicas_in_sync
+    def test_step(self, batch: Mapping[str, tf.Tensor]) -> Losses:
+        """Adds the `evaluation_losses` of a batch to the means of an evaluation.
 
-        def gradients_of(part):
-            with tf.GradientTape() as tape:
-                losses = losses_of(part, tape)
-                total = tf.add_n(list(losses.values())) * share
-                if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-                    total = optimizer.scale_loss(total)
-            gradients = tape.gradient(total, values)
-            # A lookup's gradient comes as slices, of another number on each replica.
-            return losses, [None if g is None else tf.convert_to_tensor(g) for g in gradients]
+        Args:
+            batch: as of `train_step`.
 
-        losses, sums = accumulate(gradients_of, whole, self.accumulation_steps)
-        if self.guard is not None:
-            # A scaled gradient may overflow: its optimizer then skips the step by itself.
-            scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-            watched = [None] * len(sums) if scaled else sums
-            names = [weight.path for weight in weights]
-            checked = self.guard.check(losses, watched, names, tf.convert_to_tensor(self.step))
-            sums = sums if scaled else checked
-        if self.clip_norm:
-            sums = self._clip(sums, replicas)
-        optimizer.apply(sums, weights)
-        return losses
+        Returns:
+            The means over all examples so far, by name.
+        """
+        batch = _unpacked(batch)
+        size = tf.shape(batch["image"])[0]
+        for name, value in self.evaluation_losses(batch).items():
+            # The last batch may be too small for all devices: the mean of no examples is NaN.
+            value = tf.where(size > 0, value, tf.zeros_like(value))
+            self.evaluation_means[name].update_state(value, sample_weight=size)
+        return {name: mean.result() for name, mean in self.evaluation_means.items()}
 
-    def _clip(self, gradients, replicas):
-        # By the norm of the global batch's gradient, so that it does not depend on the devices.
-        count = 1 if replicas is None else replicas.num_replicas_in_sync
-        given = [gradient for gradient in gradients if gradient is not None]
-        if count > 1:
-            given = replicas.all_reduce(tf.distribute.ReduceOp.SUM, given)
-        clipped = iter(tf.clip_by_global_norm(given, self.clip_norm)[0])
-        return [None if gradient is None else next(clipped) / count for gradient in gradients]
+    def get_metrics_result(self) -> dict[str, Any]:
+        """The means of an evaluation, if there was one; training reports losses, not metrics."""
+        # On several devices, a count is one variable per device, which the conversion adds up.
+        means = self.evaluation_means.items()
+        counted = {name: float(tf.convert_to_tensor(mean.count)) for name, mean in means}
+        return {name: mean.result() for name, mean in means if counted[name]}
 
+    def call(self, inputs, z=None, training=False):
+        """Pictures `[B, H, W, 3]` in [-1, 1] of label maps.
 
-def _share_of_global_batch(draw, batch_size):
-    """This replica's rows of what `draw` makes of the global batch's size."""
-    replicas = tf.distribute.get_replica_context()
-    index, count = 0, 1
-    if replicas is not None:
-        index, count = replicas.replica_id_in_sync_group, replicas.num_replicas_in_sync
-    return draw(batch_size * count)[index * batch_size :][:batch_size]
+        Args:
+            inputs: a batch as of `train_step`, whose `image` is ignored; or label maps alone, as
+                the generator takes them. A mapping may hold `z` `[B, z_dim]`, too.
+            z: `[B, z_dim]`; drawn if there is none. Ignored without a `z_dim`.
+            training: bool. The averaged generator, if there is one, is used where False.
+        """
+        if z is None and isinstance(inputs, Mapping):
+            z = inputs.get("z")
+        averaged = None if training else self.average_generator
+        generator = averaged or self.generator
+        return generator(inputs=self.semantics(inputs), z=z, training=training)
 
 
-def _logits(features):
-    return [scale[-1] for scale in features]
+def _unpacked(batch):
+    """The mapping of a batch: some methods of Keras wrap it in a tuple."""
+    batch = dict(keras.utils.unpack_x_y_sample_weight(batch)[0])
+    image = tf.convert_to_tensor(batch["image"])
+    if not image.dtype.is_floating:
+        raise ValueError(
+            f"image must be float in [-1, 1]: received {image.dtype.name}; divide it by 127.5 and "
+            "subtract 1"
+        )
+    return batch | {"image": tf.cast(image, tf.float32)}

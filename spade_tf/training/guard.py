@@ -22,11 +22,23 @@ class NonFiniteError(ArithmeticError):
         self.culprit = culprit
 
 
+@keras.saving.register_keras_serializable("spade_tf")
 class NonFiniteGuard(keras.layers.Layer):
     """Prevents the update of the first step with NaN or infinity, and all later updates.
 
     It works inside the step: from the failed step on, it replaces gradients by zeros. So the host
     need not wait for the device. It calls `failure()` when it reads the losses anyway.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> from spade_tf.training import NonFiniteGuard
+        >>> guard = NonFiniteGuard()
+        >>> losses = {"generator/kl": tf.constant(float("nan"))}
+        >>> step = tf.constant(6, tf.int64)
+        >>> guard.check(losses, [tf.ones([1])], ["kernel"], step)[0].numpy().tolist()
+        [0.0]
+        >>> str(guard.failure())
+        'step 7: loss generator/kl is NaN or infinite'
     """
 
     def __init__(self, **kwargs):

@@ -47,6 +47,13 @@ def train(
 
     Returns:
         The total number of steps done.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> from spade_tf import train
+        >>> strategy = tf.distribute.get_strategy()
+        >>> train(model, batches, strategy=strategy, steps=1500)  # doctest: +SKIP
+        1500
     """
     callback_list = keras.callbacks.CallbackList(list(callbacks), model=model)
     callback_list.set_params({"steps": steps, "epochs": 1, "start_step": start_step})

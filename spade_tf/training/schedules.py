@@ -21,6 +21,12 @@ class ConstantThenLinear(keras.optimizers.schedules.LearningRateSchedule):
         ValueError: if `decay_steps` is not between 0 and `total_steps`.
 
     Reference: Park et al. 2019, section 4: 100 epochs constant, then 100 of linear decay to 0.
+
+    Example:
+        >>> from spade_tf.training import ConstantThenLinear
+        >>> schedule = ConstantThenLinear(0.5, total_steps=100, decay_steps=50)
+        >>> [float(schedule(step)) for step in (0, 50, 75, 100)]
+        [0.5, 0.5, 0.25, 0.0]
     """
 
     def __init__(self, rate: float, total_steps: int, decay_steps: int):

@@ -56,6 +56,11 @@ def make_strategy(name: str = "auto", connect_seconds: float = 300.0) -> tf.dist
     Raises:
         ValueError: if there is no such strategy, TF_CONFIG cannot be used, or a worker cannot be
             reached.
+
+    Example:
+        >>> from spade_tf.training import make_strategy
+        >>> make_strategy("one").num_replicas_in_sync
+        1
     """
     cluster = cluster_for(name)
     if name == "tpu":

@@ -27,6 +27,7 @@ from spade_tf.networks.discriminator import MultiscaleDiscriminator
 from spade_tf.networks.encoder import ConvEncoder
 from spade_tf.networks.generator import SPADEGenerator
 from spade_tf.training.gaugan import GauGAN
+from spade_tf.training.options import LossWeights
 
 GOLDEN = Path(__file__).parents[1] / "goldens" / "nvlabs"
 
@@ -154,7 +155,7 @@ def test_every_weight_has_a_gradient_and_every_output_its_shape(case, tmp_path):
             if "kernel" in variable.name:
                 variable.assign(random.normal(0.0, 0.1, variable.shape))
     weight = 0.0 if case == "portrait" else 10.0
-    model = GauGAN(*networks, feature_matching_weight=weight)
+    model = GauGAN(*networks, loss_weights=LossWeights(feature_matching=weight))
     data = batch(networks)
     semantics = model.semantics(data)
     with tf.GradientTape(persistent=True) as tape:

@@ -7,11 +7,13 @@ import tensorflow as tf
 from spade_tf.layers.normalization import get_normalization
 from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.spectral_norm import SpectralConv2D
-from spade_tf.training.gaugan import GauGAN, adam
+from spade_tf.training.adam import adam
+from spade_tf.training.gaugan import GauGAN
 
 SIZE = 8
 
 
+@keras.saving.register_keras_serializable("tests")
 class SmallGenerator(keras.Model):
     """One normalisation and two convolutions of the label map, shifted by a style."""
 
@@ -37,6 +39,7 @@ class SmallGenerator(keras.Model):
         return tf.tanh(self.last(tf.nn.leaky_relu(self.norm(x, training=training))))
 
 
+@keras.saving.register_keras_serializable("tests")
 class SmallDiscriminator(keras.Model):
     """Two spectral convolutions, with instance normalisation between."""
 
@@ -46,6 +49,7 @@ class SmallDiscriminator(keras.Model):
         self.norm = get_normalization("instance", dtype=self.dtype_policy, name="norm")
         self.last = SpectralConv2D(1, 3, dtype="float32", name="last")
         self.first.build((None, SIZE, SIZE, num_labels + 3))
+        self.norm.build((None, SIZE, SIZE, 4))
         self.last.build((None, SIZE, SIZE, 4))
         self.built = True
 
@@ -56,6 +60,7 @@ class SmallDiscriminator(keras.Model):
         return [[x, self.last(x, training=training)]]
 
 
+@keras.saving.register_keras_serializable("tests")
 class SmallEncoder(keras.Model):
     """The mean of a convolution."""
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from small_networks import make_small, small_batch, values
 
 from spade_tf.training.guard import NonFiniteGuard
+from spade_tf.training.options import LossWeights, Updates
 
 
 def sgd():
@@ -28,7 +29,7 @@ def assert_same(actual, expected, atol=2e-6):
 
 def test_two_parts_are_one_whole_where_the_norm_allows_it():
     whole = make_small(norm="instance", optimizer=sgd)
-    parts = make_small(norm="instance", optimizer=sgd, accumulation_steps=2)
+    parts = make_small(norm="instance", optimizer=sgd, updates=Updates(accumulation_steps=2))
     for seed in range(2):
         expected = whole.train_step(small_batch(seed=seed))
         actual = tf.function(parts.train_step, autograph=False)(small_batch(seed=seed))
@@ -40,7 +41,7 @@ def test_two_parts_are_one_whole_where_the_norm_allows_it():
 
 def test_batch_statistics_are_of_each_part():
     whole = make_small(optimizer=sgd)
-    parts = make_small(optimizer=sgd, accumulation_steps=2)
+    parts = make_small(optimizer=sgd, updates=Updates(accumulation_steps=2))
     for model in (whole, parts):
         model.update_generator(model.semantics(small_batch()), small_batch()["image"])
     counts = [int(model.generator.norm.num_batches.numpy()) for model in (whole, parts)]
@@ -49,14 +50,17 @@ def test_batch_statistics_are_of_each_part():
 
 
 def test_parts_must_divide_the_batch():
-    model = make_small(accumulation_steps=3)
+    model = make_small(updates=Updates(accumulation_steps=3))
     with pytest.raises(ValueError, match="received 3 for 4"):
         model.train_step(small_batch())
 
 
 @pytest.mark.parametrize("limit", [1e-3, 1e3])
 def test_clipping_is_by_the_norm_of_all_gradients(limit):
-    free, clipped = make_small(optimizer=sgd), make_small(optimizer=sgd, clip_norm=limit)
+    free, clipped = (
+        make_small(optimizer=sgd),
+        make_small(optimizer=sgd, updates=Updates(clip_norm=limit)),
+    )
     start = values(free.generator_weights)
     for model in (free, clipped):
         model.update_generator(model.semantics(small_batch()), small_batch()["image"])
@@ -72,10 +76,10 @@ def test_clipping_is_by_the_norm_of_all_gradients(limit):
 
 @pytest.mark.distributed
 def test_two_replicas_clip_alike(two_replicas):
-    one = make_small(norm="instance", optimizer=sgd, clip_norm=1e-2)
+    one = make_small(norm="instance", optimizer=sgd, updates=Updates(clip_norm=1e-2))
     one.train_step(small_batch())
     with two_replicas.scope():
-        two = make_small(norm="instance", optimizer=sgd, clip_norm=1e-2)
+        two = make_small(norm="instance", optimizer=sgd, updates=Updates(clip_norm=1e-2))
     batches = two_replicas.experimental_distribute_dataset(
         tf.data.Dataset.from_tensors(small_batch()).unbatch().batch(4)
     )
@@ -85,7 +89,7 @@ def test_two_replicas_clip_alike(two_replicas):
 
 
 def test_several_steps_of_the_discriminator():
-    model = make_small(optimizer=sgd, discriminator_steps=3)
+    model = make_small(optimizer=sgd, updates=Updates(discriminator_steps=3))
     model.train_step(small_batch())
     assert int(model.generator_optimizer.iterations.numpy()) == 1
     assert int(model.discriminator_optimizer.iterations.numpy()) == 3
@@ -94,7 +98,7 @@ def test_several_steps_of_the_discriminator():
 
 def test_r1_is_among_the_losses_and_moves_no_state():
     plain = make_small(optimizer=sgd)
-    with_r1 = make_small(optimizer=sgd, r1_weight=1.0)
+    with_r1 = make_small(optimizer=sgd, loss_weights=LossWeights(r1=1.0))
     losses = [model.train_step(small_batch()) for model in (plain, with_r1)]
     assert set(losses[1]) - set(losses[0]) == {"discriminator/r1"}
     assert losses[1]["discriminator/r1"] > 0

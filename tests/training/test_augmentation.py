@@ -6,6 +6,7 @@ from small_networks import make_small, small_batch
 
 from spade_tf.layers.semantics import Semantics
 from spade_tf.training import augmentation
+from spade_tf.training.options import LossWeights, Updates
 
 SIZE = (16, 24)
 OPERATIONS = [
@@ -187,7 +188,9 @@ def sgd():
 
 def augmented(policies=augmentation.POLICIES, **kwargs):
     augment = augmentation.DiffAugment(policies)
-    return make_small(norm="instance", optimizer=sgd, augment=augment, r1_weight=1.0, **kwargs)
+    return make_small(
+        norm="instance", optimizer=sgd, augment=augment, loss_weights=LossWeights(r1=1.0), **kwargs
+    )
 
 
 @pytest.mark.parametrize("policies", COMBINATIONS, ids=",".join)
@@ -237,7 +240,7 @@ def compared(actual, expected):
 
 
 def test_parts_of_a_batch_draw_what_the_whole_does():
-    whole, parts = augmented(), augmented(accumulation_steps=2)
+    whole, parts = augmented(), augmented(updates=Updates(accumulation_steps=2))
     for seed in range(2):
         expected = whole.train_step(small_batch(seed=seed))
         actual = tf.function(parts.train_step, autograph=False)(small_batch(seed=seed))
@@ -251,7 +254,7 @@ def test_parts_of_a_batch_draw_what_the_whole_does():
 def test_two_devices_draw_what_one_does(two_replicas, parts):
     one = augmented()
     with two_replicas.scope():
-        two = augmented(accumulation_steps=parts)
+        two = augmented(updates=Updates(accumulation_steps=parts))
     batches = tf.data.Dataset.from_tensors(small_batch()).unbatch().repeat().batch(4)
     step = tf.function(lambda batch: two_replicas.run(two.train_step, args=(batch,)))
     shared = iter(two_replicas.experimental_distribute_dataset(batches))

@@ -12,6 +12,7 @@ from spade_tf.training import callbacks, loop
 from spade_tf.training.checkpoints import CheckpointError, Checkpoints
 from spade_tf.training.evaluation import Evaluate, ReestimateStatistics
 from spade_tf.training.guard import NonFiniteError, NonFiniteGuard
+from spade_tf.training.options import Updates
 from spade_tf.training.pictures import write_png
 from spade_tf.training.report import write_report
 from spade_tf.training.tensorboard import TensorBoard
@@ -48,7 +49,7 @@ def begin(callback, model, start_step=0, steps=10):
 class EchoModel(keras.Model):
     """A model with given losses."""
 
-    def test_step(self, batch):
+    def evaluation_losses(self, batch):
         value = tf.reduce_mean(batch["image"])
         return {"inference/l1": value, "training/l1": value / 2}
 
@@ -57,7 +58,7 @@ class EchoModel(keras.Model):
 def trained(tmp_path_factory):
     """A run of six steps with every callback, and its directory."""
     workdir = tmp_path_factory.mktemp("run")
-    model = make_small(average=True, average_decay=0.5, guard=NonFiniteGuard())
+    model = make_small(average=True, updates=Updates(average_decay=0.5), guard=NonFiniteGuard())
     checkpoints = Checkpoints(model, workdir / "checkpoints", asynchronous=True)
     samples = callbacks.SampleGrid(workdir / "samples", small_batch(), PALETTE, 3)
     done = loop.train(
@@ -187,7 +188,7 @@ def test_evaluation_means_are_over_examples_and_the_best_is_kept(tmp_path):
 def test_evaluation_moves_nothing(trained):
     model, _ = trained
     before = values(model.variables)
-    model.test_step(small_batch())
+    model.evaluation_losses(small_batch())
     for old, variable in zip(before, model.variables, strict=True):
         np.testing.assert_array_equal(variable.numpy(), old, err_msg=variable.path)
 

@@ -116,10 +116,10 @@ def test_the_best_is_kept_by_any_score(keep, kept, tmp_path):
         keep=keep,
     )
 
-    def test_step(batch):
+    def evaluation_losses(batch):
         return {"inference/l1": l1 + 0.0, "training/l1": l1 + 0.0}
 
-    callback.set_model(SimpleNamespace(test_step=test_step))
+    callback.set_model(SimpleNamespace(evaluation_losses=evaluation_losses))
     callback.set_params({"start_step": 0, "steps": 4})
     callback.on_train_begin()
     for step in range(4):

@@ -12,6 +12,7 @@ from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
 from spade_tf.training.adam import adam
 from spade_tf.training.checkpoints import Checkpoints
 from spade_tf.training.distillation import DistilledGauGAN, FeatureProjections, Teacher
+from spade_tf.training.options import Updates
 
 LOSSES = {
     "generator/adversarial",
@@ -227,7 +228,7 @@ def test_features_are_compared_where_both_have_blocks():
 
 
 def test_parts_of_a_batch_in_mixed_precision_learn_from_the_teacher_too():
-    model = make(dtype="mixed_bfloat16", accumulation_steps=2)
+    model = make(dtype="mixed_bfloat16", updates=Updates(accumulation_steps=2))
     before = values(model.generator_weights)
     losses = model.train_step(batch())
     assert set(losses) == LOSSES

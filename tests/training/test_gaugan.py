@@ -9,7 +9,9 @@ from spade_tf.losses.adversarial import LeastSquaresLoss
 from spade_tf.networks.discriminator import MultiscaleDiscriminator
 from spade_tf.networks.encoder import ConvEncoder
 from spade_tf.networks.generator import SPADEGenerator
-from spade_tf.training.gaugan import GauGAN, adam
+from spade_tf.training.adam import adam
+from spade_tf.training.gaugan import GauGAN
+from spade_tf.training.options import LossWeights
 
 LOSSES = {
     "generator/adversarial",
@@ -154,10 +156,9 @@ def test_weights_and_kinds_of_losses():
     model = make(
         with_encoder=False,
         z_dim=None,
-        feature_matching_weight=0.0,
         adversarial_loss=LeastSquaresLoss(),
         perceptual_loss=perceptual_loss,
-        perceptual_weight=3.0,
+        loss_weights=LossWeights(feature_matching=0.0, perceptual=3.0),
     )
     semantics, real = model.semantics(batch()), batch()["image"]
     losses = model.generator_losses(semantics, real, training=False)

@@ -1,0 +1,285 @@
+"""The losses of one training step, and what they are computed from: styles, pictures, features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from spade_tf.layers.gaussian_sampling import GaussianSampling
+from spade_tf.layers.semantics import Semantics
+from spade_tf.layers.state import hold_state
+from spade_tf.losses.adversarial import AdversarialLoss
+from spade_tf.losses.feature_matching import feature_matching_loss
+from spade_tf.losses.kl import kl_divergence
+from spade_tf.losses.r1 import r1_penalty
+from spade_tf.training.accumulation import Losses
+from spade_tf.training.augmentation import Augment
+from spade_tf.training.options import LossWeights
+from spade_tf.training.random_numbers import share_of_global_batch
+
+# What random numbers of a draw are for.
+_STYLES, _AUGMENTATION = 0, 1
+
+
+class StepLosses:
+    """Base of `GauGAN` with all that a step minimises; no weight is updated here.
+
+    Attributes:
+        generator: see `GauGAN`, as for all others.
+        step: training steps done. Noise is a function of it and of the seed.
+    """
+
+    generator: Any
+    discriminator: Any
+    encoder: Any
+    average_generator: Any
+    sampling: GaussianSampling
+    adversarial_loss: AdversarialLoss
+    perceptual_loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None
+    loss_weights: LossWeights
+    augment: Augment | None
+    seed: int
+    step: keras.Variable
+
+    def semantics(self, batch: Any) -> Semantics:
+        """What all networks condition on, made once per step.
+
+        A batch without `label` holds `condition`, a float map `[B, H, W, C]`, in its place.
+        """
+        return Semantics.from_inputs(
+            batch,
+            num_labels=self.generator.num_labels,
+            use_instance_edges=self.generator.use_instance_edges,
+            dtype=self.generator.compute_dtype,
+        )
+
+    def generator_losses(
+        self,
+        semantics: Semantics,
+        real_image: tf.Tensor,
+        training: bool = True,
+        noise: tf.Tensor | None = None,
+        draws: tf.Tensor | None = None,
+    ) -> Losses:
+        """What generator and encoder minimise, by name and weighted."""
+        fake_image, style = self.generate(semantics, real_image, noise=noise, training=training)
+        losses = self.picture_losses(
+            semantics, real_image, fake_image, training=training, draws=draws
+        )
+        if self.encoder is not None and self.encoder.trainable and style is not None:
+            mu, logvar = style
+            examples = self.loss_weights.kl_examples / tf.cast(tf.shape(mu)[0], tf.float32)
+            losses["generator/kl"] = self.loss_weights.kl * examples * kl_divergence(mu, logvar)
+        return losses
+
+    def picture_losses(
+        self,
+        semantics: Semantics,
+        real_image: tf.Tensor,
+        fake_image: tf.Tensor,
+        training: bool = True,
+        draws: tf.Tensor | None = None,
+    ) -> Losses:
+        """Those of them that look at the picture: adversarial, feature matching, perceptual."""
+        fake, real = self.discriminate(
+            *self.augmented(semantics, fake_image, real_image, draws=draws, training=training),
+            training=training,
+        )
+        losses = {"generator/adversarial": self.adversarial_loss.generator(_logits(fake))}
+        if self.loss_weights.feature_matching:
+            losses["generator/feature_matching"] = (
+                self.loss_weights.feature_matching * feature_matching_loss(fake, real)
+            )
+        if self.perceptual_loss is not None:
+            losses["generator/perceptual"] = self.loss_weights.perceptual * self.perceptual_loss(
+                real_image, fake_image
+            )
+        return losses
+
+    def discriminator_losses(
+        self,
+        semantics: Semantics,
+        real_image: tf.Tensor,
+        fake_image: tf.Tensor,
+        training: bool = True,
+        draws: tf.Tensor | None = None,
+    ) -> Losses:
+        """What the discriminator minimises, by name; R1 is taken where the discriminator looks."""
+        semantics, fake_image, real_image = self.augmented(
+            semantics, fake_image, real_image, draws=draws, training=training
+        )
+        fake, real = self.discriminate(semantics, fake_image, real_image, training=training)
+        losses = {
+            "discriminator/fake": self.adversarial_loss.discriminator_fake(_logits(fake)),
+            "discriminator/real": self.adversarial_loss.discriminator_real(_logits(real)),
+        }
+        if self.loss_weights.r1 and training:
+
+            def logits(image):
+                with hold_state():
+                    return _logits(self.discriminator(semantics.dense, image, training=True))
+
+            losses["discriminator/r1"] = self.loss_weights.r1 * r1_penalty(logits, real_image)
+        return losses
+
+    def generate(
+        self,
+        semantics: Semantics,
+        real_image: tf.Tensor,
+        *,
+        draw: int = 0,
+        noise: tf.Tensor | None = None,
+        training: bool = False,
+    ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor] | None]:
+        """Pictures in the style of real ones where there is an encoder, else in a drawn one.
+
+        Args:
+            semantics: the label maps.
+            real_image: `[B, H, W, 3]`, the pictures whose style to encode.
+            draw: int, tells the draws of one step apart.
+            noise: `[B, z_dim]`, standard normal; None to draw it.
+            training: bool.
+
+        Returns:
+            `(image, (mu, logvar))`, the latter None without an encoder.
+        """
+        z, style = self.style(real_image, draw=draw, noise=noise, training=training)
+        image = self.generator(inputs=semantics, z=z, training=training)
+        return image, style
+
+    def style(
+        self,
+        real_image: tf.Tensor,
+        *,
+        draw: int = 0,
+        noise: tf.Tensor | None = None,
+        training: bool = False,
+    ) -> tuple[tf.Tensor | None, tuple[tf.Tensor, tf.Tensor] | None]:
+        """`(z, (mu, logvar))` of pictures; see `generate`. None for what there is none of."""
+        if self.generator.z_dim is None:
+            return None, None
+        z = self.noise(tf.shape(real_image)[0], draw) if noise is None else noise
+        if self.encoder is None:
+            return z, None
+        style = self.encoder(real_image, training=training and self.encoder.trainable)
+        return self.sampling(*style, noise=z), style
+
+    def augmented(
+        self,
+        semantics: Semantics,
+        fake_image: tf.Tensor,
+        real_image: tf.Tensor,
+        *,
+        draws: tf.Tensor | None = None,
+        training: bool = True,
+    ) -> tuple[Semantics, tf.Tensor, tf.Tensor]:
+        """What the discriminator sees of them in training: fake and real of an example alike.
+
+        Args:
+            semantics: the label maps.
+            fake_image: `[B, H, W, 3]`.
+            real_image: `[B, H, W, 3]`.
+            draws: float `[B, num_draws]` in [0, 1), random numbers of the augmentation; None to
+                draw those of the generator's pass of this step.
+            training: bool; all is left as it is where False, or where there is no augmentation.
+
+        Returns:
+            `(semantics, fake_image, real_image)`; see `DiffAugment` for what the labels are.
+        """
+        if self.augment is None or not training:
+            return semantics, fake_image, real_image
+        if draws is None:
+            size = real_image.shape[0] or tf.shape(real_image)[0]
+            draws = self._draws(self.augment, size, 0)
+        fake_image = self.augment(semantics, fake_image, draws)[1]
+        semantics, real_image = self.augment(semantics, real_image, draws)
+        return semantics, fake_image, real_image
+
+    def discriminate(
+        self,
+        semantics: Semantics,
+        fake_image: tf.Tensor,
+        real_image: tf.Tensor,
+        *,
+        training: bool = False,
+    ) -> tuple[list[list[tf.Tensor]], list[list[tf.Tensor]]]:
+        """The discriminator's features of fake and of real pictures, in one batch, fake first."""
+        fake_image = tf.cast(fake_image, real_image.dtype)
+        semantics, image = semantics.repeat(2), tf.concat([fake_image, real_image], 0)
+        features = self.discriminator(inputs=semantics, image=image, training=training)
+        halves = [[tf.split(feature, 2) for feature in scale] for scale in features]
+        fake = [[half[0] for half in scale] for scale in halves]
+        real = [[half[1] for half in scale] for scale in halves]
+        return fake, real
+
+    def noise(self, batch_size: int | tf.Tensor, draw: int) -> tf.Tensor:
+        """Standard normal noise, keyed to an example's place in the global batch.
+
+        It does not depend on how many replicas share the batch. XLA draws other numbers.
+
+        Args:
+            batch_size: this replica's share.
+            draw: int, tells the draws of one step apart.
+
+        Returns:
+            float32 `[batch_size, z_dim]`.
+        """
+        return share_of_global_batch(
+            lambda size: tf.random.stateless_normal(
+                [size, self.generator.z_dim], self._seed_of(draw, _STYLES)
+            ),
+            batch_size,
+        )
+
+    def _draws(self, augment, batch_size, draw):
+        """Numbers of the augmentation, keyed as `noise` is."""
+        seed = self._seed_of(draw, _AUGMENTATION)
+        return share_of_global_batch(
+            lambda size: tf.random.stateless_uniform([size, augment.num_draws], seed), batch_size
+        )
+
+    def _seed_of(self, draw, purpose):
+        """`[seed, 2^16 step + 2 draw + purpose]`: no two of these four give the same numbers."""
+        place = tf.cast(self.step, tf.int64) * 2**16 + (2 * draw + purpose)
+        return tf.stack([tf.constant(self.seed, tf.int64), place])
+
+    def evaluation_losses(self, batch: Mapping[str, tf.Tensor]) -> Losses:
+        """Losses of the averaged generator, or else the generator, on pictures not trained on.
+
+        Each is taken twice: `inference/...` with the running statistics that an export uses, and
+        `training/...` with those of the batch. A gap between the two is the known failure in
+        which a model is good in training and bad in use. Nothing is moved.
+
+        Args:
+            batch: as of `train_step`.
+
+        Returns:
+            Scalars by name: `adversarial`, `feature_matching`, `perceptual` where there is one,
+            unweighted, and `l1`, the mean absolute difference of the pictures.
+        """
+        semantics, real_image = self.semantics(batch), batch["image"]
+        generator = self.average_generator or self.generator
+        z = None
+        if generator.z_dim is not None:
+            z = self.noise(tf.shape(real_image)[0], 0)
+            if self.encoder is not None:
+                z = self.encoder(real_image, training=False)[0]
+        losses = {}
+        for mode in ("inference", "training"):
+            with hold_state():
+                fake_image = generator(inputs=semantics, z=z, training=mode == "training")
+            fake, real = self.discriminate(semantics, fake_image, real_image)
+            losses[f"{mode}/adversarial"] = self.adversarial_loss.generator(_logits(fake))
+            losses[f"{mode}/feature_matching"] = feature_matching_loss(fake, real)
+            if self.perceptual_loss is not None:
+                losses[f"{mode}/perceptual"] = self.perceptual_loss(real_image, fake_image)
+            difference = tf.cast(fake_image, tf.float32) - tf.cast(real_image, tf.float32)
+            losses[f"{mode}/l1"] = tf.reduce_mean(tf.abs(difference))
+        return losses
+
+
+def _logits(features):
+    return [scale[-1] for scale in features]
