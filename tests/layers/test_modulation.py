@@ -16,7 +16,8 @@ def layout(*shape, with_edges=False, count=4):
     coarse = rng.integers(-1, count + 1, [shape[0], shape[1] // 3 + 1, shape[2] // 3 + 1])
     label = np.repeat(np.repeat(coarse, 3, 1), 3, 2)[:, : shape[1], : shape[2]]
     edges = tf.constant(rng.random(shape) < 0.1) if with_edges else None
-    return Semantics(count, label=tf.constant(label.astype("int32")), edges=edges)
+    label = tf.constant(label.astype("int32"))
+    return Semantics(count, label=label, edges=edges, unlabelled=True)
 
 
 def lively(layer):

@@ -94,7 +94,10 @@ def test_rows_are_those_that_a_one_hot_convolution_adds_up(kernel_size, with_edg
         kernel_size=kernel_size,
     )  # fmt: skip
     semantics = Semantics(
-        4, label=tf.constant(label), edges=tf.constant(edges) if with_edges else None
+        4,
+        label=tf.constant(label),
+        edges=tf.constant(edges) if with_edges else None,
+        unlabelled=True,
     )
     kernel = np.random.default_rng(0).normal(size=(kernel_size, kernel_size, 4 + with_edges, 2))
     expected = tf.nn.conv2d(tf.cast(semantics.dense, tf.float64), kernel, 1, "SAME")
