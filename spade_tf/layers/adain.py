@@ -37,6 +37,13 @@ class AdaIN(_ConditionalNorm):
     Reference: Huang & Belongie 2017, Eq. 8, https://arxiv.org/abs/1703.06868; with learned
         scales as in Karras et al. 2019, Eq. 1, https://arxiv.org/abs/1812.04948; differs:
         `1 + gamma`, as in SPADE here.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.layers import AdaIN
+        >>> x, style = np.ones((1, 4, 4, 2), "float32"), np.ones((1, 6), "float32")
+        >>> tuple(AdaIN(6)(x, embedding=style).shape)
+        (1, 4, 4, 2)
     """
 
     def __init__(self, embedding_dim: int, norm: str = "instance", **kwargs):

@@ -43,6 +43,13 @@ class CLADE(_ConditionalNorm):
     Reference: Tan et al. 2021, "Efficient Semantic Image Synthesis via Class-Adaptive
         Normalization", https://arxiv.org/abs/2012.04644; differs: `1 + gamma`, as
         in SPADE here; edges have rows of the same tables; no positional encoding.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.layers import CLADE
+        >>> x, label = np.ones((1, 4, 4, 2), "float32"), np.zeros((1, 8, 8), "int32")
+        >>> tuple(CLADE(3)(x, semantics=label).shape)
+        (1, 4, 4, 2)
     """
 
     def __init__(self, semantic_channels: int, norm: str = "batch", **kwargs):

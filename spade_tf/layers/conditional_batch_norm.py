@@ -42,6 +42,13 @@ class ConditionalBatchNorm(_ConditionalNorm):
     Reference: de Vries et al. 2017, https://arxiv.org/abs/1707.00683; Dumoulin et al. 2017 (per
         style, on instance statistics), https://arxiv.org/abs/1610.07629. The reading for label
         maps is this project's.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.layers import ConditionalBatchNorm
+        >>> x, label = np.ones((1, 4, 4, 2), "float32"), np.zeros((1, 8, 8), "int32")
+        >>> tuple(ConditionalBatchNorm(3)(x, semantics=label).shape)
+        (1, 4, 4, 2)
     """
 
     def __init__(self, semantic_channels: int, norm: str = "batch", **kwargs):

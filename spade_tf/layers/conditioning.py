@@ -65,6 +65,11 @@ def get_conditional_norm(
 
     Raises:
         ValueError: if there is no such layer, or "adain" without an `embedding_dim`.
+
+    Example:
+        >>> from spade_tf.layers import get_conditional_norm
+        >>> type(get_conditional_norm("clade", semantic_channels=3)).__name__
+        'CLADE'
     """
     check_conditioning(name, embedding_dim)
     common: dict[str, Any] = {"norm": norm, "dtype": dtype, "name": layer_name}

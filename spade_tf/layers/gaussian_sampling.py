@@ -19,6 +19,13 @@ class GaussianSampling(TracesSymbolicCalls, keras.layers.Layer):
         `[B, z_dim]`, in float32: a style is small, and its precision cheap.
 
     Reference: Kingma & Welling 2013, Eq. 10; Park et al. 2019, section 3.3.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.layers import GaussianSampling
+        >>> mu, logvar = np.float32([[1.0, 2.0]]), np.zeros((1, 2), "float32")
+        >>> GaussianSampling()(mu, logvar, noise=np.float32([[0.5, -0.5]])).numpy().tolist()
+        [[1.5, 1.5]]
     """
 
     def __init__(self, **kwargs):

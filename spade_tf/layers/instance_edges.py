@@ -21,6 +21,12 @@ def instance_edges(instance: tf.Tensor) -> tf.Tensor:
         bool `[B, H, W]`.
 
     Reference: Wang et al. 2018 (pix2pixHD), section 3.3, https://arxiv.org/abs/1711.11585.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.layers import instance_edges
+        >>> instance_edges(np.array([[[5, 5, 8, 8, 8]]])).numpy().astype(int).tolist()
+        [[[0, 1, 1, 0, 0]]]
     """
     vertical = tf.not_equal(instance[:, 1:, :], instance[:, :-1, :])
     horizontal = tf.not_equal(instance[:, :, 1:], instance[:, :, :-1])

@@ -67,6 +67,13 @@ class BatchNorm(_Normalization):
 
     Reference: Ioffe & Szegedy 2015; Park et al. 2019, section 4 (synchronised). The running
         variance is the unbiased one, as in PyTorch; Keras's is biased.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.layers import BatchNorm
+        >>> x = np.float32([1.0, 3.0]).reshape(2, 1, 1, 1)
+        >>> BatchNorm()(x, training=True).numpy().ravel().round(3).tolist()
+        [-1.0, 1.0]
     """
 
     def __init__(
@@ -166,6 +173,13 @@ class InstanceNorm(_Normalization):
         `[B, H, W, C]`, in the compute dtype.
 
     Reference: Ulyanov et al. 2016, https://arxiv.org/abs/1607.08022.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.layers import InstanceNorm
+        >>> x = np.float32([1.0, 3.0]).reshape(1, 1, 2, 1).repeat(2, 3)
+        >>> InstanceNorm()(x).numpy()[0, 0, :, 0].round(3).tolist()
+        [-1.0, 1.0]
     """
 
     def statistics(self, x, training=False):
@@ -188,6 +202,13 @@ class LayerNorm(_Normalization):
         `[B, H, W, C]`, in the compute dtype.
 
     Reference: Ba et al. 2016, https://arxiv.org/abs/1607.06450.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.layers import LayerNorm
+        >>> x = np.float32([1.0, 3.0]).reshape(1, 1, 2, 1).repeat(2, 3)
+        >>> LayerNorm()(x).numpy()[0, 0, :, 0].round(3).tolist()
+        [-1.0, 1.0]
     """
 
     def statistics(self, x, training=False):
@@ -212,6 +233,13 @@ class GroupNorm(_Normalization):
         ValueError: if `groups` does not divide `C`.
 
     Reference: Wu & He 2018, https://arxiv.org/abs/1803.08494.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.layers import GroupNorm
+        >>> x = np.float32([1.0, 3.0]).reshape(1, 1, 2, 1).repeat(2, 3)
+        >>> GroupNorm(groups=2)(x).numpy()[0, 0, :, 0].round(3).tolist()
+        [-1.0, 1.0]
     """
 
     def __init__(self, groups: int = 32, epsilon: float = 1e-5, **kwargs):

@@ -36,6 +36,15 @@ class Semantics:
     Raises:
         ValueError: if neither or both of `label` and `dense` are given, an id is out of range,
             or a tensor is a symbolic one of Keras: give that to the layer itself.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf import Semantics
+        >>> semantics = Semantics(3, label=np.array([[[0, 1], [2, 2]]]))
+        >>> semantics.dense[0, 0].numpy().tolist()
+        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+        >>> semantics.at(1, 1).shape
+        (1, 1, 1)
     """
 
     def __init__(
@@ -57,8 +66,8 @@ class Semantics:
         if label is not None and not unlabelled:
             check_ids(label, num_labels)
         self.num_labels = num_labels
-        self.label = label
-        self.edges = edges
+        self.label = None if label is None else tf.convert_to_tensor(label)
+        self.edges = None if edges is None else tf.convert_to_tensor(edges)
         self.dtype = tf.as_dtype(dtype)
         self._dense: Any = None if dense is None else tf.cast(dense, self.dtype)
         # What one graph holds cannot be used in another one, such as a branch of it.

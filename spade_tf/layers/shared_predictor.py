@@ -45,6 +45,12 @@ class SharedPredictor(TracesSymbolicCalls, keras.layers.Layer):
     Reference: this form is the project's own, after the two-layer network of Park et al. 2019,
         figure 2. Compare Wang et al. 2021 (SC-GAN), https://arxiv.org/abs/2109.07053, where one
         network makes semantic vectors that all layers of the generator are conditioned on.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.layers import SharedPredictor
+        >>> tuple(SharedPredictor(3, hidden_filters=4)(np.zeros((1, 8, 8), "int32")).shape)
+        (1, 8, 8, 4)
     """
 
     def __init__(

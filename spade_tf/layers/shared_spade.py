@@ -35,6 +35,13 @@ class SharedSPADE(_ConditionalNorm):
         ValueError: if `C` is unknown, or the semantics have other channels.
 
     Reference: see `SharedPredictor`.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.layers import SharedPredictor, SharedSPADE
+        >>> features = SharedPredictor(3, hidden_filters=4)(np.zeros((1, 4, 4), "int32"))
+        >>> tuple(SharedSPADE(4)(np.ones((1, 4, 4, 2), "float32"), semantics=features).shape)
+        (1, 4, 4, 2)
     """
 
     def __init__(self, semantic_channels: int, norm: str = "batch", **kwargs):

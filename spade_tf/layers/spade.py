@@ -47,6 +47,13 @@ class SPADE(TracesSymbolicCalls, FoldsStatistics, keras.layers.Layer):
 
     Reference: Park et al. 2019, Eq. 1-3, https://arxiv.org/abs/1903.07291;
         differs: `1 + gamma`, as in the official release.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf import SPADE
+        >>> x, label = np.ones((1, 4, 4, 2), "float32"), np.zeros((1, 8, 8), "int32")
+        >>> tuple(SPADE(3, hidden_filters=4)(x, semantics=label).shape)
+        (1, 4, 4, 2)
     """
 
     def __init__(

@@ -58,6 +58,13 @@ class SPADEResnetBlock(TracesSymbolicCalls, keras.layers.Layer):
         ValueError: if `C` is unknown, or an argument is none of its values.
 
     Reference: Park et al. 2019, figure 4 and appendix A; for `concat`, section 4.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf import SPADEResnetBlock
+        >>> x, label = np.ones((1, 4, 4, 2), "float32"), np.zeros((1, 8, 8), "int32")
+        >>> tuple(SPADEResnetBlock(6, 3, hidden_filters=4)(x, label).shape)
+        (1, 4, 4, 6)
     """
 
     def __init__(

@@ -126,6 +126,12 @@ class SpectralConv2D(_SpectralLayer):
     Reference: Miyato et al. 2018, https://arxiv.org/abs/1802.05957. Differs from
         `keras.layers.SpectralNormalization`: the raw kernel is what is trained and stored, and u
         and v are both kept, so that inference repeats the last sigma of training.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.layers import SpectralConv2D
+        >>> tuple(SpectralConv2D(6, 3)(np.ones((1, 4, 4, 2), "float32")).shape)
+        (1, 4, 4, 6)
     """
 
     def __init__(
@@ -189,6 +195,12 @@ class SpectralDense(_SpectralLayer):
         ValueError: if `C` is unknown.
 
     Reference: Miyato et al. 2018, https://arxiv.org/abs/1802.05957.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.layers import SpectralDense
+        >>> tuple(SpectralDense(6)(np.ones((1, 4), "float32")).shape)
+        (1, 6)
     """
 
     def build(self, x_shape):

@@ -35,6 +35,12 @@ class SpectralConv2DTranspose(_SpectralLayer):
         ValueError: if `C` is unknown.
 
     Reference: Miyato et al. 2018, https://arxiv.org/abs/1802.05957.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.layers import SpectralConv2DTranspose
+        >>> tuple(SpectralConv2DTranspose(6, 3)(np.ones((1, 4, 4, 2), "float32")).shape)
+        (1, 9, 9, 6)
     """
 
     def __init__(

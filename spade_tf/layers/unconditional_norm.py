@@ -36,6 +36,12 @@ class UnconditionalNorm(FoldsStatistics, keras.layers.Layer):
 
     Reference: Ioffe & Szegedy 2015, algorithm 1, https://arxiv.org/abs/1502.03167, for "batch";
         for the others see their layers.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.layers import UnconditionalNorm
+        >>> tuple(UnconditionalNorm("instance")(np.ones((1, 4, 4, 2), "float32")).shape)
+        (1, 4, 4, 2)
     """
 
     def __init__(self, norm: str = "batch", affine: bool = True, **kwargs):

@@ -34,6 +34,12 @@ class WeightNormConv2D(keras.layers.Layer):
 
     Reference: Salimans & Kingma 2016, Eq. 2, https://arxiv.org/abs/1602.07868; without their
         initialisation from a first batch.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.layers import WeightNormConv2D
+        >>> tuple(WeightNormConv2D(6, 3)(np.ones((1, 4, 4, 2), "float32")).shape)
+        (1, 4, 4, 6)
     """
 
     def __init__(

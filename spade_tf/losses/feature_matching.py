@@ -21,6 +21,14 @@ def feature_matching_loss(
         A float32 scalar.
 
     Reference: Wang et al. 2018, Eq. 4; weighted by 10 in Park et al. 2019, appendix A.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.losses import feature_matching_loss
+        >>> fake = [[np.zeros((1, 2, 2, 3), "float32"), np.zeros((1, 2, 2, 1), "float32")]]
+        >>> real = [[np.full((1, 2, 2, 3), 0.5, "float32"), np.ones((1, 2, 2, 1), "float32")]]
+        >>> float(feature_matching_loss(fake, real))
+        0.5
     """
     total = tf.zeros([])
     for fake_scale, real_scale in zip(fake_features, real_features, strict=True):

@@ -22,6 +22,12 @@ def r1_penalty(
         A float32 scalar, with gradients for the discriminator's weights.
 
     Reference: Mescheder et al. 2018, Eq. 9, https://arxiv.org/abs/1801.04406.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> from spade_tf.losses import r1_penalty
+        >>> float(r1_penalty(lambda image: [3.0 * image], tf.ones([1, 1, 1, 1])))
+        4.5
     """
     with tf.GradientTape() as tape:
         tape.watch(real_image)

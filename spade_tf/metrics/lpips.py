@@ -36,6 +36,14 @@ class LPIPS:
 
     Reference: Zhang et al. 2018, Eq. 1, https://arxiv.org/abs/1801.03924. Trained heads:
         `spade_tf.convert.lpips.load_lpips`.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.metrics import LPIPS
+        >>> lpips = LPIPS(lambda image: [image], heads=[np.float32([1, 1, 1])])
+        >>> a, b = np.float32([[[[1, 0, 0]]]]), np.float32([[[[0, 1, 0]]]])
+        >>> lpips(a, a).numpy().round(3).tolist(), lpips(a, b).numpy().round(3).tolist()
+        ([0.0], [2.0])
     """
 
     def __init__(self, network: Callable[[Any], list[Any]], heads: Sequence[Any]):

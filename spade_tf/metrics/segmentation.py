@@ -65,6 +65,11 @@ class SegmentationScores(NamedTuple):
         mean_iou: float, mean of `iou` over the classes that are not NaN.
         mean_class_accuracy: float, mean of `class_accuracy` likewise.
         pixel_accuracy: float, correct pixels / counted pixels.
+
+    Example:
+        >>> from spade_tf.metrics import segmentation_scores
+        >>> segmentation_scores([[3, 1], [0, 4]]).pixel_accuracy
+        0.875
     """
 
     iou: np.ndarray

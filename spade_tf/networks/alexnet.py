@@ -46,6 +46,12 @@ class AlexNetFeatures(_FrozenNetwork):
         ValueError: if the pictures are too small, or not RGB.
 
     Reference: Krizhevsky 2014, https://arxiv.org/abs/1404.5997, as in torchvision.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.networks import AlexNetFeatures
+        >>> [each.shape[-1] for each in AlexNetFeatures()(np.zeros((1, 64, 64, 3), "float32"))]
+        [64, 192, 384, 256, 256]
     """
 
     def build(self, input_shape: Sequence[int | None]) -> None:

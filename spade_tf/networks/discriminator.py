@@ -39,6 +39,13 @@ class NLayerDiscriminator(keras.Model):
         A list of feature maps, one per layer, the last being the logits `[B, h, w, 1]`.
 
     Reference: Isola et al. 2017; Park et al. 2019, appendix A.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf import NLayerDiscriminator
+        >>> discriminator = NLayerDiscriminator(6, filters=1, num_layers=2)
+        >>> [tuple(each.shape) for each in discriminator(np.zeros((1, 32, 32, 6), "float32"))]
+        [(1, 17, 17, 1), (1, 18, 18, 2), (1, 19, 19, 1)]
     """
 
     def __init__(
@@ -165,6 +172,14 @@ class MultiscaleDiscriminator(TracesSymbolicCalls, keras.Model):
         A list of scales, finest first, each a list of feature maps ending in logits.
 
     Reference: Wang et al. 2018, section 3.2; Park et al. 2019, appendix A.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf import MultiscaleDiscriminator
+        >>> discriminator = MultiscaleDiscriminator(3, filters=1, num_layers=2)
+        >>> label, image = np.zeros((1, 32, 32), "int32"), np.zeros((1, 32, 32, 3), "float32")
+        >>> [tuple(features[-1].shape) for features in discriminator(label, image)]
+        [(1, 19, 19, 1), (1, 11, 11, 1)]
     """
 
     def __init__(

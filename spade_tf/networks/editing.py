@@ -51,6 +51,18 @@ class EditableGenerator(FusedGenerator):
 
     Reference: Li et al. 2022 (SIGE), https://arxiv.org/abs/2211.02048, who keep features of
         unedited regions likewise; theirs are tiles of a mask, here it is one rectangle.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf import SPADEGenerator
+        >>> from spade_tf.networks import EditableGenerator
+        >>> generator = SPADEGenerator(3, image_size=(32, 32), filters=1, hidden_filters=2)
+        >>> editor, label = EditableGenerator(generator), np.zeros((1, 32, 32), "int32")
+        >>> painting = editor.paint({"label": label})
+        >>> label[0, :4, :4] = 1
+        >>> changed = editor.edit(painting, {"label": label})
+        >>> tuple(changed.image.shape), changed.exact
+        ((1, 32, 32, 3), False)
     """
 
     def __init__(self, generator: keras.Model, dtype: str = "float32", reach: int = 1):

@@ -37,6 +37,14 @@ class ConvEncoder(TracesSymbolicCalls, keras.Model):
 
     Reference: Park et al. 2019, appendix A and figure 14; differs: sizes other than 256x256, with
         as many convolutions as they have room for.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf import ConvEncoder
+        >>> encoder = ConvEncoder(z_dim=4, filters=1, image_size=(16, 16), num_layers=2)
+        >>> mu, logvar = encoder(np.zeros((1, 20, 24, 3), "float32"))
+        >>> tuple(mu.shape), tuple(logvar.shape)
+        ((1, 4), (1, 4))
     """
 
     def __init__(

@@ -79,6 +79,13 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
     Reference: Park et al. 2019, figure 4 and appendix A, and table 3 for the decoder with Concat
         and the compact ones (48 filters). Differs from the official release in
         layout alone: channels are last, z's dense layer included.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf import SPADEGenerator
+        >>> generator = SPADEGenerator(3, image_size=(32, 32), filters=1, hidden_filters=2)
+        >>> tuple(generator(np.zeros((1, 32, 32), "int32")).shape)
+        (1, 32, 32, 3)
     """
 
     def __init__(

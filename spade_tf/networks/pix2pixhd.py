@@ -84,6 +84,15 @@ class Pix2PixHDGenerator(TracesSymbolicCalls, keras.Model):
 
     Reference: Wang et al. 2018, section 3.2 and appendix, https://arxiv.org/abs/1711.11585 (the
         global generator); Park et al. 2019, section 4 and table 3 (the variants).
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf import Pix2PixHDGenerator
+        >>> generator = Pix2PixHDGenerator(
+        ...     3, image_size=(16, 16), filters=1, num_downsamplings=2, num_blocks=1
+        ... )
+        >>> tuple(generator(np.zeros((1, 16, 16), "int32")).shape)
+        (1, 16, 16, 3)
     """
 
     def __init__(

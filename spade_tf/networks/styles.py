@@ -21,6 +21,12 @@ def seeded_styles(seed: tf.Tensor, z_dim: int) -> tf.Tensor:
         float32 `[B, z_dim]`.
 
     Reference: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
+
+    Example:
+        >>> import tensorflow as tf
+        >>> from spade_tf.networks import seeded_styles
+        >>> tuple(seeded_styles(tf.constant([7, 8], tf.int64), z_dim=4).shape)
+        (2, 4)
     """
 
     def draw(one: tf.Tensor) -> tf.Tensor:

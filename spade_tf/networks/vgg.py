@@ -49,6 +49,13 @@ class VGGFeatures(_FrozenNetwork):
     Reference: Simonyan and Zisserman 2015, https://arxiv.org/abs/1409.1556, configurations D, E.
         The official SPADE release uses VGG19 with torchvision's weights, but gives it the images
         in [-1, 1]: that is `preprocessing="none"`.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.networks import VGGFeatures
+        >>> vgg = VGGFeatures("vgg16", layers=["relu1_1"])
+        >>> [tuple(each.shape) for each in vgg(np.zeros((1, 16, 16, 3), "float32"))]
+        [(1, 16, 16, 64)]
     """
 
     def __init__(

@@ -95,6 +95,10 @@ def serve(
 
     Raises:
         ServingError: if it cannot be loaded.
+
+    Example:
+        >>> from spade_tf.serving import serve
+        >>> serve("saved_models/landscapes", port=8080, grpc_port=8081)  # doctest: +SKIP
     """
     version = newest_version(Path(directory)).resolve()
     numbered = version.name.isdecimal()

@@ -85,6 +85,10 @@ def load_networks(
 
     Reference: Park et al. 2019, https://arxiv.org/abs/1903.07291; Wang et al. 2018,
         https://arxiv.org/abs/1711.11585.
+
+    Example:
+        >>> from spade_tf.convert import load_networks
+        >>> networks = load_networks("checkpoints/coco_pretrained")  # doctest: +SKIP
     """
     return load_checkpoint(checkpoint_dir, options, unknown_first=unknown_first).networks
 
@@ -104,6 +108,10 @@ def load_checkpoint(
 
     Raises:
         ConversionError: as `load_networks`.
+
+    Example:
+        >>> from spade_tf.convert import load_checkpoint
+        >>> checkpoint = load_checkpoint("checkpoints/coco_pretrained")  # doctest: +SKIP
     """
     folder = Path(checkpoint_dir)
     paths, states, given, official = _open(folder, options)
@@ -170,6 +178,10 @@ def save_networks(
 
     Raises:
         ConversionError: if a network has no official counterpart, or a file cannot be written.
+
+    Example:
+        >>> from spade_tf.convert import save_networks
+        >>> save_networks(networks, "checkpoints/mine")  # doctest: +SKIP
     """
     folder = Path(output_dir)
     official = options_of(networks, options or {})

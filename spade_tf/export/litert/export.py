@@ -73,6 +73,12 @@ def export_litert(
 
     Raises:
         ExportError: naming the models that must not be shipped and why, or what cannot be done.
+
+    Example:
+        >>> from spade_tf.export import export_litert
+        >>> export_litert(  # doctest: +SKIP
+        ...     generator, "saved_models/mine", layouts=layouts, calibration_layouts=layouts
+        ... )
     """
     import_interpreter()
     check_variants(variants, allow_below_bound)

@@ -67,6 +67,16 @@ class FusedGenerator(tf.Module):
 
     Raises:
         NotFusibleError: if the generator cannot be fused.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf import SPADEGenerator
+        >>> from spade_tf.networks import FusedGenerator
+        >>> generator = SPADEGenerator(3, image_size=(32, 32), filters=1, hidden_filters=2)
+        >>> label = np.zeros((1, 32, 32), "int32")
+        >>> fused = FusedGenerator(generator)
+        >>> bool(np.allclose(fused({"label": label}), generator(label), atol=1e-4))
+        True
     """
 
     def __init__(

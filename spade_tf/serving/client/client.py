@@ -57,6 +57,12 @@ class Client:
         max_calls: int >= 1, most calls at once for a split batch.
         sleep: function that pauses.
         clock: function that returns the time in seconds.
+
+    Example:
+        >>> from spade_tf.serving import connect
+        >>> client = connect("grpc://localhost:8081", "landscapes")  # doctest: +SKIP
+        >>> client.predict("serving_default", {"label": label})["image"].shape  # doctest: +SKIP
+        (1, 128, 128, 3)
     """
 
     def __init__(
@@ -158,6 +164,10 @@ def connect(endpoint: str, model_name: str, **options) -> Client:
 
     Raises:
         ServingError: if the endpoint is none of these.
+
+    Example:
+        >>> from spade_tf.serving import connect
+        >>> client = connect("http://localhost:8080", "landscapes")  # doctest: +SKIP
     """
     scheme, separator, address = endpoint.partition("://")
     transport: Transport
