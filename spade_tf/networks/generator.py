@@ -158,23 +158,7 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
             widths.append(0.5)
             names.append("up_4")
         self.widths = [int(width * self.filters) for width in widths]
-        if not self.starts_from_z:
-            self.fc = keras.layers.Conv2D(
-                self.widths[0],
-                3,
-                padding="same",
-                kernel_initializer=xavier_normal(),
-                dtype=self.dtype_policy,
-                name="fc",
-            )
-        else:
-            height, width = (size // self.scale for size in self.image_size)
-            self.fc = keras.layers.Dense(
-                self.widths[0] * height * width,
-                kernel_initializer=xavier_normal(),
-                dtype=self.dtype_policy,
-                name="fc",
-            )
+        self.fc = self._first_layer()
         self.predictor = None
         condition_channels = self.semantic_channels
         if self.conditioning == "shared_spade":
@@ -212,6 +196,17 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
             dtype="float32",
             name="conv_img",
         )
+
+    def _first_layer(self):
+        common = {
+            "kernel_initializer": xavier_normal(),
+            "dtype": self.dtype_policy,
+            "name": "fc",
+        }
+        if not self.starts_from_z:
+            return keras.layers.Conv2D(self.widths[0], 3, padding="same", **common)
+        height, width = (size // self.scale for size in self.image_size)
+        return keras.layers.Dense(self.widths[0] * height * width, **common)
 
     def build(self, _=None):
         if self.built:

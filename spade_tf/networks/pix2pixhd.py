@@ -88,10 +88,8 @@ class Pix2PixHDGenerator(TracesSymbolicCalls, keras.Model):
     Example:
         >>> import numpy as np
         >>> from spade_tf import Pix2PixHDGenerator
-        >>> generator = Pix2PixHDGenerator(
-        ...     3, image_size=(16, 16), filters=1, num_downsamplings=2, num_blocks=1
-        ... )
-        >>> tuple(generator(np.zeros((1, 16, 16), "int32")).shape)
+        >>> network = Pix2PixHDGenerator(3, (16, 16), filters=1, num_downsamplings=2, num_blocks=1)
+        >>> tuple(network(np.zeros((1, 16, 16), "int32")).shape)
         (1, 16, 16, 3)
     """
 
@@ -140,7 +138,6 @@ class Pix2PixHDGenerator(TracesSymbolicCalls, keras.Model):
             (block_kernel_size // 2 + 1) * self.scale, initial_kernel_size // 2 + 1, 4
         )
         self._check_size(*self.image_size)
-
         self._make_layers()
         # All shapes are known, so that weights exist (to be restored) before the first call.
         self.build()
