@@ -14,11 +14,15 @@ PACKAGES = (
 # Their examples need files or a server; tests of their own cover them.
 NOT_RUN = {
     *("restore_networks", "train", "ExportedModel", "export_saved_model", "export_litert"),
-    *("load_vgg", "load_alexnet", "load_lpips", "load_efficientnet_lite"),
+    *("load_vgg", "load_alexnet", "load_lpips", "load_inception", "load_efficientnet_lite"),
     *("load_checkpoint", "load_networks", "save_networks", "serve", "connect", "Client"),
 }
 # Their examples trace large graphs.
-SLOW = {"Checkpoints", "DistilledGauGAN", "EditableGenerator", "FusedGenerator", "Teacher"}
+SLOW = {
+    *("Checkpoints", "DistilledGauGAN", "EditableGenerator", "FusedGenerator"),
+    *("InceptionFeatures", "ProjectedDiscriminator", "Teacher"),
+}
+
 SKIP = doctest.OPTIONFLAGS_BY_NAME["SKIP"]
 
 

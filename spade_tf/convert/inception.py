@@ -29,6 +29,10 @@ def load_inception(weights: str | os.PathLike[str]) -> InceptionFeatures:
 
     Raises:
         WeightsError: in one line, if the file cannot be read, or is another network's.
+
+    Example:
+        >>> from spade_tf.convert import load_inception
+        >>> network = load_inception()  # doctest: +SKIP
     """
     path = os.fspath(weights)
     tensors = read_tensors(path)

@@ -164,6 +164,12 @@ class InceptionFeatures(_FrozenNetwork):
 
     Reference: Szegedy et al. 2015, https://arxiv.org/abs/1512.00567; differs: the poolings, as in
         the graph of 2015-12-05 that FID uses (Heusel et al. 2017, https://arxiv.org/abs/1706.08500).
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.networks import InceptionFeatures
+        >>> tuple(InceptionFeatures()(np.zeros((1, 75, 75, 3), "float32")).shape)
+        (1, 2048)
     """
 
     def build(self, input_shape: Sequence[int | None]) -> None:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.spectral_norm import SpectralConv2D
+from spade_tf.layers.symbolic import TracesSymbolicCalls
 from spade_tf.networks.efficientnet_lite import EfficientNetLiteFeatures
 from spade_tf.networks.vgg import VGGFeatures
 
@@ -21,7 +22,7 @@ _STRIDES = (4, 8, 16, 32)
 
 
 @keras.saving.register_keras_serializable("spade_tf")
-class ProjectedDiscriminator(keras.Model):
+class ProjectedDiscriminator(TracesSymbolicCalls, keras.Model):
     """Small discriminators on random projections of a frozen network's features.
 
     The frozen network gives feature maps `F_l` at strides of 4, 8, 16 and 32 (VGG16: 4 to 16).
@@ -62,6 +63,14 @@ class ProjectedDiscriminator(keras.Model):
     Reference: Sauer et al. 2021, "Projected GANs Converge Faster",
         https://arxiv.org/abs/2111.01007. Differs from it: the label map is seen, all projections
         have the same number of channels, and pictures are not scaled up to 224 pixels first.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.networks import ProjectedDiscriminator
+        >>> discriminator = ProjectedDiscriminator(3, filters=1)
+        >>> label, image = np.zeros((1, 32, 32), "int32"), np.zeros((1, 32, 32, 3), "float32")
+        >>> [len(scale) for scale in discriminator(label, image)]
+        [5, 4, 3, 2]
     """
 
     def __init__(
@@ -171,6 +180,19 @@ class ProjectedDiscriminator(keras.Model):
                 x += tf.cast(tf.image.resize(mixed[0], size, "bilinear"), x.dtype)
             mixed.insert(0, self.across_scales[stage](x))
         return mixed
+
+    def compute_output_shape(self, inputs_shape, image_shape):
+        batch, *image_size, _ = image_shape
+        floors = self.backbone == "vgg16"
+        shapes = []
+        for convs, stride in zip(self.discriminators, self.strides, strict=True):
+            size = [n and (n // stride if floors else -(-n // stride)) for n in image_size]
+            scale = []
+            for conv in convs:
+                size = [n and -(-n // conv.strides) for n in size]
+                scale.append((batch, *size, conv.filters))
+            shapes.append(scale)
+        return shapes
 
     def get_config(self):
         return {

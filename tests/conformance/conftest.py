@@ -554,7 +554,12 @@ def projected_discriminator():
         return layer(labels, image=inputs["image"], training=training)
 
     config = {"num_labels": 3, "use_instance_edges": True, "filters": 2}
-    return Case(config, labels((33, 48)) | {"image": ramp(2, 33, 48, 3)}, call)
+    return Case(
+        config,
+        labels((33, 48)) | {"image": ramp(2, 33, 48, 3)},
+        call,
+        output_shape_arguments=((2, 33, 48), (2, 33, 48, 3)),
+    )
 
 
 @register(ConvEncoder)
