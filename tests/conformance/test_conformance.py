@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from shapes_alone import shapes_alone
 
 # Two forms of one convolution may sum in another order: float32 rounding (6e-8) relative to the
 # largest output, times what some ten layers and normalisations make of it.
@@ -52,9 +53,10 @@ def layer(case):
 
 
 def test_config_round_trip(case):
-    layer = case.make(name="a_name")
-    config = layer.get_config()
-    clone = type(layer).from_config(config)
+    with shapes_alone():
+        layer = case.make(name="a_name")
+        config = layer.get_config()
+        clone = type(layer).from_config(config)
     assert clone.get_config() == config
     for argument, value in case.config.items():
         expected = list(value) if isinstance(value, tuple) else value
@@ -66,15 +68,17 @@ def test_config_round_trip(case):
 def test_config_holds_every_constructor_argument(case):
     parameters = inspect.signature(case.layer_class.__init__).parameters.values()
     arguments = {p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD} - {"self"}
-    assert arguments <= set(case.make().get_config())
+    with shapes_alone():
+        assert arguments <= set(case.make().get_config())
 
 
 def test_serializable(case):
     name = keras.saving.get_registered_name(case.layer_class)
     assert name == f"spade_tf>{case.layer_class.__name__}"
-    layer = case.make()
-    serialized = keras.saving.serialize_keras_object(layer)
-    clone = keras.saving.deserialize_keras_object(serialized)
+    with shapes_alone():
+        layer = case.make()
+        serialized = keras.saving.serialize_keras_object(layer)
+        clone = keras.saving.deserialize_keras_object(serialized)
     assert type(clone) is case.layer_class
     assert clone.get_config() == layer.get_config()
 
@@ -96,10 +100,11 @@ def test_build_makes_all_weights(case, layer):
 
 
 def test_building_a_network_again_changes_nothing(network_case):
-    network = network_case.make()
-    weights = list(map(id, network.weights))
-    assert weights
-    network.build((None, None, None, 6))
+    with shapes_alone():
+        network = network_case.make()
+        weights = list(map(id, network.weights))
+        assert weights
+        network.build((None, None, None, 6))
     assert list(map(id, network.weights)) == weights
 
 
