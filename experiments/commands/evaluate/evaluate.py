@@ -8,12 +8,15 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.setup.config import ConfigError
 from experiments.setup.feature_networks import SIZES, check_independent
 from experiments.setup.output import check_writable, write_text
 from experiments.setup.predictors import Model, find_model
+
+if TYPE_CHECKING:
+    from experiments.commands.evaluate.gallery import Gallery
 
 FEATURES = tuple(SIZES)
 EVALUATION, REPORT = "evaluation.json", "report.html"
@@ -93,19 +96,16 @@ def evaluate(
     from experiments.commands.evaluate.judging import judge, summarise
     from experiments.commands.evaluate.pairs import folder_pairs, split_pairs
     from experiments.commands.evaluate.protocol import describe_protocol
-    from experiments.commands.evaluate.report import write_report
     from spade_tf.training.strategy import make_strategy
 
     for name in features:
         check_independent("--features", name, loaded.loss_networks)
     warnings: list[str] = []
     if labels is not None and images is not None:
-        count, pairs, warnings = folder_pairs(loaded, labels, images, instances)
+        available, pairs, warnings = folder_pairs(loaded, labels, images, instances)
     else:
-        count, pairs = split_pairs(loaded, data_dir, split)
-    count = min(count, max_images or count)
-    if count < 2:
-        raise ConfigError(f"{count} pair of picture and map: distances need 2 or more")
+        available, pairs = split_pairs(loaded, data_dir, split)
+    count = _count(available, max_images)
     devices = make_strategy(strategy)
     with devices.scope():
         judges = load_judges(features, inception_weights, lpips, segmenter, loaded.labels)
@@ -148,11 +148,25 @@ def evaluate(
         "class_names": list(loaded.labels.class_names),
         "warnings": warnings,
     }
+    _write(content, examples, folder)
+    return content
+
+
+def _count(available: int, max_images: int | None) -> int:
+    """How many pictures are scored."""
+    count = min(available, max_images or available)
+    if count < 2:
+        raise ConfigError(f"{count} pair of picture and map: distances need 2 or more")
+    return count
+
+
+def _write(content: dict[str, Any], examples: Gallery, folder: Path) -> None:
+    from experiments.commands.evaluate.report import write_report
+
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / EVALUATION, json.dumps(content, indent=1) + "\n")
     write_report(folder / REPORT, content, examples)
     _print(content, folder)
-    return content
 
 
 def _few_pictures(networks: Sequence[Any], count: int) -> list[str]:
