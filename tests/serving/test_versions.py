@@ -1,11 +1,16 @@
 import asyncio
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from served_networks import layouts
+from starlette.testclient import TestClient
 
+from spade_tf.serving.dispatch import Dispatch
 from spade_tf.serving.errors import MissingError, ServingError, UnavailableError
+from spade_tf.serving.fronts.rest_server import make_app
+from spade_tf.serving.limits import RequestLimits
 from spade_tf.serving.model.batching import MicroBatcher
 from spade_tf.serving.model.versions import ModelVersions
 from spade_tf.serving.requests import make_request
@@ -60,6 +65,17 @@ def test_nothing_is_ready_before_it_is_loaded(fake):
     asyncio.run(fake.load())
     assert fake.ready
     assert states(fake) == [(3, "AVAILABLE")]
+
+
+def test_health_says_by_rest_that_no_model_is_loaded(fake):
+    """Live, but not ready, as load balancers ask."""
+    dispatch = Dispatch(fake, None, RequestLimits(), SimpleNamespace(refused=print))
+    client = TestClient(make_app(dispatch))
+    paths = ("/v2/health/live", "/v2/health/ready", "/v2/models/m/ready")
+    assert [client.get(path).status_code for path in paths] == [200, 503, 503]
+    assert client.get("/v2/health/ready").json() == {"ready": False}
+    asyncio.run(fake.load())
+    assert [client.get(path).status_code for path in paths] == [200, 200, 200]
 
 
 def test_names_versions_and_labels_are_looked_up(fake):
