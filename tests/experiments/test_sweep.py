@@ -50,6 +50,9 @@ if (root / f"fail_{name}").exists():
 if name == "train":
     assert flags["config.train.seed"] == folder.name.removeprefix("seed-")
     (folder / "losses.jsonl").write_text(json.dumps({"step": 4}) + "\\n")
+    if not (root / "stop").exists():
+        (folder / "checkpoints").mkdir(exist_ok=True)
+        (folder / "checkpoints" / f"step-{flags.get('config.train.steps', 4)}.index").touch()
     if (root / "wait").exists():
         signal.signal(signal.SIGTERM, lambda *_: (folder / "saved").touch() or sys.exit(0))
         (root / "waiting").touch()
@@ -141,6 +144,14 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(commands, data_dir, tmp_
     assert "error: it went wrong" in log.read_text()
     (tmp_path / "fail_evaluate").unlink()
     assert commands(data_dir) == (0, calls("spade seed-0", "concat seed-0"))
+
+
+def test_a_training_that_was_stopped_is_not_scored(commands, data_dir, tmp_path, capsys):
+    (tmp_path / "stop").touch()
+    assert commands(data_dir, rows=["spade"]) == (1, ["train spade seed-0"])
+    assert "spade, seed 0: failed: it was stopped at step 0" in capsys.readouterr().err
+    (tmp_path / "stop").unlink()
+    assert commands(data_dir, rows=["spade"]) == (0, calls("spade seed-0"))
 
 
 def test_a_signal_reaches_the_training_which_saves(commands, data_dir, tmp_path):

@@ -69,6 +69,11 @@ class Run:
             found = re.findall(rb'"step": (\d+)', file.read())
         return int(found[-1]) if found else 0
 
+    def saved_step(self) -> int:
+        """The step of the newest checkpoint."""
+        found = self.folder.glob("checkpoints/step-*.index")
+        return max((int(path.stem.removeprefix("step-")) for path in found), default=0)
+
     def is_done(self, settings: Mapping[str, Any]) -> bool:
         """Whether it was trained with these settings and scored with those of the evaluation."""
         result = read_result(self.folder)

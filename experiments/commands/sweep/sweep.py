@@ -126,10 +126,14 @@ def _plan(
 
 def _do(run: Run, command: _Commands, data_dir: str, settings: Mapping[str, Any]) -> str | None:
     """Trains and scores; returns what went wrong, or None."""
-    for arguments in (run.training(data_dir), run.evaluation(data_dir, settings)):
-        said = command.run(arguments)
-        if said is not None:
-            return said
+    said = command.run(run.training(data_dir))
+    if said is None and run.saved_step() < run.config.train.steps:
+        # Somebody has ended the training alone, which it takes for no failure.
+        said = f"it was stopped at step {run.saved_step()}; the same command goes on"
+    if said is None:
+        said = command.run(run.evaluation(data_dir, settings))
+    if said is not None:
+        return said
     result = run.finish(settings, _parameters(run.folder))
     _say(f"{run.name}: {describe(result)}")
     return None
