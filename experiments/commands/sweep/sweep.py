@@ -228,7 +228,7 @@ def _bar(pending: Sequence[Run]) -> Iterator[Callable[[Run], None]]:
     with tqdm(
         total=sum(run.config.train.steps for run in pending),
         initial=sum(steps.values()),
-        unit=" steps",
+        unit="step",
         mininterval=0.1 if sys.stderr.isatty() else 60,
         disable=not pending,
     ) as bar:
