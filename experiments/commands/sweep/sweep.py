@@ -141,8 +141,14 @@ def _do(run: Run, command: _Commands, data_dir: str, settings: Mapping[str, Any]
 
 def _parameters(workdir: Path) -> dict[str, int]:
     # In another process: this one does without TensorFlow, which would keep its memory.
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context, initializer=_without_stderr) as pool:
         return pool.submit(count_parameters, workdir).result()
+
+
+def _without_stderr() -> None:
+    # TensorFlow's start-up writes lines that no setting turns off. Errors are passed on.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 class _Commands:
