@@ -30,7 +30,7 @@ def draw_plot(content: Mapping[str, Any], path: Path) -> None:
     """Draws a PNG, whole or not at all.
 
     A dot is a seed, a thin line its 95 % interval over pictures, an upright line the mean of the
-    seeds, a dashed line what real pictures have.
+    seeds, a dashed line what real pictures have, where that is near.
 
     Args:
         content: of `summarise`.
@@ -53,8 +53,9 @@ def draw_plot(content: Mapping[str, Any], path: Path) -> None:
         pen.text(left, _MARGIN + 10, title, _INK, 14, "lm")
         pen.text(left, _MARGIN + 28, better, _FAINT, 11, "lm")
         _grid(pen, axis, top, len(rows) * _ROW)
-        if content["real"][title] is not None:
-            pen.dashed(axis.x(content["real"][title]), top, top + len(rows) * _ROW, _FAINT)
+        real = content["real"][title]
+        if real is not None and axis.low <= real <= axis.high:
+            pen.dashed(axis.x(real), top, top + len(rows) * _ROW, _FAINT)
         for index, score in enumerate(scores):
             if score is not None:
                 _draw_score(pen, axis, score, top + (index + 0.5) * _ROW)
