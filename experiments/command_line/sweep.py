@@ -33,6 +33,13 @@ def define(flags: Flags) -> None:
         "Networks whose features are compared; see evaluate --help.",
         not_with="table_only",
     )
+    flags.string(
+        "inception_weights",
+        None,
+        "File of FID's network, pt_inception-2015-12-05-6726825d.pth.",
+        only_with="features=inception",
+        required="the file, such as --inception_weights=pt_inception-2015-12-05-6726825d.pth",
+    )
     flags.boolean("table_only", False, "Write the table of what is done, and train nothing.")
 
 

@@ -194,7 +194,12 @@ def test_bad_arguments_are_refused_before_anything_is_trained(data_dir, tmp_path
         ([*mine, "--config.generator.concat=blocks"], "the variants differ in it"),
         ([*mine, "--config.data.height=72"], "spade, seed 0: --config.data.height=72"),
         ([*mine, f"--segmenter={tmp_path}"], "no segmenter.json"),
-        ([*mine, "--features=inception"], "--features=inception: give some of"),
+        ([*mine, "--features=vgg19"], "--features=vgg19: give some of"),
+        ([*mine, "--features=inception"], "--inception_weights: required"),
+        (
+            [*mine, "--features=inception", "--inception_weights=nowhere.pth"],
+            "nowhere.pth: no such file",
+        ),
         (
             [*mine, "--features=vgg16", "--config.loss.perceptual_weight=1"],
             "spade, seed 0 is trained on vgg16",

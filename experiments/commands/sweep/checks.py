@@ -58,6 +58,9 @@ def _check_evaluation(settings: Mapping[str, Any]) -> None:
     for name in settings["features"].split(","):
         if name not in FEATURES:
             raise ConfigError(f"--features={name}: give some of {', '.join(FEATURES)}")
+    weights = settings.get("inception_weights")
+    if weights is not None and not Path(weights).is_file():
+        raise ConfigError(f"--inception_weights={weights}: no such file")
     segmenter = settings["segmenter"]
     if segmenter is not None and not (Path(segmenter) / "segmenter.json").is_file():
         raise ConfigError(

@@ -38,6 +38,7 @@ def sweep(
     segmenter: str | None = None,
     max_images: int | None = None,
     features: Sequence[str] = ("efficientnet_lite2",),
+    inception_weights: str | None = None,
     table_only: bool = False,
 ) -> int:
     """Trains and scores variants, each in processes of its own, and tabulates all that are done.
@@ -56,6 +57,7 @@ def sweep(
         segmenter: workdir of a `segment`, or None for no segmentation scores.
         max_images: int >= 2, how many pictures are scored; None for all.
         features: networks whose features are compared; see `evaluate`.
+        inception_weights: file of the network of "inception" among the features.
         table_only: whether to tabulate what is done, and to train nothing.
 
     Returns:
@@ -76,11 +78,13 @@ def sweep(
             )
         print(text, end="")
         return 0
-    settings = {
+    settings: dict[str, Any] = {
         "segmenter": None if segmenter is None else os.path.abspath(segmenter),
         "max_images": max_images,
         "features": ",".join(features),
     }
+    if inception_weights is not None:
+        settings["inception_weights"] = os.path.abspath(inception_weights)
     check_runs(runs, data_dir, settings)
     with held(folder) as lock, _signals() as received:
         pending = [run for run in runs if not run.is_done(settings)]
