@@ -46,8 +46,9 @@ def find_dataset(dataset: str, data_dir: str | os.PathLike[str]) -> Path:
     data_dir = Path(data_dir).expanduser()
     found = version_directories(data_dir / dataset)
     if not found:
-        name = dataset.partition("/")[0]
-        remedy = f"run the command prepare --dataset={name} --data_dir={data_dir}"
+        name, _, configuration = dataset.partition("/")
+        named = f"{name} --config_name={configuration}" if configuration else name
+        remedy = f"run the command prepare --dataset={named} --data_dir={data_dir}"
         if others := _names(version_directories(data_dir / name), data_dir):
             remedy = f"give {' or '.join(others)}, or {remedy}"
         raise DataError(f"data_dir: no {dataset} prepared in {data_dir}; {remedy}")

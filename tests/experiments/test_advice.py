@@ -71,6 +71,8 @@ REACH = {
     "pipelines/sources/inspection.py:_off_palette": "prepare doctor",
     "pipelines/sources/pictures.py:_palette_flag": "prepare doctor",
     "pipelines/sources/inspection.py": "prepare doctor generate benchmark",
+    # The command that it says to run.
+    "pipelines/reading/prepared.py:find_dataset": "prepare",
     "pipelines/prepare/journal.py": "prepare",
     "pipelines/prepare/shards.py": "prepare",
     "pipelines/sources/listing.py": "prepare doctor generate",

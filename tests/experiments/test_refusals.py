@@ -95,6 +95,11 @@ CASES = [
     ("generate --model=begun --num_samples=0", "--num_samples=0: give a whole number", None),
     ("generate --model=begun", "--data_dir: the data set of this model was prepared in", None),
     ("generate --model=begun --data_dir=empty", "no landscapes prepared in empty", None),
+    (
+        "train --data_dir=empty --workdir=new --config.data.dataset=landscapes/64x64",
+        "run the command prepare --dataset=landscapes --config_name=64x64 --data_dir=empty",
+        None,
+    ),
     ("generate --model=plain --seed=1 --labels=maps", "knows one style only", None),
     ("generate --model=notours", "not an export of this project", None),
     ("export", "--model: required; give the workdir of a training, such as", None),

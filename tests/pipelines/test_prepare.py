@@ -240,10 +240,13 @@ def test_bad_arguments(data_dir):
 
 
 def test_open_what_is_not_prepared(data_dir):
-    for dataset in ("landscapes", "landscapes/128x128"):
+    for dataset, flags in (
+        ("landscapes", "--dataset=landscapes"),
+        ("landscapes/128x128", "--dataset=landscapes --config_name=128x128"),
+    ):
         with raises(
             f"data_dir: no {dataset} prepared in {data_dir}; run the command prepare "
-            f"--dataset=landscapes --data_dir={data_dir}"
+            f"{flags} --data_dir={data_dir}"
         ):
             open_dataset(dataset, data_dir)
 
