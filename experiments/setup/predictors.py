@@ -1,21 +1,21 @@
-"""Models to make pictures with: a training run, an export, or an export on a server."""
+"""Finds the model to make pictures with, and makes them."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from experiments.setup.config import Config, ConfigError
-from experiments.setup.data_dirs import data_dir_of
-from experiments.setup.loss_networks import loss_networks
-from experiments.setup.sizing import sizing_options
-from experiments.setup.workdir import read_model
+from experiments.setup.config import ConfigError
+from experiments.setup.models import (
+    NotFiniteError,
+    RemoteModel,
+    SavedModel,
+    WorkdirModel,
+)
 
 
 class Model(Protocol):
@@ -106,22 +106,6 @@ def find_model(
     return RemoteModel(endpoint, model_name)
 
 
-class NotFiniteError(ConfigError):
-    """Pictures that hold NaN or infinity.
-
-    Args:
-        model: what was given as the model, such as `--model=runs/a`.
-        index: int, the first such picture of the batch.
-    """
-
-    def __init__(self, model: str, index: int):
-        super().__init__(
-            f"{model}: the model makes NaN or infinity in place of a picture; its weights are "
-            "broken, so train it again from an earlier checkpoint"
-        )
-        self.index = index
-
-
 def make_pictures(
     model: Model, names: Sequence[str], maps: Mapping[str, np.ndarray], z: np.ndarray | None
 ) -> np.ndarray:
@@ -140,231 +124,3 @@ def make_pictures(
         return model.generate(maps, z)
     except NotFiniteError as error:
         raise ConfigError(f"{error} (first for the map {names[error.index]})") from error
-
-
-def _inputs(maps, use_instance):
-    """A batch of maps. If a model sees instances but gets none, all pixels are one instance."""
-    inputs = {
-        key: np.asarray(value, np.float32 if key == "condition" else np.int32)
-        for key, value in maps.items()
-        if key != "instance"
-    }
-    if use_instance:
-        shape = next(iter(inputs.values())).shape[:3]
-        inputs["instance"] = np.asarray(maps.get("instance", np.zeros(shape)), np.int32)
-    return inputs
-
-
-def _check_finite(pictures: np.ndarray, model: str) -> None:
-    """Raises a NotFiniteError if one of `[B, …]` is not finite."""
-    finite = np.isfinite(pictures).reshape(len(pictures), -1).all(axis=1)
-    if not finite.all():
-        raise NotFiniteError(model, int(np.argmin(finite)))
-
-
-def _sees_instances(wanted, labels):
-    return labels.has_instance if wanted is None else wanted
-
-
-class WorkdirModel:
-    """A training run: its newest checkpoint, with a fused generator if it can be fused.
-
-    The networks are loaded when they are first used.
-
-    Args:
-        path: the workdir.
-
-    Raises:
-        ConfigError: if it is no workdir, or holds no checkpoint.
-    """
-
-    def __init__(self, path: Path):
-        from pipelines.schema import LabelSet
-
-        content = read_model(path)
-        config = Config.from_dict(content["config"])
-        self.labels = LabelSet.from_metadata(content["labels"])
-        self.data_dir: str | None = data_dir_of(content, path)
-        self.dataset, self.split = config.data.dataset, config.data.val_split
-        self.image_size = (config.data.height, config.data.width)
-        self.sizing = sizing_options(config)
-        self.z_dim = config.generator.z_dim or None
-        self.use_instance = _sees_instances(config.data.use_instance, self.labels)
-        self.has_encoder = config.encoder.enabled
-        self.loss_networks = loss_networks(content["config"])
-        self._path = path
-
-    @cached_property
-    def _networks(self):
-        """What `generate` calls, whether it takes as many maps as styles, and the encoder."""
-        import tensorflow as tf
-
-        from experiments.setup.trained_model import load_workdir
-        from spade_tf.export.signatures import inference_form
-
-        model = load_workdir(self._path)
-        generator = inference_form(model.generator)
-
-        def call(inputs, z):
-            return generator(inputs, z=z, training=False)
-
-        function = tf.function(call, reduce_retracing=True, autograph=False)
-        # A fused generator takes one label map for many styles.
-        return function, generator is model.generator, model.encoder
-
-    def generate(self, maps, z):
-        """Pictures of maps; see `Model`."""
-        import tensorflow as tf
-
-        from spade_tf.training.pictures import to_uint8
-
-        function, repeats, _ = self._networks
-        given = _inputs(maps, self.use_instance)
-        count, styles = len(next(iter(given.values()))), 1 if z is None else z.shape[1]
-        times = 1 if count == 1 and not repeats else styles
-        inputs = {name: tf.repeat(tf.constant(each), times, 0) for name, each in given.items()}
-        flat = None if z is None else tf.constant(z.reshape(-1, z.shape[-1]), tf.float32)
-        made = function(inputs, flat).numpy()
-        made = made.reshape(count, styles, *made.shape[1:])
-        _check_finite(made, f"--model={self._path}")
-        return to_uint8(made)
-
-    def encode(self, image):
-        """Styles of photographs; see `Model`."""
-        *_, encoder = self._networks
-        if encoder is None:
-            raise ConfigError("this model has no encoder")
-        return encoder(image, training=False)[0].numpy()
-
-
-class ExportedModel:
-    """An export, in this process or on a server.
-
-    Args:
-        content: content of its asset `config.json`.
-        directory: folder from which its data set is searched.
-        predict: function from the name of a signature and arrays by key to arrays by key.
-
-    Raises:
-        LookupError, TypeError, ValueError: if `content` does not describe an export.
-    """
-
-    def __init__(
-        self,
-        content: Mapping[str, Any],
-        directory: Path,
-        predict: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
-    ):
-        from pipelines.schema import LabelSet
-
-        config = content["config"]
-        self.labels = LabelSet.from_metadata(content["labels"])
-        # Exports of earlier releases say where their data set was.
-        self.data_dir = data_dir_of(content, directory) if "data_dir" in content else None
-        self.dataset, self.split = config["data"]["dataset"], config["data"]["val_split"]
-        self.image_size = (config["data"]["height"], config["data"]["width"])
-        self.z_dim = config["generator"]["z_dim"] or None
-        self.sizing = sizing_options(config)
-        self.use_instance = _sees_instances(config["data"]["use_instance"], self.labels)
-        self.has_encoder = config["encoder"]["enabled"]
-        self.loss_networks = loss_networks(config)
-        self._predict = predict
-
-    def generate(self, maps, z):
-        """Pictures of maps; see `Model`."""
-        inputs = _inputs(maps, self.use_instance)
-        if self.z_dim is None:
-            return self._predict("serving_default", inputs)["image"][:, None]
-        inputs["z"] = np.asarray(z, np.float32)
-        return self._predict("generate_styles", inputs)["image"]
-
-    def encode(self, image):
-        """Styles of photographs; see `Model`."""
-        from spade_tf.training.pictures import encode_png, to_uint8
-
-        # Pixels are whole numbers, so a PNG loses nothing.
-        files = [*(encode_png(picture) for picture in to_uint8(image)), None]
-        return self._predict("encode_style", {"image_bytes": np.array(files, object)[:-1]})["z"]
-
-
-class SavedModel(ExportedModel):
-    """An export in a folder.
-
-    Args:
-        path: folder of one version.
-
-    Raises:
-        ConfigError: if it is not an export of this project.
-    """
-
-    def __init__(self, path: Path):
-        try:
-            content = json.loads((path / "assets" / "config.json").read_text())
-            super().__init__(content, path.parent, self._call)
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise ConfigError(f"--model={path}: not an export of this project ({error})") from error
-        self._path = path
-
-    @cached_property
-    def _model(self):
-        import tensorflow as tf
-
-        try:
-            return tf.saved_model.load(str(self._path))
-        except (OSError, ValueError, LookupError, tf.errors.OpError) as error:
-            text = " ".join(str(error).split())[:200]
-            raise ConfigError(
-                f"--model={self._path}: cannot be loaded ({text}); export the model again"
-            ) from error
-
-    def _call(self, name, inputs):
-        import tensorflow as tf
-
-        from spade_tf.serving.errors import sentence
-
-        tensors = {key: tf.constant(value) for key, value in inputs.items()}
-        try:
-            outputs = self._model.signatures[name](**tensors)
-        except tf.errors.InvalidArgumentError as error:
-            # A check in the graph of the export, such as the one for NaN.
-            raise ConfigError(f"--model={self._path}: {sentence(str(error))}") from error
-        return {key: value.numpy() for key, value in outputs.items()}
-
-
-class RemoteModel(ExportedModel):
-    """An export on a server.
-
-    Args:
-        endpoint: `grpc://HOST:PORT` or `http://HOST:PORT`.
-        model_name: the server's name for it.
-
-    Raises:
-        ServingError: if the server does not answer, or has no such model.
-        ConfigError: if the model is not an export of this project.
-    """
-
-    def __init__(self, endpoint: str, model_name: str):
-        from spade_tf.serving.client.client import connect
-        from spade_tf.serving.errors import ServingError
-
-        client = connect(endpoint, model_name)
-        try:
-            content = json.loads(client.describe("config.json"))
-            super().__init__(content, Path.cwd(), client.predict)
-        except ServingError:
-            raise
-        except (ValueError, LookupError, TypeError) as error:
-            raise ConfigError(
-                f"--endpoint={endpoint}: {model_name} is not an export of this project ({error})"
-            ) from error
-
-    def encode(self, image):
-        """Styles of photographs; see `Model`.
-
-        Photographs are first scaled as the export scales them, so that large ones need not be sent.
-        """
-        import tensorflow as tf
-
-        if image.shape[1:3] != self.image_size:
-            image = tf.image.resize(image, self.image_size, "bilinear").numpy()
-        return super().encode(image)

@@ -101,12 +101,7 @@ def _run(
             stack.append({})
         elif name in ("TUPLE", "APPENDS", "SETITEMS"):
             items, stack = stack, outer_stacks.pop()
-            if name == "TUPLE":
-                stack.append(tuple(items))
-            elif name == "APPENDS":
-                _expect(stack[-1], list).extend(items)
-            else:
-                _set_items(stack[-1], items)
+            _collect(name, items, stack)
         elif name == "APPEND":
             item = stack.pop()
             _expect(stack[-1], list).append(item)
@@ -129,6 +124,16 @@ def _run(
         else:
             raise ValueError(f"uses the pickle operation {name}, which is not allowed")
     raise ValueError("the pickle inside has no end")
+
+
+def _collect(name: str, items: list[Any], stack: list[Any]) -> None:
+    """Puts the items since a mark into a tuple, or into the list or dict on the stack."""
+    if name == "TUPLE":
+        stack.append(tuple(items))
+    elif name == "APPENDS":
+        _expect(stack[-1], list).extend(items)
+    else:
+        _set_items(stack[-1], items)
 
 
 def _allowed(name: str, constructors: Mapping[str, Callable[..., Any]]) -> PickleGlobal:

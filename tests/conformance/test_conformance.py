@@ -1,4 +1,4 @@
-"""What holds of every public layer and network; the cases are in conftest.py."""
+"""What holds of every public layer and network; the cases are in tests/helpers."""
 
 import inspect
 

@@ -25,7 +25,7 @@ def public_classes():
 
 def test_every_public_class_is_in_the_register(registered_classes):
     missing = sorted(cls.__name__ for cls in public_classes() - registered_classes)
-    assert not missing, f"add to tests/conformance/conftest.py: {', '.join(missing)}"
+    assert not missing, f"add to tests/helpers/conformance_*.py: {', '.join(missing)}"
 
 
 def test_the_search_finds_layers_and_networks():

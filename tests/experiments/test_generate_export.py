@@ -14,7 +14,8 @@ from experiments.commands.export.export import export
 from experiments.commands.export.model_card import export_assets
 from experiments.commands.generate import generate
 from experiments.setup.config import ConfigError
-from experiments.setup.predictors import ExportedModel, load_model
+from experiments.setup.models import ExportedModel
+from experiments.setup.predictors import load_model
 from experiments.setup.trained_model import load_workdir
 from pipelines.schema import DataError
 from spade_tf.export.signatures import ServedModel

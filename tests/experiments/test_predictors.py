@@ -12,8 +12,8 @@ from tiny_experiment import get_config
 from experiments.setup.assemble import make_gaugan
 from experiments.setup.config import ConfigError
 from experiments.setup.loss_networks import loss_networks
+from experiments.setup.models import RemoteModel
 from experiments.setup.networks import make_discriminator
-from experiments.setup.predictors import RemoteModel
 from pipelines.schema import LabelSet
 from spade_tf.convert.backbones import load_backbone
 from spade_tf.networks.projected_discriminator import ProjectedDiscriminator

@@ -10,7 +10,7 @@ from typing import Any
 from experiments.commands.evaluate.evaluate import FEATURES
 from experiments.commands.sweep.runs import Run
 from experiments.setup.config import ConfigError
-from experiments.setup.predictors import loss_networks
+from experiments.setup.loss_networks import loss_networks
 from experiments.setup.preflight import check_training
 from pipelines.reading.prepared import find_dataset
 

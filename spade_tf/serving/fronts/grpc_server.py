@@ -63,45 +63,10 @@ class GrpcServer:
             ("grpc.so_reuseport", 0),
         ]
         self._server = grpc.aio.server(options=limits)
-        bodies = dispatch.bodies
-        tf_serving, open_inference = _TfServing(dispatch), _OpenInference(dispatch)
         self._health = health.aio.HealthServicer()
         services = (_PREDICTION, _MODELS, _OPEN)
         self._names = ("", *(each.full_name for each in services))
-        self._server.add_generic_rpc_handlers(
-            (
-                service_handler(
-                    _PREDICTION,
-                    {
-                        "Predict": tf_serving.predict,
-                        "GetModelMetadata": tf_serving.metadata,
-                    },
-                    bodies,
-                    "this model makes pictures; ask Predict, with a signature_name",
-                ),
-                service_handler(
-                    _MODELS,
-                    {"GetModelStatus": tf_serving.status},
-                    bodies,
-                    "put a version into the model's folder, and it is served",
-                ),
-                service_handler(
-                    _OPEN,
-                    {
-                        "ServerLive": open_inference.live,
-                        "ServerReady": open_inference.ready,
-                        "ModelReady": open_inference.model_ready,
-                        "ServerMetadata": open_inference.server_metadata,
-                        "ModelMetadata": open_inference.metadata,
-                        "ModelInfer": open_inference.infer,
-                        "RepositoryIndex": open_inference.index,
-                    },
-                    bodies,
-                    "not offered; models change by their folder, and requests are answered by "
-                    "ModelInfer",
-                ),
-            )
-        )
+        self._server.add_generic_rpc_handlers(_handlers(dispatch))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(
             (
@@ -133,6 +98,40 @@ class GrpcServer:
         """Accepts no more requests, and gives running ones some time to finish."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(seconds)
+
+
+def _handlers(dispatch: Dispatch) -> tuple[Any, ...]:
+    """What answers the calls of TF Serving's services, and of the open inference protocol."""
+    bodies = dispatch.bodies
+    tf_serving, open_inference = _TfServing(dispatch), _OpenInference(dispatch)
+    return (
+        service_handler(
+            _PREDICTION,
+            {"Predict": tf_serving.predict, "GetModelMetadata": tf_serving.metadata},
+            bodies,
+            "this model makes pictures; ask Predict, with a signature_name",
+        ),
+        service_handler(
+            _MODELS,
+            {"GetModelStatus": tf_serving.status},
+            bodies,
+            "put a version into the model's folder, and it is served",
+        ),
+        service_handler(
+            _OPEN,
+            {
+                "ServerLive": open_inference.live,
+                "ServerReady": open_inference.ready,
+                "ModelReady": open_inference.model_ready,
+                "ServerMetadata": open_inference.server_metadata,
+                "ModelMetadata": open_inference.metadata,
+                "ModelInfer": open_inference.infer,
+                "RepositoryIndex": open_inference.index,
+            },
+            bodies,
+            "not offered; models change by their folder, and requests are answered by ModelInfer",
+        ),
+    )
 
 
 class _TfServing:
