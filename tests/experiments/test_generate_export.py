@@ -10,10 +10,13 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from experiments.commands.evaluate import judges
+from experiments.commands.evaluate.evaluate import evaluate, flat_scores
 from experiments.commands.export.export import export
 from experiments.commands.export.model_card import export_assets
 from experiments.commands.generate import generate
 from experiments.setup.config import ConfigError
+from experiments.setup.feature_networks import FeatureNetwork
 from experiments.setup.models import ExportedModel
 from experiments.setup.predictors import load_model
 from experiments.setup.trained_model import load_workdir
@@ -341,3 +344,31 @@ def test_exports_of_earlier_releases_say_where_their_data_set_is(exported, data_
 def test_a_model_and_a_server_exclude_each_other(arguments, text, tmp_path):
     with pytest.raises(ValueError, match=text):
         generate(output_dir=tmp_path, **arguments)
+
+
+def test_a_workdir_its_export_and_a_server_have_the_same_scores(
+    workdir, exported, data_dir, tmp_path, monkeypatch
+):
+    pytest.importorskip("tensorflow_serving")
+    from serving_doubles import ServingDouble
+
+    def mean_colours(name):
+        return FeatureNetwork(name, 8, 3, "0", lambda image: tf.reduce_mean(image, [1, 2]))
+
+    monkeypatch.setattr(judges, "load_feature_network", mean_colours)
+    options = {"data_dir": str(data_dir), "lpips": False}
+    with ServingDouble("tiny", exported) as double:
+        whole, export, served = (
+            evaluate(output_dir=tmp_path / name, **model, **options)
+            for name, model in {
+                "workdir": {"model": workdir},
+                "export": {"model": exported},
+                "server": {"endpoint": double.endpoint, "model_name": "tiny"},
+            }.items()
+        )
+    assert export["scores"] == served["scores"]
+    for (name, one), (_, other) in zip(
+        flat_scores(whole["scores"]), flat_scores(export["scores"]), strict=True
+    ):
+        # Levels of 255 that rounding may have moved.
+        assert one["value"] == pytest.approx(other["value"], rel=1e-3, abs=1e-3), name

@@ -19,7 +19,7 @@ _DISTANCE_RESAMPLES = 20
 class Rows:
     """Numbers of each picture, by name, that arrive in batches.
 
-    Nothing is as large as a picture: features of 1,408 numbers, and counts of pixels by class.
+    Nothing is as large as a picture: features of 1,280 numbers, and counts of pixels by class.
 
     Attributes:
         steps: steps between pixels by place, of `fake` and `real` pictures.
