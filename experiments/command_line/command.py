@@ -60,6 +60,8 @@ class Flags:
 
     def list(self, name: str, default: Sequence[str] | None, help: str, **more: Any) -> None:
         """Defines a flag that takes texts with commas between them."""
+        if "comma" not in help:
+            help += " Put commas between several."
         self._define(flags.DEFINE_list, name, default, help, **more)
 
     def enum(

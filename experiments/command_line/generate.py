@@ -25,7 +25,12 @@ def define(flags: Flags) -> None:
         not_with="style_image",
     )
     flags.integer("num_samples", 1, "Pictures per label map, each in another style.", lower_bound=1)
-    flags.integer("max_labels", None, "Most label maps to make pictures of.", lower_bound=1)
+    flags.integer(
+        "max_labels",
+        None,
+        "Most label maps to make pictures of; default all of --labels, or 8 of the data set.",
+        lower_bound=1,
+    )
     flags.integer("batch_size", 8, "Most pictures to make at once.", lower_bound=1)
     flags.string("output_dir", "out", "Folder for the pictures.")
     define_data_dir(flags)
