@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from experiments.command_line.command import Command, Flags
-from experiments.command_line.model import define_data_dir, define_model
+from experiments.command_line.model import define_data_dir, define_features, define_model
 
 
 def define(flags: Flags) -> None:
@@ -25,18 +25,7 @@ def define(flags: Flags) -> None:
     define_data_dir(flags)
     flags.string("split", None, "Split to score; default the one held out.", not_with="labels")
     flags.integer("max_images", None, "Most pictures to score; default all.", lower_bound=2)
-    flags.list(
-        "features",
-        ["efficientnet_lite2"],
-        f"Networks whose features are compared: {', '.join(FEATURES)}.",
-    )
-    flags.string(
-        "inception_weights",
-        None,
-        "File of FID's network, pt_inception-2015-12-05-6726825d.pth.",
-        only_with="features=inception",
-        required="the file, such as --inception_weights=pt_inception-2015-12-05-6726825d.pth",
-    )
+    define_features(flags, f"Networks whose features are compared: {', '.join(FEATURES)}.")
     flags.boolean("lpips", True, "Measure perceptual distances.")
     flags.string("segmenter", None, "Workdir of `segment`, for mIoU.")
     flags.enum(

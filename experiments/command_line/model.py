@@ -1,6 +1,8 @@
-"""The flags that say which model makes pictures."""
+"""The flags that say which model makes pictures, and what judges them."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from experiments.command_line.command import Flags
 
@@ -25,11 +27,23 @@ def define_model(flags: Flags) -> None:
     )
 
 
-def define_data_dir(flags: Flags) -> None:
+def define_data_dir(flags: Flags, not_with: str = "labels") -> None:
     """Defines the flag that says where a model's data set is."""
     flags.string(
         "data_dir",
         None,
         "Folder of prepared data sets, if it was moved since the training.",
-        not_with="labels",
+        not_with=not_with,
+    )
+
+
+def define_features(flags: Flags, help: str, **more: Any) -> None:
+    """Defines the flags of the networks whose features are compared."""
+    flags.list("features", ["efficientnet_lite2"], help, **more)
+    flags.string(
+        "inception_weights",
+        None,
+        "File of FID's network, pt_inception-2015-12-05-6726825d.pth.",
+        only_with="features=inception",
+        required="the file, such as --inception_weights=pt_inception-2015-12-05-6726825d.pth",
     )

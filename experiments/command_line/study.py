@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from experiments.command_line.command import Command, Flags
+from experiments.command_line.model import define_data_dir
 
 
 def define(flags: Flags) -> None:
@@ -21,12 +22,7 @@ def define(flags: Flags) -> None:
         "out/study",
         "Folder of the study: the page, the key and, with --answers, the preference.",
     )
-    flags.string(
-        "data_dir",
-        None,
-        "Folder of prepared data sets, if it was moved since the training.",
-        not_with="answers",
-    )
+    define_data_dir(flags, not_with="answers")
     flags.string("split", None, "Split to show; default the one held out.", not_with="answers")
     flags.integer("num_layouts", 40, "Layouts to show.", not_with="answers", lower_bound=1)
     flags.integer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from experiments.command_line.command import Command, Flags
 from experiments.command_line.experiment import load_variants
 from experiments.command_line.keys import list_keys
+from experiments.command_line.model import define_features
 from experiments.setup.config import ConfigError
 
 
@@ -27,18 +28,10 @@ def define(flags: Flags) -> None:
         not_with="table_only",
         lower_bound=2,
     )
-    flags.list(
-        "features",
-        ["efficientnet_lite2"],
+    define_features(
+        flags,
         "Networks whose features are compared; see evaluate --help.",
         not_with="table_only",
-    )
-    flags.string(
-        "inception_weights",
-        None,
-        "File of FID's network, pt_inception-2015-12-05-6726825d.pth.",
-        only_with="features=inception",
-        required="the file, such as --inception_weights=pt_inception-2015-12-05-6726825d.pth",
     )
     flags.boolean("table_only", False, "Write the table of what is done, and train nothing.")
 
