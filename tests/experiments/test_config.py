@@ -6,6 +6,7 @@ import pkgutil
 import pytest
 
 import experiments
+from experiments.setup import validation
 from experiments.setup.config import Config, ConfigError
 from experiments.setup.validation import validate
 from experiments.setup.workdir import check_same, read_workdir, write_workdir
@@ -87,3 +88,18 @@ def test_a_damaged_workdir_is_named(tmp_path, content):
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(ConfigError, match=r"config\.json"):
         read_workdir(tmp_path)
+
+
+def test_the_names_of_the_library_are_those_that_are_allowed():
+    """They are listed twice, since a configuration is checked before TensorFlow is imported."""
+    from spade_tf.layers import conditioning
+    from spade_tf.losses.adversarial import get_adversarial_loss
+    from spade_tf.networks import discriminator, generator, projected_discriminator
+
+    assert validation.CONDITIONINGS == conditioning.CONDITIONINGS
+    assert validation.DISCRIMINATOR_NORMS == discriminator.NORMS
+    assert tuple(projected_discriminator.BACKBONES) == validation.BACKBONES
+    scales = {name: 2**count for name, count in generator.UPSAMPLINGS.items()}
+    assert scales == validation.UPSAMPLING_LAYERS
+    for name in validation.ADVERSARIAL_LOSSES:
+        get_adversarial_loss(name)
