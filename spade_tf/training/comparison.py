@@ -96,13 +96,7 @@ def traced_once(function: Callable, batches: tf.data.Dataset) -> Callable:
 
 
 def _pictures(model: GauGAN, batch: Any) -> tf.Tensor:
-    generator = model.average_generator or model.generator
-    z = None
-    if generator.z_dim is not None:
-        if model.encoder is None:
-            z = model.noise(tf.shape(batch["image"])[0], 0)
-        else:
-            z = model.encoder(batch["image"], training=False)[0]
+    generator, z = model.evaluated(batch["image"])
     with hold_state():
         return generator(inputs=model.semantics(batch), z=z, training=False)
 

@@ -246,6 +246,23 @@ class StepLosses:
         place = tf.cast(self.step, tf.int64) * 2**16 + (2 * draw + purpose)
         return tf.stack([tf.constant(self.seed, tf.int64), place])
 
+    def evaluated(self, real_image: tf.Tensor) -> tuple[keras.Model, tf.Tensor | None]:
+        """The generator that is evaluated, and the styles of its pictures.
+
+        Args:
+            real_image: `[B, H, W, 3]`, pictures whose styles are taken, where there is an encoder.
+
+        Returns:
+            The averaged generator, or else the generator; and `[B, z_dim]`, the means of the
+            encoder, or else drawn styles. None for a generator without styles.
+        """
+        generator = self.average_generator or self.generator
+        if generator.z_dim is None:
+            return generator, None
+        if self.encoder is None:
+            return generator, self.noise(tf.shape(real_image)[0], 0)
+        return generator, self.encoder(real_image, training=False)[0]
+
     def evaluation_losses(self, batch: Mapping[str, tf.Tensor]) -> Losses:
         """Losses of the averaged generator, or else the generator, on pictures not trained on.
 
@@ -261,12 +278,7 @@ class StepLosses:
             unweighted, and `l1`, the mean absolute difference of the pictures.
         """
         semantics, real_image = self.semantics(batch), batch["image"]
-        generator = self.average_generator or self.generator
-        z = None
-        if generator.z_dim is not None:
-            z = self.noise(tf.shape(real_image)[0], 0)
-            if self.encoder is not None:
-                z = self.encoder(real_image, training=False)[0]
+        generator, z = self.evaluated(real_image)
         losses = {}
         for mode in ("inference", "training"):
             with hold_state():
