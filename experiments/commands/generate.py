@@ -48,10 +48,10 @@ def generate(
 
     Args:
         model: the workdir of a training run, or an exported SavedModel; None with an `endpoint`.
-        endpoint: of a server to ask instead: `grpc://HOST:PORT` or `http://HOST:PORT`.
-        model_name: as that server knows it.
-        output_dir: where the pictures go: `NAME.png`, or `NAME_K.png` for several samples; NAME is
-            that of the label map's file.
+        endpoint: server to ask instead: `grpc://HOST:PORT` or `http://HOST:PORT`.
+        model_name: name of the model on that server.
+        output_dir: folder for the pictures: `NAME.png`, or `NAME_K.png` for several samples. NAME
+            is that of the label map's file.
         labels: folder of label map PNGs like those that the data set was prepared from (ids, or
             colours of its palette), or of continuous maps where the model takes them; None for
             the maps of the validation split of the data set that the model was trained on.
@@ -74,7 +74,7 @@ def generate(
     """
     from tqdm import tqdm
 
-    from spade_tf.training.pictures import grid, write_png
+    from spade_tf.training.pictures import write_png
 
     _check_counts(num_samples=num_samples, max_labels=max_labels, batch_size=batch_size)
     output_dir = Path(output_dir)
@@ -109,15 +109,24 @@ def generate(
         # Label maps in subfolders give pictures in the same subfolders.
         paths.append(output_dir / f"{layout.name}{suffix}.png")
         write_png(paths[-1], picture)
-    glance = output_dir / f"{_free_name('overview', paths, output_dir)}.png"
-    write_png(glance, grid(_columns(overview)))
-    shown = "them" if count <= _SHOWN else f"the first {_SHOWN * num_samples}"
+    _write_overview(overview, paths, output_dir, count)
+    return paths
+
+
+def _write_overview(
+    rows: list[list[np.ndarray]], paths: list[Path], output_dir: Path, count: int
+) -> None:
+    """Writes a picture of the first pictures beside their maps, of `count` maps, and says so."""
+    from spade_tf.training.pictures import grid, write_png
+
+    path = output_dir / f"{_free_name('overview', paths, output_dir)}.png"
+    write_png(path, grid(_columns(rows)))
+    shown = "them" if count <= _SHOWN else f"the first {_SHOWN * len(paths) // count}"
     print(
-        f"{counted(len(paths), 'picture')} in {output_dir}; {glance.name} shows {shown} beside "
+        f"{counted(len(paths), 'picture')} in {output_dir}; {path.name} shows {shown} beside "
         f"{'their' if len(paths) > 1 else 'its'} label map{'s' if count > 1 else ''}",
         file=sys.stderr,
     )
-    return paths
 
 
 def _pictures(

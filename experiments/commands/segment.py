@@ -270,20 +270,17 @@ def _batches(
     seed: int | None = None,
     start_step: int = 0,
 ) -> Any:
-    from pipelines.reading.input_pipeline import make_dataset
+    from pipelines.reading.input_pipeline import Training, make_dataset
 
-    training = seed is not None
     height, width = image_size
     larger = (round(height * 1.12), round(width * 1.12))
     return make_dataset(
         builder,
         split,
         batch_size=batch_size,
-        load_size=larger if training else image_size,
+        load_size=image_size if seed is None else larger,
         crop_size=image_size,
-        flip=training,
-        seed=seed or 0,
-        training=training,
+        training=None if seed is None else Training(seed, flip=True),
         start_step=start_step,
         with_instance=False,
     )

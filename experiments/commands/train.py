@@ -228,10 +228,7 @@ def _batches(run: _Run, start_example: int) -> Any:
     def of_worker(context):
         import tensorflow as tf
 
-        share = examples(
-            num_input_pipelines=context.num_input_pipelines,
-            input_pipeline_id=context.input_pipeline_id,
-        )
+        share = examples(input_context=context)
         # One element per replica, in the order of the rows.
         each = batch_size // context.num_replicas_in_sync
         return share.unbatch().batch(each, drop_remainder=True).prefetch(tf.data.AUTOTUNE)

@@ -158,8 +158,7 @@ def make_batches(
     training: bool,
     batch_size: int,
     start_example: int = 0,
-    num_input_pipelines: int = 1,
-    input_pipeline_id: int = 0,
+    input_context: tf.distribute.InputContext | None = None,
 ) -> tf.data.Dataset:
     """Batches of a split, for training or evaluation. Each of several workers gets its share.
 
@@ -167,25 +166,21 @@ def make_batches(
         ConfigError: naming the setting, if the data set has no such split.
         DataError: if the data set cannot be read.
     """
-    from pipelines.reading.input_pipeline import make_dataset
+    from pipelines.reading.input_pipeline import Training, make_dataset
 
     data = config.data
+    drawn = Training(config.train.seed, data.flip, data.color_jitter, data.shuffle_buffer)
     try:
         return make_dataset(
             builder,
             split,
             batch_size=batch_size,
-            flip=data.flip,
-            seed=config.train.seed,
-            training=training,
+            training=drawn if training else None,
             start_example=start_example,
-            shuffle_buffer=data.shuffle_buffer,
             with_instance=bool(data.use_instance),
             **sizing_options(config),
-            color_jitter=data.color_jitter if training else 0.0,
             on_corrupt_record=data.on_corrupt_record,
-            num_input_pipelines=num_input_pipelines,
-            input_pipeline_id=input_pipeline_id,
+            input_context=input_context,
         )
     except DataError as error:
         name, _, said = str(error).partition(": ")

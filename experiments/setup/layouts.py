@@ -239,9 +239,6 @@ def single_batches(model: Model, builder: Any, split: str) -> tf.data.Dataset:
         builder,
         split,
         batch_size=1,
-        flip=False,
-        seed=0,
-        training=False,
         with_instance=model.use_instance,
         **model.sizing,
     )

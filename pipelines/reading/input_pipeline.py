@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, NamedTuple, Unpack
 
 import tensorflow as tf
 
@@ -20,61 +20,69 @@ if TYPE_CHECKING:
 _AUTO_CACHE_BYTES = 256 * 2**20
 
 
+class Training(NamedTuple):
+    """How examples are drawn and augmented in training.
+
+    Attributes:
+        seed: int, decides the order and the augmentation.
+        flip: whether to mirror half of the examples.
+        color_jitter: 0 to 1, how far brightness, contrast and saturation may change; hue by a
+            tenth of that, in turns.
+        shuffle_buffer: int, at least 1, how many encoded records are shuffled together. Records
+            that are kept in memory are all shuffled together.
+    """
+
+    seed: int
+    flip: bool
+    color_jitter: float = 0.0
+    shuffle_buffer: int = 2048
+
+
 def make_dataset(
     builder: tfds.core.DatasetBuilder,
     split: str,
     *,
     batch_size: int,
-    flip: bool,
-    seed: int,
-    training: bool,
+    training: Training | None = None,
     start_step: int = 0,
     start_example: int = 0,
-    shuffle_buffer: int = 2048,
     cache: bool | str = "auto",
     with_instance: bool = False,
-    color_jitter: float = 0.0,
-    num_input_pipelines: int = 1,
-    input_pipeline_id: int = 0,
+    input_context: tf.distribute.InputContext | None = None,
     on_corrupt_record: str = "stop",
     **size: Unpack[Sizing],
 ) -> tf.data.Dataset:
     """Returns batches for training or evaluation.
 
     Training never ends. Each epoch shuffles the shards, and then the records, with a seed made of
-    `seed` and the number of the epoch. An example is augmented (scaled, cropped, mirrored) with a
-    seed made of `seed` and its position in the stream, counted over all epochs. So a stream
-    that starts at `start_step` gives exactly what an uninterrupted one gives from there on. Records
-    that are skipped for that are read but not decoded. Batches run across the ends of epochs.
+    `training.seed` and the number of the epoch. An example is augmented (scaled, cropped, mirrored)
+    with a seed made of `training.seed` and its position in the stream, counted over all epochs. So
+    a stream that starts at `start_step` gives exactly what an uninterrupted one gives from there
+    on. Records that are skipped for that are read but not decoded. Batches run across the ends of
+    epochs.
 
     Evaluation is one pass in the order of storage, without random crops and mirroring. The last
     batch may be smaller.
 
     Several workers share the rows of each global batch: worker `i` of `n` decodes rows
     `[i B/n, (i+1) B/n)` alone, though it reads the records of all. Their batches, one after the
-    other, are the batch that a single worker would have. Give each worker its own stream, as
-    `tf.distribute.Strategy.distribute_datasets_from_function` does; `tf.distribute` then does not
-    shard it again.
+    other, are the batch that a single worker would have. Give each worker its own stream: call this
+    function in `tf.distribute.Strategy.distribute_datasets_from_function`, which passes the
+    `input_context`. `tf.distribute` then does not shard the stream again.
 
     Args:
         builder: of a prepared data set, as `pipelines.reading.prepared.open_dataset` returns it.
         split: such as `"train"`, or a part of it, such as `"train[:10]"`.
         batch_size: int, at least 1; the global batch where training is distributed.
-        flip: whether to mirror half of the examples. For training only.
-        seed: int. For training only.
-        training: whether the batches are for training or for evaluation.
+        training: how examples are drawn and augmented; None for evaluation.
         start_step: int, at least 0, the number of batches to leave out.
         start_example: int, at least 0, the number of examples to leave out before those; they may
             have been in batches of another size.
-        shuffle_buffer: int, at least 1, how many encoded records are shuffled together. Records
-            that are kept in memory are all shuffled together. For training only.
         cache: whether the encoded records are kept in memory; `"auto"` keeps up to 256 MiB. This
             changes the order of the records.
         with_instance: whether batches hold `instance`.
-        color_jitter: 0 to 1, how far brightness, contrast and saturation may change; hue by a
-            tenth of that, in turns. For training only.
-        num_input_pipelines: int, at least 1, the number of workers; it must divide `batch_size`.
-        input_pipeline_id: int, which of them this one is, from 0 on.
+        input_context: which worker this is, of how many; their number must divide `batch_size`.
+            None for the only one.
         on_corrupt_record: `"stop"` or `"skip"`; see `pipelines.reading.records.read_records`.
         **size: how pictures get their size; see `pipelines.reading.sizing.Sizing`.
 
@@ -82,8 +90,8 @@ def make_dataset(
         Dataset of dictionaries: `image` float32 `[B, H, W, 3]`, -1 to 1; `label` int32
         `[B, H, W]`, or `condition` float32 `[B, H, W, C]`, 0 to 1, of data sets that have
         continuous maps instead; `instance` int32 `[B, H, W]`, if asked for. `B` is
-        `batch_size / num_input_pipelines`. Shapes are static, except for the batch axis in
-        evaluation and sizes that follow from the image.
+        `batch_size` divided by the number of workers. Shapes are static, except for the batch axis
+        in evaluation and sizes that follow from the image.
 
     Raises:
         DataError: if an argument is out of range, the crop is larger than the loaded image, or
@@ -93,10 +101,14 @@ def make_dataset(
         batch_size=(batch_size, 1),
         start_step=(start_step, 0),
         start_example=(start_example, 0),
-        shuffle_buffer=(shuffle_buffer, 1),
-        num_input_pipelines=(num_input_pipelines, 1),
+        shuffle_buffer=(training.shuffle_buffer if training else 1, 1),
     )
-    _check_workers(batch_size, num_input_pipelines, input_pipeline_id)
+    workers = input_context.num_input_pipelines if input_context else 1
+    if batch_size % workers:
+        raise DataError(
+            f"batch_size: {batch_size} received, which {workers} input pipelines cannot share out "
+            f"evenly; give a multiple of {workers}"
+        )
     if cache not in (True, False, "auto"):
         raise DataError(f"cache: {cache!r} received; give True, False or 'auto'")
     if with_instance and "instance" not in builder.info.features:
@@ -104,27 +116,27 @@ def make_dataset(
             f"with_instance: True received, but {builder.info.full_name} has no instance maps; "
             "turn instances off, or prepare it from a source that has them"
         )
-    operations = _operations(training, flip, color_jitter, size)
+    operations = _operations(training, size)
     read, num_examples, cached = _records(builder, split, cache, with_instance, on_corrupt_record)
     start = start_example + start_step * batch_size
     if training:
-        window = num_examples if cached else shuffle_buffer
-        records = _shuffled_epochs(read, num_examples, start, seed, window)
+        window = num_examples if cached else training.shuffle_buffer
+        records = _shuffled_epochs(read, num_examples, start, training.seed, window)
     else:
         records = read(None).skip(start).enumerate(start)
-    share = batch_size // num_input_pipelines
-    if num_input_pipelines > 1:
-        first = input_pipeline_id * share
+    share = batch_size // workers
+    if input_context and workers > 1:
+        first = input_context.input_pipeline_id * share
         records = records.filter(
             lambda position, _: ((position - start) % batch_size - first) // share == 0
         )
     dataset = records.map(
-        _preprocess(builder, operations, seed),
+        _preprocess(builder, operations, training.seed if training else 0),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
-    dataset = dataset.batch(share, drop_remainder=training).prefetch(tf.data.AUTOTUNE)
-    return dataset.with_options(_options(num_input_pipelines))
+    dataset = dataset.batch(share, drop_remainder=training is not None)
+    return dataset.prefetch(tf.data.AUTOTUNE).with_options(_options(workers))
 
 
 def _check_least(**given: tuple[int, int]) -> None:
@@ -133,25 +145,14 @@ def _check_least(**given: tuple[int, int]) -> None:
             raise DataError(f"{name}: {value} received; give {least} or more")
 
 
-def _check_workers(batch_size: int, num_input_pipelines: int, input_pipeline_id: int) -> None:
-    if not 0 <= input_pipeline_id < num_input_pipelines:
-        raise DataError(
-            f"input_pipeline_id: {input_pipeline_id} received; give 0 to {num_input_pipelines - 1}"
-        )
-    if batch_size % num_input_pipelines:
-        raise DataError(
-            f"batch_size: {batch_size} received, which {num_input_pipelines} input pipelines "
-            f"cannot share out evenly; give a multiple of {num_input_pipelines}"
-        )
-
-
-def _operations(training: bool, flip: bool, color_jitter: float, size: Sizing) -> list[Transform]:
+def _operations(training: Training | None, size: Sizing) -> list[Transform]:
     """Returns what is done to each example."""
+    if training is None:
+        return [*sizing.evaluation_sizing(**size), transforms.normalize()]
+    color_jitter = training.color_jitter
     if not 0 <= color_jitter <= 1:
         raise DataError(f"color_jitter: {color_jitter} received; give 0 to 1")
-    if not training:
-        return [*sizing.evaluation_sizing(**size), transforms.normalize()]
-    operations = sizing.training_sizing(flip=flip, **size)
+    operations = sizing.training_sizing(flip=training.flip, **size)
     if color_jitter:
         operations.append(
             transforms.color_jitter(
@@ -164,7 +165,7 @@ def _operations(training: bool, flip: bool, color_jitter: float, size: Sizing) -
     return [*operations, transforms.normalize()]
 
 
-def _options(num_input_pipelines: int) -> tf.data.Options:
+def _options(workers: int) -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = True
     # With autotuning, the end of a stream sometimes waited for seconds with all threads idle.
@@ -175,9 +176,7 @@ def _options(num_input_pipelines: int) -> tf.data.Options:
     # A single stream is shared out by the rows of its batches. A worker's stream is its share
     # already. Sharding by files does not work through the shuffled epochs.
     policy = tf.data.experimental.AutoShardPolicy
-    options.experimental_distribute.auto_shard_policy = (
-        policy.DATA if num_input_pipelines == 1 else policy.OFF
-    )
+    options.experimental_distribute.auto_shard_policy = policy.DATA if workers == 1 else policy.OFF
     return options
 
 

@@ -1,13 +1,19 @@
-"""A tiny paired_folder data set, and a tiny model trained on it."""
+"""A tiny paired_folder data set, a tiny model trained on it, and its export."""
+
+from functools import cache
 
 import numpy as np
 import pytest
+from cheap_judges import mean_colours
 from made_once import made_once
 from PIL import Image
 from small_networks import SmallDiscriminator, SmallEncoder, SmallGenerator
 from tiny_experiment import get_config
 
+from experiments.commands.export.export import export
 from experiments.commands.train import train
+from experiments.setup.predictors import load_model
+from experiments.setup.trained_model import load_workdir
 from pipelines.prepare.prepare import prepare
 
 NUM_CLASSES = 4
@@ -50,6 +56,31 @@ def workdir(data_dir, tmp_path_factory):
         assert train(get_config(), **options) == 4
 
     return made_once(tmp_path_factory, "runs", make) / "tiny"
+
+
+@pytest.fixture(scope="session")
+def exported(workdir, tmp_path_factory):
+    """The SavedModel of `workdir`; tests only read it."""
+
+    def make(folder):
+        export(workdir, output_dir=folder / "tiny")
+
+    return made_once(tmp_path_factory, "saved_models", make) / "tiny" / "1"
+
+
+@pytest.fixture(scope="module")
+def loads_once():
+    """Loads each model once for all tests of a module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("experiments.setup.predictors.load_model", cache(load_model))
+        patch.setattr("experiments.setup.trained_model.load_workdir", cache(load_workdir))
+        yield
+
+
+@pytest.fixture
+def cheap(monkeypatch):
+    """Feature networks that cost nothing."""
+    monkeypatch.setattr("experiments.commands.evaluate.judges.load_feature_network", mean_colours)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Scores of models whose pictures are known, and of a tiny trained one."""
+"""Scores of a tiny trained model, and what cannot be scored."""
 
 import json
 import re
@@ -10,229 +10,16 @@ import tensorflow as tf
 from PIL import Image
 
 from experiments.command_line.main import main
-from experiments.commands.evaluate import judges as judges_module
 from experiments.commands.evaluate.evaluate import evaluate, flat_scores
-from experiments.commands.evaluate.judges import (
-    FeatureNetwork,
-    Judges,
-    Segmenter,
-    check_classes,
-)
-from experiments.commands.evaluate.judging import judge, summarise
-from experiments.commands.evaluate.pairs import Pair, batched
-from experiments.commands.evaluate.scores import Gaussian, pixel_counts
+from experiments.commands.evaluate.options import JudgedBy, Pictures, Styles
 from experiments.setup.config import ConfigError
-from pipelines.schema import BadFileError, LabelSet
-from spade_tf.metrics.frechet import frechet_distance
-from spade_tf.metrics.segmentation import confusion_matrix, scores_of_counts, segmentation_scores
+from pipelines.schema import BadFileError
 
-NAMES = ("dark", "light")
-
-
-def mean_colours(name="efficientnet_lite2"):
-    """A feature network of three numbers, which costs nothing."""
-    return FeatureNetwork(name, 8, 3, "0", lambda image: tf.reduce_mean(image, [1, 2]))
-
-
-def brightness():
-    """A segmenter that is right where classes are dark and light."""
-    return Segmenter("s", NAMES, "0", lambda image: tf.cast(image[..., 0] > 0, tf.int64))
-
-
-def distance(a, b):
-    return tf.reduce_mean(tf.abs(a - b), [1, 2, 3])
-
-
-JUDGES = Judges((mean_colours(),), distance, brightness())
-
-
-class Painter:
-    """A model that makes pictures by a function of the map and the style."""
-
-    labels = LabelSet(NAMES, ((0, 0, 0), (255, 255, 255), (9, 9, 9)), True, False)
-    z_dim = 2
-
-    def __init__(self, paint):
-        self.paint = paint
-
-    def encode(self, image):
-        return np.full((len(image), 2), 0.5, np.float32)
-
-    def generate(self, maps, z):
-        return np.stack(
-            [
-                np.stack([self.paint(label, style) for style in styles])
-                for label, styles in zip(maps["label"], z, strict=True)
-            ]
-        )
-
-
-def pairs(count=7, size=8):
-    random = np.random.default_rng(0)
-    for index in range(count):
-        label = random.integers(0, 2, (size, size)).astype(np.int32)
-        image = np.repeat((label * 155 + 50)[..., None], 3, -1) + random.integers(0, 9, 3)
-        label[0, 0] = 2
-        yield Pair(f"p{index}", {"label": label}, image.astype(np.uint8))
-
-
-def same_as_real(label, style):
-    return next(p.image for p in pairs(7) if np.array_equal(p.maps["label"], label))
-
-
-def scores_of(paint, *, batch_size=3, strategy=None, style="photograph"):
-    rows, gallery = judge(
-        Painter(paint),
-        pairs(),
-        JUDGES,
-        count=7,
-        style=style,
-        num_styles=2,
-        batch_size=batch_size,
-        seed=0,
-        strategy=strategy or tf.distribute.get_strategy(),
-    )
-    return rows, summarise(rows, JUDGES, 0, block=4), gallery
-
-
-def test_the_real_pictures_have_perfect_scores():
-    _, scores, gallery = scores_of(same_as_real)
-    assert scores["l1"]["value"] == scores["lpips"]["value"] == 0.0
-    assert scores["lpips_styles"]["value"] == 0.0
-    # Rounding of a root of a 3x3 product.
-    assert scores["efficientnet_lite2"]["frechet_distance"]["value"] < 1e-6
-    for kind in ("fake", "real"):
-        assert scores["segmentation"][kind]["mean_iou"]["value"] == 1.0
-    assert scores["sharpness"] == 1.0
-    assert scores["steps"]["fake"] == scores["steps"]["real"]
-    assert [shown.distance for shown in gallery.best] == [0.0] * 7
-    assert len(gallery.styles) == 4
-
-
-def test_pictures_off_by_a_constant():
-    """By hand: 20 levels of 255 brighter everywhere."""
-    _, scores, _ = scores_of(lambda label, style: same_as_real(label, style) + np.uint8(20))
-    assert scores["l1"]["value"] == pytest.approx(20 / 255)
-    # The mean moves by 20 / 127.5 in each of three features; the covariance stays.
-    expected = 3 * (20 / 127.5) ** 2
-    assert scores["efficientnet_lite2"]["frechet_distance"]["value"] == pytest.approx(
-        expected, 1e-4
-    )
-    low, high = scores["l1"]["interval"]
-    assert low == pytest.approx(high)
-
-
-def test_a_grid_in_the_pictures_shows_in_the_steps():
-    """Every other block of 4x4 is 60 levels brighter; the real pictures have no such grid."""
-    board = 60 * (np.indices((8, 8)) // 4).sum(0)[..., None] % 120
-
-    def paint(label, style):
-        stripes = np.arange(8)[:, None] % 2
-        return (20 + board + stripes * np.ones(3)).astype(np.uint8)
-
-    _, scores, _ = scores_of(paint)
-    # Across, steps are 1, and 59 or 61 where blocks meet. Down, the median is 0 and says nothing.
-    assert scores["steps"]["fake"] == {"block_border": 60.0, "picture_border": 1.0}
-    assert scores["steps"]["real"]["block_border"] < 2
-    assert scores["sharpness"] == pytest.approx((6 * 1 + 60) / 7 / mean_step_of_real())
-
-
-def mean_step_of_real():
-    real = np.stack([pair.image for pair in pairs()]).astype(int)
-    return np.abs(real[:, :, 1:] - real[:, :, :-1]).mean()
-
-
-def test_the_wrong_way_round_finds_no_class():
-    _, scores, gallery = scores_of(lambda label, style: 255 - same_as_real(label, style))
-    assert scores["segmentation"]["fake"]["mean_iou"]["value"] == 0.0
-    assert scores["segmentation"]["real"]["mean_iou"]["value"] == 1.0
-    assert gallery.worst[0].distance >= gallery.worst[-1].distance > 0
-
-
-def test_a_class_that_is_nowhere_has_no_score():
-    class OfThree(Painter):
-        labels = LabelSet((*NAMES, "red"), ((0, 0, 0),) * 4, True, False)
-
-    def without_red(size=8):
-        label = np.ones((size, size), np.int32)
-        return Pair("p", {"label": label}, np.full((size, size, 3), 200, np.uint8))
-
-    rows, _ = judge(
-        OfThree(lambda label, style: without_red().image),
-        iter([without_red(), without_red()]),
-        JUDGES,
-        count=2,
-        style="drawn",
-        num_styles=1,
-        batch_size=2,
-        seed=0,
-        strategy=tf.distribute.get_strategy(),
-    )
-    found = summarise(rows, JUDGES, 0, block=4)["segmentation"]["fake"]
-    assert found["iou"] == [None, 1.0, None]
-    assert found["mean_iou"]["value"] == 1.0
-
-
-def test_styles_follow_the_picture_alone():
-    def by_style(label, style):
-        return np.clip(128 + 40 * style[0], 0, 255) * np.ones((*label.shape, 3), np.uint8)
-
-    def paint(label, style):
-        return by_style(label, style).astype(np.uint8)
-
-    whole, _, _ = scores_of(paint, batch_size=7, style="drawn")
-    parts, _, _ = scores_of(paint, batch_size=2, style="drawn")
-    for name in ("l1", "lpips", "lpips_styles", "fake/counts"):
-        np.testing.assert_allclose(whole[name], parts[name], rtol=1e-6)
-    assert len(np.unique(whole["fake/features/efficientnet_lite2"][:, 0])) == 7
-    _, scores, _ = scores_of(paint)
-    assert scores["lpips_styles"]["value"] > 0
-
-
-@pytest.mark.distributed
-def test_two_devices_are_one(two_replicas):
-    assert two_replicas.num_replicas_in_sync == 2
-    one, _, _ = scores_of(same_as_real)
-    two, _, _ = scores_of(same_as_real, strategy=two_replicas)
-    for name in ("l1", "lpips", "real/counts", "fake/features/efficientnet_lite2"):
-        np.testing.assert_allclose(one[name], two[name], rtol=1e-6, atol=1e-7)
-
-
-def test_counts_are_those_of_the_confusion_matrix():
-    random = np.random.default_rng(0)
-    labels, found = random.integers(0, 5, (6, 9, 9)), random.integers(0, 4, (6, 9, 9))
-    scores = scores_of_counts(*pixel_counts(labels, found, 4).sum(0))
-    expected = segmentation_scores(confusion_matrix(labels, found, num_classes=4))
-    for name in ("mean_iou", "mean_class_accuracy", "pixel_accuracy"):
-        assert getattr(scores, name) == pytest.approx(getattr(expected, name))
-    np.testing.assert_allclose(scores.iou, expected.iou)
-    # By hand: one right of class 0, one of class 1 taken for 0; id 7 is unknown.
-    counts = pixel_counts(np.array([[[0, 1, 7]]]), np.array([[[0, 0, 1]]]), 2)
-    np.testing.assert_array_equal(counts, [[[1, 0], [1, 1], [2, 0]]])
-
-
-@pytest.mark.parametrize(("rows", "columns"), [(40, 6), (5, 12)])
-def test_distances_by_roots_are_those_by_eigenvalues(rows, columns):
-    random = np.random.default_rng(0)
-    a, b = random.normal(size=(rows, columns)), random.normal(0.3, 2.0, (rows, columns))
-    # Eigenvalues that should be zero give roots of about 1e-8 each.
-    assert Gaussian(a).distance(Gaussian(b)) == pytest.approx(frechet_distance(a, b), abs=1e-6)
-    assert Gaussian(a).distance(Gaussian(a)) < 1e-12
-
-
-def test_batches_hold_one_size():
-    large = list(pairs(2, 16))
-    sizes = [len(b.names) for b in batched(iter([*pairs(3), *large, *pairs(1)]), 2)]
-    assert sizes == [2, 1, 2, 1]
-
-
-@pytest.fixture
-def cheap(monkeypatch):
-    monkeypatch.setattr(judges_module, "load_feature_network", mean_colours)
+NO_LPIPS = JudgedBy(lpips=False)
 
 
 def test_a_workdir(workdir, cheap, tmp_path, capsys):
-    content = evaluate(workdir, output_dir=tmp_path / "e", lpips=False, batch_size=2)
+    content = evaluate(workdir, output_dir=tmp_path / "e", judged_by=NO_LPIPS, batch_size=2)
     assert content == json.loads((tmp_path / "e" / "evaluation.json").read_text())
     assert content["protocol"]["style"] == "photograph"
     assert content["protocol"]["count"] == 2
@@ -247,15 +34,13 @@ def test_a_workdir(workdir, cheap, tmp_path, capsys):
 
 
 def test_folders_give_the_scores_of_the_split(workdir, cheap, source_dir, tmp_path):
-    one = evaluate(workdir, output_dir=tmp_path / "a", lpips=False)
-    folders = {"labels": source_dir / "val_label", "images": source_dir / "val_img"}
-    two = evaluate(
-        workdir,
-        output_dir=tmp_path / "b",
-        lpips=False,
+    one = evaluate(workdir, output_dir=tmp_path / "a", judged_by=NO_LPIPS)
+    folders = Pictures(
+        labels=source_dir / "val_label",
+        images=source_dir / "val_img",
         instances=source_dir / "val_inst",
-        **folders,
     )
+    two = evaluate(workdir, output_dir=tmp_path / "b", pictures=folders, judged_by=NO_LPIPS)
     for (name, a), (_, b) in zip(
         flat_scores(one["scores"]), flat_scores(two["scores"]), strict=True
     ):
@@ -266,21 +51,27 @@ def test_folders_give_the_scores_of_the_split(workdir, cheap, source_dir, tmp_pa
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"features": ["resnet"]}, "--features=resnet: give some of efficientnet_lite2"),
-        ({"features": []}, "--features=: give some of"),
-        ({"labels": "."}, "--labels: no effect without --images"),
-        ({"images": "."}, "--images: no effect without --labels"),
-        ({"labels": "/none", "images": "."}, "--labels=/none: no such folder"),
-        ({"max_images": 1}, "--max_images=1: give 2 or more"),
-        ({"num_styles": 0}, "--num_styles=0"),
-        ({"split": "test"}, "--split=test: paired_folder has train, val"),
-        ({"segmenter": "/none"}, "--segmenter=/none: no segmenter.json in it"),
+        (
+            {"judged_by": JudgedBy(features=["resnet"])},
+            "--features=resnet: give some of efficientnet_lite2",
+        ),
+        ({"judged_by": JudgedBy(features=[])}, "--features=: give some of"),
+        ({"pictures": Pictures(labels=".")}, "--labels: no effect without --images"),
+        ({"pictures": Pictures(images=".")}, "--images: no effect without --labels"),
+        ({"pictures": Pictures(labels="/none", images=".")}, "--labels=/none: no such folder"),
+        ({"pictures": Pictures(max_images=1)}, "--max_images=1: give 2 or more"),
+        ({"styles": Styles(num_styles=0)}, "--num_styles=0"),
+        ({"pictures": Pictures(split="test")}, "--split=test: paired_folder has train, val"),
+        (
+            {"judged_by": JudgedBy(lpips=False, segmenter="/none")},
+            "--segmenter=/none: no segmenter.json in it",
+        ),
         ({"endpoint": "http://localhost:1"}, "--model or --endpoint: give one of the two"),
     ],
 )
 def test_arguments_that_cannot_be_used(workdir, cheap, tmp_path, options, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
-        evaluate(workdir, output_dir=tmp_path / "e", lpips=False, **options)
+        evaluate(workdir, output_dir=tmp_path / "e", **{"judged_by": NO_LPIPS, **options})
     assert not (tmp_path / "e").exists()
 
 
@@ -289,7 +80,8 @@ def test_folders_that_do_not_pair(workdir, cheap, source_dir, tmp_path):
         (tmp_path / kind).mkdir()
     Image.new("RGB", (72, 72)).save(tmp_path / "img" / "other.png")
     Image.new("L", (72, 72)).save(tmp_path / "label" / "a.png")
-    options = {"labels": tmp_path / "label", "images": tmp_path / "img", "lpips": False}
+    pictures = Pictures(labels=tmp_path / "label", images=tmp_path / "img")
+    options = {"pictures": pictures, "judged_by": NO_LPIPS}
     with pytest.raises(ConfigError, match=r"no file for the label map a \(of 1 without one\)"):
         evaluate(workdir, output_dir=tmp_path / "e", **options)
     for name, size in (("a", (72, 72)), ("b", (72, 72))):
@@ -305,8 +97,8 @@ def test_a_photograph_without_a_map_is_left_out_and_named(
 ):
     images = shutil.copytree(source_dir / "val_img", tmp_path / "img")
     shutil.copy(images / "0.png", images / "more.png")
-    options = {"labels": source_dir / "val_label", "images": images, "lpips": False}
-    content = evaluate(workdir, output_dir=tmp_path / "e", **options)
+    pictures = Pictures(labels=source_dir / "val_label", images=images)
+    content = evaluate(workdir, output_dir=tmp_path / "e", pictures=pictures, judged_by=NO_LPIPS)
     assert f"{images}: no label map for more; left out" in content["warnings"]
     assert "warning: " in capsys.readouterr().err
 
@@ -335,11 +127,6 @@ def test_bad_input_is_one_line_and_exit_code_2(flags, message, workdir, cheap, t
     assert not (tmp_path / "out").exists()
 
 
-def test_a_model_of_another_size_is_named():
-    with pytest.raises(ConfigError, match=r"p0: the model makes 4x8 pixels .* picture has 8x8"):
-        scores_of(lambda label, style: same_as_real(label, style)[:, :4])
-
-
 def test_a_model_that_makes_nan_is_named(workdir, cheap, tmp_path, monkeypatch, capsys):
     from experiments.setup import predictors
 
@@ -361,7 +148,7 @@ def test_a_model_that_makes_nan_is_named(workdir, cheap, tmp_path, monkeypatch, 
 def test_few_pictures_are_warned_of_and_the_kernel_distance_is_offered(
     workdir, cheap, tmp_path, capsys
 ):
-    evaluate(workdir, output_dir=tmp_path / "e", lpips=False)
+    evaluate(workdir, output_dir=tmp_path / "e", judged_by=NO_LPIPS)
     error = capsys.readouterr().err
     assert "warning: FD(efficientnet_lite2) of 2 pictures is biased upwards" in error
     assert "3 numbers; compare KD, or give more pictures" in error
@@ -379,18 +166,12 @@ def trained_with_vgg(workdir, tmp_path):
 
 def test_a_loss_on_the_features_that_score(trained_with_vgg, cheap, tmp_path):
     with pytest.raises(ConfigError, match=r"--features=vgg16: .* flatters it; give one of eff"):
-        evaluate(trained_with_vgg, features=["alexnet", "vgg16"], output_dir=tmp_path / "e")
+        evaluate(
+            trained_with_vgg,
+            output_dir=tmp_path / "e",
+            judged_by=JudgedBy(features=["alexnet", "vgg16"]),
+        )
     assert not (tmp_path / "e").exists()
-    options = {"features": ["alexnet"], "lpips": False, "output_dir": tmp_path / "e"}
-    assert "alexnet" in evaluate(trained_with_vgg, **options)["scores"]
-
-
-@pytest.mark.parametrize(
-    ("names", "found"),
-    [(("dark",), "1 class, and the data set 2"), (("dark", "red"), "'red' as class 1")],
-)
-def test_a_segmenter_of_other_classes(names, found):
-    segmenter = brightness()._replace(class_names=names)
-    with pytest.raises(ConfigError, match=found):
-        check_classes(segmenter, NAMES)
-    check_classes(brightness(), NAMES)
+    judged_by = JudgedBy(features=["alexnet"], lpips=False)
+    content = evaluate(trained_with_vgg, output_dir=tmp_path / "e", judged_by=judged_by)
+    assert "alexnet" in content["scores"]

@@ -9,7 +9,8 @@ import tensorflow as tf
 from experiments.commands.evaluate.cache import RealCache
 from experiments.commands.evaluate.judges import Judges, Segmenter
 from experiments.commands.evaluate.judging import judge, summarise
-from experiments.commands.evaluate.pairs import Pair
+from experiments.commands.evaluate.options import Styles
+from experiments.commands.evaluate.pairs import Pair, Pairs
 from experiments.setup.feature_networks import FeatureNetwork
 from experiments.setup.output import user_cache_dir
 from pipelines.schema import LabelSet
@@ -49,14 +50,11 @@ def scores_of(folder, *, changed=None, judges=None, batch_size=2):
     cache = RealCache(folder, judges)
     rows, _ = judge(
         Grey(),
-        pairs(changed),
+        Pairs(6, pairs(changed), []),
         judges,
+        Styles(style="none", num_styles=1),
         cache=cache,
-        count=6,
-        style="none",
-        num_styles=1,
         batch_size=batch_size,
-        seed=0,
         strategy=tf.distribute.get_strategy(),
     )
     cache.save()

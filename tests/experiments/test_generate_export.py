@@ -1,41 +1,20 @@
-import dataclasses
+"""Pictures of a workdir, of its export, and of a server that serves the export."""
+
 import json
 import shutil
-import subprocess
-import sys
-from functools import cache
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
-from experiments.commands.evaluate import judges
 from experiments.commands.evaluate.evaluate import evaluate, flat_scores
-from experiments.commands.export.export import export
-from experiments.commands.export.model_card import export_assets
+from experiments.commands.evaluate.options import JudgedBy, Pictures
 from experiments.commands.generate import generate
 from experiments.setup.config import ConfigError
-from experiments.setup.feature_networks import FeatureNetwork
-from experiments.setup.models import ExportedModel
 from experiments.setup.predictors import load_model
-from experiments.setup.trained_model import load_workdir
 from pipelines.schema import DataError
-from spade_tf.export.signatures import ServedModel
 
-
-@pytest.fixture(scope="module")
-def exported(workdir, tmp_path_factory):
-    return export(workdir, output_dir=tmp_path_factory.mktemp("saved_models") / "tiny")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _loads_once():
-    """Loads each model once for all tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("experiments.setup.predictors.load_model", cache(load_model))
-        patch.setattr("experiments.setup.trained_model.load_workdir", cache(load_workdir))
-        yield
+pytestmark = pytest.mark.usefixtures("loads_once")
 
 
 def read(path):
@@ -115,70 +94,6 @@ def test_workdir_and_export_make_the_same_pictures(workdir, exported, source_dir
     ):
         # Rounded to 256 levels, so that a difference of 1e-5 can show as one level.
         assert np.abs(read(one).astype(int) - read(other)).max() <= 1
-
-
-def test_export_equals_keras_and_needs_no_code_of_the_project(workdir, exported, tmp_path):
-    model = load_workdir(workdir)
-    random = np.random.default_rng(0)
-    label = random.integers(0, 5, (2, 8, 8)).repeat(8, 1).repeat(8, 2).astype(np.int32)
-    z = random.standard_normal((2, 8)).astype(np.float32)
-    np.savez(tmp_path / "inputs.npz", label=label, instance=label, z=z)
-    script = (
-        "import sys, numpy as np, tensorflow as tf\n"
-        "x = dict(np.load(sys.argv[2]))\n"
-        "signatures = tf.saved_model.load(sys.argv[1]).signatures\n"
-        "y = {n: signatures[n](**{k: tf.constant(v) for k, v in x.items()})['image'].numpy()\n"
-        "     for n in ('generate', 'generate_with_style')}\n"
-        "assert not {'spade_tf', 'pipelines', 'experiments'} & set(sys.modules)\n"
-        "np.savez(sys.argv[3], **y)\n"
-    )
-    arguments = [str(exported), str(tmp_path / "inputs.npz"), str(tmp_path / "outputs.npz")]
-    subprocess.run([sys.executable, "-c", script, *arguments], check=True, cwd=tmp_path)
-    with np.load(tmp_path / "outputs.npz") as outputs:
-        expected = model.generator({"label": label, "instance": label}, z=z).numpy()
-        # The same operations on the same weights differ only in the order of sums.
-        np.testing.assert_allclose(outputs["generate"], expected, atol=1e-5)
-        served = outputs["generate_with_style"]
-    assert served.dtype == np.uint8
-    assert np.abs(served - (expected + 1) * 127.5).max() <= 0.51
-
-
-def test_versions_are_numbered_and_described(workdir, exported, tmp_path, monkeypatch):
-    assert exported.name == "1"
-    models = shutil.copytree(exported.parent, tmp_path / "tiny")
-    monkeypatch.setattr(
-        "experiments.commands.export.export.write_saved_model",
-        lambda _, staging, *__: shutil.copytree(exported, staging / "1"),
-    )
-    second = export(workdir, output_dir=models)
-    assert second.name == "2"
-    assert sorted(path.name for path in models.iterdir()) == ["1", "2", "serving"]
-    content = json.loads((second / "assets" / "config.json").read_text())
-    assert content["labels"]["has_unknown"]
-    assert content["step"] == 4
-    shutil.rmtree(models / "1")
-    assert load_model(models).image_size == (64, 64)
-
-
-@pytest.mark.parametrize(
-    ("name", "image", "text"),
-    [("a b", None, "'a b'"), ("m", "x y", "--serving_image=x y: no name of an image")],
-)
-def test_names_are_checked_before_anything_is_written(workdir, tmp_path, name, image, text):
-    with pytest.raises(ValueError, match=text):
-        export(workdir, output_dir=tmp_path / name, serving_image=image)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_export_that_fails_leaves_nothing(workdir, tmp_path, monkeypatch):
-    def fail(*args, **kwargs):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(ServedModel, "signatures", lambda self: {})
-    monkeypatch.setattr(tf.saved_model, "save", fail)
-    with pytest.raises(ValueError, match="No space left on device"):
-        export(workdir, output_dir=tmp_path / "m")
-    assert not (tmp_path / "m").exists()
 
 
 @pytest.mark.parametrize(
@@ -287,49 +202,11 @@ def test_a_server_makes_the_pictures_of_its_export(exported, source_dir, data_di
                 np.testing.assert_array_equal(read(one), read(other))
 
 
-def test_the_assets_say_what_the_model_is(exported):
-    assets = exported / "assets"
-    names = (assets / "class_names.txt").read_text().splitlines()
-    assert names[-1] == "unknown"
-    palette = json.loads((assets / "palette.json").read_text())
-    assert [entry["name"] for entry in palette] == names
-    card = (assets / "model_card.md").read_text()
-    assert "and 255 (or 4) for unknown" in card
-    assert "4 steps of batches of 2 at 64x64" in card
-    assert (exported.parent / "serving" / "models.config").exists()
-
-
-def test_the_assets_tell_of_no_folder_of_the_machine(workdir, data_dir, exported):
-    """Servers give them to whoever asks."""
-    for path in (exported / "assets").iterdir():
-        for folder in (workdir, data_dir):
-            assert str(folder) not in path.read_text(), path
-    loaded = load_workdir(workdir)
-    config = dataclasses.replace(
-        loaded.config,
-        teacher="/home/me/teacher/",
-        init_from="/home/me/runs/old",
-        loss=dataclasses.replace(loaded.config.loss, vgg_weights="/home/me/vgg16.pth"),
-    )
-    text = export_assets(loaded._replace(config=config, data_dir="/home/me/data"))["config.json"]
-    assert "/home/me" not in text
-    content = json.loads(text)["config"]
-    assert (content["teacher"], content["init_from"]) == ("teacher", "old")
-    assert content["loss"]["vgg_weights"] == "vgg16.pth"
-
-
 def test_an_export_has_no_maps_of_its_own(exported, data_dir, tmp_path):
     with pytest.raises(ConfigError, match=r"--labels: an export does not say .* --data_dir"):
         generate(exported, output_dir=tmp_path / "a")
     paths = generate(exported, output_dir=tmp_path / "b", data_dir=str(data_dir), max_labels=1)
     assert [path.name for path in paths] == ["0.png"]
-
-
-def test_exports_of_earlier_releases_say_where_their_data_set_is(exported, data_dir, tmp_path):
-    content = json.loads((exported / "assets" / "config.json").read_text())
-    assert ExportedModel(content, tmp_path, None).data_dir is None
-    old = content | {"data_dir": str(data_dir), "data_dir_from_here": "../nowhere"}
-    assert ExportedModel(old, tmp_path, None).data_dir == str(data_dir)
 
 
 @pytest.mark.parametrize(
@@ -347,16 +224,15 @@ def test_a_model_and_a_server_exclude_each_other(arguments, text, tmp_path):
 
 
 def test_a_workdir_its_export_and_a_server_have_the_same_scores(
-    workdir, exported, data_dir, tmp_path, monkeypatch
+    workdir, exported, data_dir, tmp_path, cheap
 ):
     pytest.importorskip("tensorflow_serving")
     from serving_doubles import ServingDouble
 
-    def mean_colours(name):
-        return FeatureNetwork(name, 8, 3, "0", lambda image: tf.reduce_mean(image, [1, 2]))
-
-    monkeypatch.setattr(judges, "load_feature_network", mean_colours)
-    options = {"data_dir": str(data_dir), "lpips": False}
+    options = {
+        "pictures": Pictures(data_dir=str(data_dir)),
+        "judged_by": JudgedBy(lpips=False),
+    }
     with ServingDouble("tiny", exported) as double:
         whole, export, served = (
             evaluate(output_dir=tmp_path / name, **model, **options)

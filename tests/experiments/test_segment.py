@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.commands.evaluate.evaluate import evaluate
+from experiments.commands.evaluate.options import JudgedBy
 from experiments.commands.segment import B0, WEIGHTS, load_network, segment
 from experiments.setup.config import ConfigError
 
@@ -50,15 +51,9 @@ def test_the_same_command_scores_again_and_another_is_refused(segmenter, data_di
         segment("paired_folder", data_dir=data_dir, workdir=segmenter, steps=3, **OPTIONS)
 
 
-def test_evaluate_judges_with_it(segmenter, workdir, tmp_path, monkeypatch):
-    from experiments.commands.evaluate import judges
-
-    monkeypatch.setattr(
-        judges,
-        "load_feature_network",
-        lambda name: judges.FeatureNetwork(name, 8, 3, "0", lambda image: image[:, 0, 0]),
-    )
-    content = evaluate(workdir, output_dir=tmp_path, lpips=False, segmenter=segmenter)
+def test_evaluate_judges_with_it(segmenter, workdir, tmp_path, cheap):
+    judged_by = JudgedBy(lpips=False, segmenter=segmenter)
+    content = evaluate(workdir, output_dir=tmp_path, judged_by=judged_by)
     real = content["scores"]["segmentation"]["real"]
     assert len(real["iou"]) == 4
     assert "Classes" in (tmp_path / "report.html").read_text()

@@ -205,28 +205,58 @@ def test_layouts_that_differ_widen_the_interval():
     assert (split["preferred"], split["share_of_left"]) == ("a", 1.0)
 
 
+def write_study(folder):
+    """Six trials of a grey layout, a red picture and a blue one, the first model's."""
+    trials = [f"{number:03d}" for number in range(6)]
+    (folder / "page" / "pictures").mkdir(parents=True)
+    for trial in trials:
+        for place, colour in (("layout", "gray"), ("1", "red"), ("2", "blue")):
+            picture = Image.new("RGB", (8, 8), colour)
+            picture.save(folder / "page" / "pictures" / f"{trial}_{place}.png")
+    write_page(folder / "page" / "index.html", "abc", trials)
+    # The sixth is a check, in which the second picture is right.
+    key = [
+        {"trial": trial, "kind": "check" if trial == "005" else "pair", "layout": trial, "first": 2}
+        for trial in trials
+    ]
+    (folder / "key.json").write_text(
+        json.dumps({"study": "abc", "models": ["A", "B"], "trials": key})
+    )
+    (folder / "answers").mkdir()
+
+
+def answer(page):
+    """Chooses the blue picture of each trial, by mouse or by key.
+
+    Returns the side of each choice, and what was shown on the left in each trial.
+    """
+    sides, lefts = [], []
+    for number in range(6):
+        page.wait_for_function("!document.getElementById('left').disabled")
+        sources = {
+            side: page.locator(f"#{side} img").get_attribute("src") for side in ("left", "right")
+        }
+        lefts.append(sources["left"])
+        side = next(s for s, source in sources.items() if source.endswith("_2.png"))
+        sides.append(side)
+        if number % 2:
+            page.locator(f"#{side}").click()
+        else:
+            page.keyboard.press(f"Arrow{side.title()}")
+        if number == 2:
+            # Whoever comes back goes on where they were.
+            page.reload()
+    page.get_by_text("Thank you").wait_for()
+    return sides, lefts
+
+
 @pytest.mark.browser
 def test_somebody_answers_in_a_browser(tmp_path):
     playwright = pytest.importorskip("playwright.sync_api")
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("needs chromium: apt-get install chromium")
-    trials = [f"{number:03d}" for number in range(6)]
-    (tmp_path / "page" / "pictures").mkdir(parents=True)
-    for trial in trials:
-        for place, colour in (("layout", "gray"), ("1", "red"), ("2", "blue")):
-            picture = Image.new("RGB", (8, 8), colour)
-            picture.save(tmp_path / "page" / "pictures" / f"{trial}_{place}.png")
-    write_page(tmp_path / "page" / "index.html", "abc", trials)
-    # The sixth is a check, in which the second picture is right.
-    key = [
-        {"trial": trial, "kind": "check" if trial == "005" else "pair", "layout": trial, "first": 2}
-        for trial in trials
-    ]
-    (tmp_path / "key.json").write_text(
-        json.dumps({"study": "abc", "models": ["A", "B"], "trials": key})
-    )
-    (tmp_path / "answers").mkdir()
+    write_study(tmp_path)
     seen = set()
     with playwright.sync_playwright() as browsers:
         options = {"executable_path": chromium, "args": ["--no-sandbox"]}
@@ -237,25 +267,8 @@ def test_somebody_answers_in_a_browser(tmp_path):
             page.on("pageerror", lambda error, errors=errors: errors.append(error))
             page.goto((tmp_path / "page" / "index.html").as_uri())
             page.get_by_role("button", name="Begin").click()
-            order = []
-            for number in range(6):
-                page.wait_for_function("!document.getElementById('left').disabled")
-                sources = {
-                    side: page.locator(f"#{side} img").get_attribute("src")
-                    for side in ("left", "right")
-                }
-                order.append(sources["left"])
-                # The blue picture is the first model's: always that one, by mouse or by key.
-                side = next(s for s, source in sources.items() if source.endswith("_2.png"))
-                seen.add(side)
-                if number % 2:
-                    page.locator(f"#{side}").click()
-                else:
-                    page.keyboard.press(f"Arrow{side.title()}")
-                if number == 2:
-                    # Whoever comes back goes on where they were.
-                    page.reload()
-            page.get_by_text("Thank you").wait_for()
+            sides, lefts = answer(page)
+            seen.update(sides)
             with page.expect_download() as download:
                 page.get_by_text("Download the answers").click()
             name = download.value.suggested_filename
@@ -263,7 +276,7 @@ def test_somebody_answers_in_a_browser(tmp_path):
             text = (tmp_path / "answers" / name).read_text()
             assert page.locator("#answers").input_value() == text
             assert len(text.splitlines()) == 7
-            assert len({source[:12] for source in order}) == 6
+            assert len({source[:12] for source in lefts}) == 6
             assert not errors
         browser.close()
     content = count_answers(tmp_path / "answers", output_dir=tmp_path)

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from pipelines.reading.input_pipeline import make_dataset
+from pipelines.reading.input_pipeline import Training, make_dataset
 
 BATCH_SIZE = 3
 # Of pictures: height and width.
@@ -16,12 +16,14 @@ def batches(builder, count=None, split="train", **kwargs):
         "batch_size": BATCH_SIZE,
         "load_size": (11, 14),
         "crop_size": (8, 10),
-        "flip": True,
-        "seed": 1,
         "training": True,
         "with_instance": True,
+        **kwargs,
     }
-    dataset = make_dataset(builder, split, **(options | kwargs))
+    drawn = {"seed": 1, "flip": True}
+    drawn |= {key: options.pop(key) for key in Training._fields if key in options}
+    options["training"] = Training(**drawn) if options["training"] else None
+    dataset = make_dataset(builder, split, **options)
     return list(itertools.islice(dataset.as_numpy_iterator(), count))
 
 

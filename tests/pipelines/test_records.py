@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from pipelines.prepare.prepare import prepare
 from pipelines.reading import records
-from pipelines.reading.input_pipeline import make_dataset
+from pipelines.reading.input_pipeline import Training, make_dataset
 from pipelines.reading.prepared import open_dataset
 from pipelines.schema import DataError
 
@@ -83,9 +83,7 @@ def test_a_damaged_record_is_named(builder, training, where):
         batch_size=4,
         load_size=None,
         crop_size=6,
-        flip=True,
-        seed=0,
-        training=training,
+        training=Training(0, flip=True) if training else None,
     )
     said = re.escape(f"{path}: record 4 is damaged or missing; prepare the data set again")
     with pytest.raises(tf.errors.InvalidArgumentError, match=said) as raised:
@@ -124,9 +122,7 @@ def test_damaged_records_are_left_out_and_counted(builder, caplog):
         batch_size=NUM_TRAIN - 3,
         load_size=None,
         crop_size=6,
-        flip=False,
-        seed=0,
-        training=True,
+        training=Training(0, flip=False),
         on_corrupt_record="skip",
     )
     levels = np.sort([b["image"][:, 0, 0, 0] for b in dataset.take(3).as_numpy_iterator()])

@@ -7,6 +7,8 @@ import pytest
 import tensorflow as tf
 from prepared_batches import assert_same, batches, names
 
+InputContext = tf.distribute.InputContext
+
 NUM_TRAIN = 13
 
 
@@ -42,9 +44,7 @@ def test_shards_come_in_another_order_in_each_epoch(sharded):
     for start in (1, 7, 13):
         assert_same(batches(sharded, 5, start_step=start, **options), uninterrupted[start:][:5])
     assert names(batches(sharded, 6, **options, seed=2)) != epochs[0]
-    shares = [
-        batches(sharded, 18, **options, num_input_pipelines=2, input_pipeline_id=i) for i in (0, 1)
-    ]
+    shares = [batches(sharded, 18, **options, input_context=InputContext(2, i)) for i in (0, 1)]
     for whole, first, second in zip(uninterrupted, *shares, strict=True):
         np.testing.assert_array_equal(
             whole["image"], np.concatenate([first["image"], second["image"]])
@@ -86,9 +86,9 @@ def test_another_batch_size_goes_on_at_the_next_example(builder):
     assert_same(batches(builder, 2, batch_size=4, start_example=10, start_step=1), expected[1:])
 
 
-@pytest.mark.parametrize("num_input_pipelines", [2, 3, 6])
+@pytest.mark.parametrize("num_workers", [2, 3, 6])
 @pytest.mark.parametrize("training", [True, False])
-def test_workers_share_out_the_rows_of_each_batch(builder, num_input_pipelines, training):
+def test_workers_share_out_the_rows_of_each_batch(builder, num_workers, training):
     # From an example on that batches of this size would not begin with.
     options = {"batch_size": 6, "start_example": 2, "start_step": 1, "training": training}
     count = 7 if training else None
@@ -97,11 +97,10 @@ def test_workers_share_out_the_rows_of_each_batch(builder, num_input_pipelines, 
         batches(
             builder,
             count,
-            num_input_pipelines=num_input_pipelines,
-            input_pipeline_id=worker,
+            input_context=InputContext(num_workers, worker),
             **options,
         )
-        for worker in range(num_input_pipelines)
+        for worker in range(num_workers)
     ]
     joined = [
         {key: np.concatenate([part[key] for part in parts if part]) for key in whole[0]}
@@ -109,7 +108,7 @@ def test_workers_share_out_the_rows_of_each_batch(builder, num_input_pipelines, 
     ]
     assert_same(joined, whole)
     if training:
-        assert workers[0][0]["image"].shape[0] == 6 // num_input_pipelines
+        assert workers[0][0]["image"].shape[0] == 6 // num_workers
 
 
 def test_workers_decode_their_rows_alone(builder, monkeypatch):
@@ -121,11 +120,11 @@ def test_workers_decode_their_rows_alone(builder, monkeypatch):
         return decode(encoded, *args, **kwargs)
 
     monkeypatch.setattr(tf.io, "decode_png", counting)
-    options = {"split": "val", "training": False, "batch_size": 4, "num_input_pipelines": 2}
+    options = {"split": "val", "training": False, "batch_size": 4}
     counts = []
     for worker in range(2):
         decoded.clear()
-        batches(builder, input_pipeline_id=worker, **options)
+        batches(builder, input_context=InputContext(2, worker), **options)
         # Label and instance map of each example.
         counts.append(len(decoded) // 2)
     assert counts == [3, 2]

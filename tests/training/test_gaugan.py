@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_networks import make_small, same, small_batch, values
+from small_networks import make_small, same, values
 
 from spade_tf.layers.semantics import Semantics
 from spade_tf.losses.adversarial import LeastSquaresLoss
@@ -245,53 +245,6 @@ def test_mixed_precision_step_is_finite():
         assert weight.dtype == "float32"
         assert np.isfinite(weight.numpy()).all()
         assert not kept, weight.path
-
-
-def test_default_optimizers_are_the_paper_s():
-    model = make_small()
-    model.compile()
-    for optimizer, rate in (
-        (model.generator_optimizer, 1e-4),
-        (model.discriminator_optimizer, 4e-4),
-    ):
-        assert isinstance(optimizer, keras.optimizers.Adam)
-        np.testing.assert_allclose(optimizer.learning_rate, rate, rtol=1e-6)
-        assert (optimizer.beta_1, optimizer.beta_2) == (0.0, 0.999)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"optimizer": "sgd"}, "optimizer='sgd' received, .* give generator_optimizer"),
-        ({"loss": "mse"}, "loss='mse' received, which would have no effect"),
-        ({"metrics": ["mae"]}, r"metrics=\['mae'\] received"),
-        ({"generator_optimizer": "nadir"}, "nadir"),
-    ],
-)
-def test_compile_refuses_what_would_have_no_effect(model, arguments, message):
-    with pytest.raises(ValueError, match=message):
-        model.compile(**arguments)
-
-
-def test_compile_takes_optimizers_by_name_and_each_its_own():
-    model = make_small()
-    model.compile("sgd", "rmsprop")
-    assert isinstance(model.generator_optimizer, keras.optimizers.SGD)
-    assert isinstance(model.discriminator_optimizer, keras.optimizers.RMSprop)
-    shared = keras.optimizers.SGD()
-    with pytest.raises(ValueError, match="one optimizer received for both"):
-        model.compile(shared, shared)
-
-
-def test_a_step_before_compile_says_so():
-    compiled = make_small()
-    model = GauGAN(compiled.generator, compiled.discriminator, compiled.encoder)
-    for step in (
-        model.train_step,
-        lambda batch: model.update_discriminator(model.semantics(batch), batch["image"]),
-    ):
-        with pytest.raises(ValueError, match=r"call compile\(\) before training steps"):
-            step(small_batch())
 
 
 @pytest.mark.distributed

@@ -58,7 +58,7 @@ def benchmark_input(
     directory = find_dataset(dataset, data_dir)
     import tensorflow_datasets as tfds
 
-    from pipelines.reading.input_pipeline import make_dataset
+    from pipelines.reading.input_pipeline import Training, make_dataset
 
     builder = open_directory(directory)
     with_instance = "instance" in builder.info.features
@@ -68,9 +68,7 @@ def benchmark_input(
         batch_size=batch_size,
         load_size=load_size,
         crop_size=crop_size,
-        flip=True,
-        seed=_SEED,
-        training=True,
+        training=Training(_SEED, flip=True),
         cache=True,
         with_instance=with_instance,
     ).take(num_batches)

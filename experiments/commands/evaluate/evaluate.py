@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import sys
@@ -10,15 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.setup.config import ConfigError
-from experiments.setup.feature_networks import SIZES, check_independent
+from experiments.commands.evaluate.options import JudgedBy, Pictures, Styles, check_least
 from experiments.setup.output import check_writable, write_text
 from experiments.setup.predictors import Model, find_model
 
 if TYPE_CHECKING:
     from experiments.commands.evaluate.gallery import Gallery
 
-FEATURES = tuple(SIZES)
 EVALUATION, REPORT = "evaluation.json", "report.html"
 
 
@@ -28,22 +25,11 @@ def evaluate(
     endpoint: str | None = None,
     model_name: str | None = None,
     output_dir: str | os.PathLike[str],
-    labels: str | os.PathLike[str] | None = None,
-    images: str | os.PathLike[str] | None = None,
-    instances: str | os.PathLike[str] | None = None,
-    data_dir: str | None = None,
-    split: str | None = None,
-    max_images: int | None = None,
-    features: Sequence[str] = ("efficientnet_lite2",),
-    inception_weights: str | os.PathLike[str] | None = None,
-    lpips: bool = True,
-    segmenter: str | os.PathLike[str] | None = None,
-    style: str | None = None,
-    num_styles: int = 2,
+    pictures: Pictures | None = None,
+    styles: Styles | None = None,
+    judged_by: JudgedBy | None = None,
     batch_size: int = 8,
-    seed: int = 0,
     strategy: str = "auto",
-    attribute: bool = True,
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Scores a model's pictures, and writes `evaluation.json` and `report.html`.
@@ -53,25 +39,11 @@ def evaluate(
         endpoint: server to ask instead: `grpc://HOST:PORT` or `http://HOST:PORT`.
         model_name: name of the model on that server.
         output_dir: folder for the two files.
-        labels: folder of label maps; None for a split of the model's data set.
-        images: folder of the photographs of `labels`.
-        instances: folder of the instance maps of `labels`, or None.
-        data_dir: folder of the model's data set, if it was moved.
-        split: of that data set; None for the one that was held out.
-        max_images: int >= 2, how many pairs; None for all.
-        features: names of the networks whose features are compared, of `FEATURES`.
-        inception_weights: file of FID's network, `pt_inception-2015-12-05-6726825d.pth`; with
-            "inception" among `features`.
-        lpips: whether perceptual distances are measured.
-        segmenter: workdir of a `segment`, or None for no segmentation scores.
-        style: "photograph", the style of the real picture, or "drawn"; None for "photograph" where
-            the model has an encoder.
-        num_styles: int >= 1, styles of each layout that are compared with each other.
-        batch_size: int >= 1.
-        seed: int, of drawn styles, subsets and intervals.
+        pictures: which real pictures; default all that were held out.
+        styles: which styles the pictures are made in.
+        judged_by: what looks at the pictures.
+        batch_size: int >= 1, most pairs at once.
         strategy: devices to run on; see `spade_tf.training.strategy.make_strategy`.
-        attribute: whether to find out how true styles are, where the data set has an attribute
-            such as the time of day.
         cache_dir: folder that keeps what networks saw in real pictures; None or "" to keep
             nothing.
 
@@ -83,81 +55,82 @@ def evaluate(
         DataError: if a file cannot.
         ServingError: if a server does not answer.
     """
-    _check_arguments(labels, images, instances, max_images, num_styles, batch_size)
-    _check_names(features, inception_weights)
+    pictures, styles = pictures or Pictures(), styles or Styles()
+    judged_by = judged_by or JudgedBy()
+    pictures.check()
+    judged_by.check()
+    check_least(num_styles=(styles.num_styles, 1), batch_size=(batch_size, 1))
     folder = Path(output_dir)
     check_writable(folder)
     loaded = find_model(model, endpoint, model_name)
-    style = _style(loaded, style)
-
-    from experiments.commands.evaluate.attributes import train_judge
-    from experiments.commands.evaluate.cache import RealCache
-    from experiments.commands.evaluate.judges import load_judges
-    from experiments.commands.evaluate.judging import judge, summarise
-    from experiments.commands.evaluate.pairs import folder_pairs, split_pairs
-    from experiments.commands.evaluate.protocol import describe_protocol
-    from spade_tf.training.strategy import make_strategy
-
-    for name in features:
-        check_independent("--features", name, loaded.loss_networks)
-    warnings: list[str] = []
-    if labels is not None and images is not None:
-        available, pairs, warnings = folder_pairs(loaded, labels, images, instances)
-    else:
-        available, pairs = split_pairs(loaded, data_dir, split)
-    count = _count(available, max_images)
-    devices = make_strategy(strategy)
-    with devices.scope():
-        judges = load_judges(features, inception_weights, lpips, segmenter, loaded.labels)
-    warnings += _few_pictures(judges.features, count)
-    for line in warnings:
-        print(f"warning: {line}", file=sys.stderr)
-    classifier = None
-    if attribute and labels is None and loaded.z_dim:
-        classifier = train_judge(loaded, data_dir, seed)
-    cache = RealCache(Path(cache_dir) if cache_dir else None, judges)
-    styles: dict[str, Any] = {
-        "style": style,
-        "num_styles": num_styles if loaded.z_dim else 1,
-        "seed": seed,
-    }
-    rows, examples = judge(
+    styles = styles.of(loaded)
+    judged_by.check_independent_of(loaded)
+    content, examples = _score(
         loaded,
-        itertools.islice(pairs, count),
-        judges,
-        cache=cache,
-        attribute=classifier,
-        count=count,
+        pictures,
+        styles,
+        judged_by,
         batch_size=batch_size,
-        strategy=devices,
-        **styles,
+        strategy=strategy,
+        cache_dir=Path(cache_dir) if cache_dir else None,
     )
-    cache.save()
-    content = {
-        "scores": summarise(rows, judges, seed, loaded.sizing["multiple"], classifier),
-        "protocol": describe_protocol(
-            loaded,
-            judges,
-            source=str(model if endpoint is None else f"{endpoint} {model_name}"),
-            labels=labels,
-            split=split,
-            count=count,
-            segmenter=segmenter,
-            **styles,
-        ),
-        "class_names": list(loaded.labels.class_names),
-        "warnings": warnings,
-    }
+    source = str(model if endpoint is None else f"{endpoint} {model_name}")
+    content["protocol"] = {"model": source, **content["protocol"]}
     _write(content, examples, folder)
     return content
 
 
-def _count(available: int, max_images: int | None) -> int:
-    """How many pictures are scored."""
-    count = min(available, max_images or available)
-    if count < 2:
-        raise ConfigError(f"{count} pair of picture and map: distances need 2 or more")
-    return count
+def _score(
+    model: Model,
+    pictures: Pictures,
+    styles: Styles,
+    judged_by: JudgedBy,
+    *,
+    batch_size: int,
+    strategy: str,
+    cache_dir: Path | None,
+) -> tuple[dict[str, Any], Gallery]:
+    """The content of `evaluation.json` but for where the model is, and pictures to show."""
+    # These import TensorFlow, which takes seconds: wrong arguments are found before.
+    from experiments.commands.evaluate.attributes import train_judge
+    from experiments.commands.evaluate.cache import RealCache
+    from experiments.commands.evaluate.judges import load_judges
+    from experiments.commands.evaluate.judging import judge, summarise
+    from experiments.commands.evaluate.pairs import find_pairs
+    from experiments.commands.evaluate.protocol import describe_protocol
+    from spade_tf.training.strategy import make_strategy
+
+    pairs = find_pairs(model, pictures)
+    devices = make_strategy(strategy)
+    with devices.scope():
+        judges = load_judges(judged_by, model.labels)
+    warnings = [*pairs.warnings, *_few_pictures(judges.features, pairs.count)]
+    for line in warnings:
+        print(f"warning: {line}", file=sys.stderr)
+    classifier = None
+    if judged_by.attribute and pictures.labels is None and model.z_dim:
+        classifier = train_judge(model, pictures.data_dir, styles.seed)
+    cache = RealCache(cache_dir, judges)
+    rows, examples = judge(
+        model,
+        pairs,
+        judges,
+        styles,
+        cache=cache,
+        attribute=classifier,
+        batch_size=batch_size,
+        strategy=devices,
+    )
+    cache.save()
+    content = {
+        "scores": summarise(rows, judges, styles.seed, model.sizing["multiple"], classifier),
+        "protocol": describe_protocol(
+            model, judges, pictures, styles, count=pairs.count, segmenter=judged_by.segmenter
+        ),
+        "class_names": list(model.labels.class_names),
+        "warnings": warnings,
+    }
+    return content, examples
 
 
 def _write(content: dict[str, Any], examples: Gallery, folder: Path) -> None:
@@ -166,7 +139,10 @@ def _write(content: dict[str, Any], examples: Gallery, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / EVALUATION, json.dumps(content, indent=1) + "\n")
     write_report(folder / REPORT, content, examples)
-    _print(content, folder)
+    for name, score in flat_scores(content["scores"]):
+        low, high = score["interval"]
+        print(f"{name:<40} {score['value']:>10.4f}  [{low:.4f}, {high:.4f}]")
+    print(f"{folder / REPORT} shows them with pictures", file=sys.stderr)
 
 
 def _few_pictures(networks: Sequence[Any], count: int) -> list[str]:
@@ -177,55 +153,6 @@ def _few_pictures(networks: Sequence[Any], count: int) -> list[str]:
         for network in networks
         if count < network.num_features
     ]
-
-
-def _check_arguments(labels, images, instances, max_images, num_styles, batch_size) -> None:
-    if (labels is None) != (images is None):
-        given, missing = ("labels", "images") if images is None else ("images", "labels")
-        raise ConfigError(
-            f"--{given}: no effect without --{missing}; give both, or neither for the "
-            "validation split"
-        )
-    for name, folder in (("labels", labels), ("images", images), ("instances", instances)):
-        if folder is not None and not Path(folder).is_dir():
-            raise ConfigError(f"--{name}={folder}: no such folder; give a folder of pictures")
-    for name, value, least in (
-        ("max_images", max_images, 2),
-        ("num_styles", num_styles, 1),
-        ("batch_size", batch_size, 1),
-    ):
-        if value is not None and value < least:
-            raise ConfigError(f"--{name}={value}: give {least} or more")
-
-
-def _check_names(features: Sequence[str], inception_weights: str | os.PathLike[str] | None) -> None:
-    if not features:
-        raise ConfigError(f"--features=: give some of {', '.join(FEATURES)}")
-    for name in features:
-        if name not in FEATURES:
-            raise ConfigError(f"--features={name}: give some of {', '.join(FEATURES)}")
-    if "inception" in features and inception_weights is None:
-        raise ConfigError(
-            "--features=inception: no package holds its weights; give "
-            "--inception_weights=pt_inception-2015-12-05-6726825d.pth"
-        )
-
-
-def _style(model: Model, style: str | None) -> str:
-    if model.z_dim is None:
-        if style is not None:
-            raise ConfigError(f"--style={style}: this model knows one style only; leave it out")
-        return "none"
-    if style == "photograph" and not model.has_encoder:
-        raise ConfigError("--style=photograph: this model has no encoder; give --style=drawn")
-    return style or ("photograph" if model.has_encoder else "drawn")
-
-
-def _print(content: dict[str, Any], folder: Path) -> None:
-    for name, score in flat_scores(content["scores"]):
-        low, high = score["interval"]
-        print(f"{name:<40} {score['value']:>10.4f}  [{low:.4f}, {high:.4f}]")
-    print(f"{folder / REPORT} shows them with pictures", file=sys.stderr)
 
 
 def flat_scores(scores: dict[str, Any], prefix: str = "") -> list[tuple[str, dict[str, Any]]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from experiments.commands.evaluate.options import JudgedBy
 from experiments.setup.config import ConfigError
 from experiments.setup.feature_networks import (
     FeatureNetwork,
@@ -66,27 +67,18 @@ class Judges(NamedTuple):
     segmenter: Segmenter | None
 
 
-def load_judges(
-    features: Sequence[str],
-    inception_weights: str | os.PathLike[str] | None,
-    lpips: bool,
-    segmenter: str | os.PathLike[str] | None,
-    labels: Any,
-) -> Judges:
+def load_judges(judged_by: JudgedBy, labels: Any) -> Judges:
     """Loads what is to look at the pictures; call it within the strategy's scope.
 
     Args:
-        features: names of feature networks.
-        inception_weights: file of the network "inception"; None where it is not among them.
-        lpips: whether perceptual distances are wanted.
-        segmenter: workdir of a `segment`, or None.
+        judged_by: which networks.
         labels: label set of the data.
 
     Raises:
         ConfigError: if weights are not there, or the segmenter knows other classes.
     """
     distance = None
-    if lpips:
+    if judged_by.lpips:
         from spade_tf.convert.errors import WeightsError
         from spade_tf.convert.lpips import load_lpips
 
@@ -94,12 +86,13 @@ def load_judges(
             distance = load_lpips("alexnet")
         except WeightsError as error:
             raise ConfigError(f"{error}; or leave it out with --lpips=False") from error
+    weights, segmenter = judged_by.inception_weights, judged_by.segmenter
     return Judges(
         tuple(
-            load_inception_network(inception_weights)
-            if name == "inception" and inception_weights is not None
+            load_inception_network(weights)
+            if name == "inception" and weights is not None
             else load_feature_network(name)
-            for name in features
+            for name in judged_by.features
         ),
         distance,
         None if segmenter is None else _load_segmenter(segmenter, labels),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,8 @@ from experiments.commands.evaluate.attributes import (
 from experiments.commands.evaluate.cache import RealCache
 from experiments.commands.evaluate.gallery import Gallery
 from experiments.commands.evaluate.judges import Judges
-from experiments.commands.evaluate.pairs import Batch, Pair, batched
+from experiments.commands.evaluate.options import Styles
+from experiments.commands.evaluate.pairs import Batch, Pairs, batched
 from experiments.commands.evaluate.scores import (
     Rows,
     distances,
@@ -35,16 +35,13 @@ from spade_tf.networks.styles import seeded_styles
 
 def judge(
     model: Model,
-    pairs: Iterator[Pair],
+    pairs: Pairs,
     judges: Judges,
+    styles: Styles,
     *,
     cache: RealCache | None = None,
     attribute: AttributeJudge | None = None,
-    count: int,
-    style: str,
-    num_styles: int,
     batch_size: int,
-    seed: int,
     strategy: tf.distribute.Strategy,
 ) -> tuple[Rows, Gallery]:
     """Goes through the pairs once: makes pictures, and keeps a few numbers of each.
@@ -53,13 +50,10 @@ def judge(
         model: that makes the pictures.
         pairs: real pictures with their maps.
         judges: what looks at them.
+        styles: of the model; see `Styles.of`.
         cache: knows what they saw in real pictures before, and keeps what they see; or None.
         attribute: classifier of an attribute of the data set, or None.
-        count: how many pairs there are, for the progress bar.
-        style: "photograph": the style of the real picture; "drawn": one of its own for each.
-        num_styles: int >= 1, styles of each layout whose perceptual distances are compared.
-        batch_size: int >= 1.
-        seed: int, of drawn styles.
+        batch_size: int >= 1, most pairs at once.
         strategy: that networks run on; a batch is divided over its devices.
 
     Returns:
@@ -70,14 +64,14 @@ def judge(
     """
     rows, gallery, done = Rows(), Gallery(model.labels.palette), 0
     looker = _Looker(judges, strategy, cache or RealCache(None, judges))
-    bar = tqdm(total=count, unit="picture", disable=not sys.stderr.isatty())
-    for batch in batched(pairs, batch_size):
-        z = _styles(model, batch, style, num_styles, seed, done)
+    bar = tqdm(total=pairs.count, unit="picture", disable=not sys.stderr.isatty())
+    for batch in batched(pairs.pairs, batch_size):
+        z = _styles(model, batch, styles, done)
         fakes = make_pictures(model, batch.names, batch.maps, z)
         _check(fakes, batch)
         _score_batch(rows, looker, batch, fakes, model.labels)
         if attribute is not None:
-            _find_attribute(rows, attribute, batch, fakes, style)
+            _find_attribute(rows, attribute, batch, fakes, styles.style)
         gallery.add(batch, fakes, rows.last("lpips" if "lpips" in rows else "l1"))
         done += len(batch.names)
         bar.update(len(batch.names))
@@ -85,17 +79,15 @@ def judge(
     return rows, gallery
 
 
-def _styles(
-    model: Model, batch: Batch, style: str, num_styles: int, seed: int, done: int
-) -> np.ndarray | None:
+def _styles(model: Model, batch: Batch, styles: Styles, done: int) -> np.ndarray | None:
     """`[B, K, z_dim]`; the first style is that of the photograph, where it is asked for."""
     if model.z_dim is None:
         return None
-    size = len(batch.names)
+    size, num_styles = len(batch.names), styles.num_styles
     # A picture has the same styles whatever the size of a batch.
-    numbers = seed + np.arange(done * num_styles, (done + size) * num_styles, dtype=np.int64)
+    numbers = styles.seed + np.arange(done * num_styles, (done + size) * num_styles, dtype=np.int64)
     drawn = seeded_styles(numbers, model.z_dim).numpy().reshape(size, num_styles, model.z_dim)
-    if style == "photograph":
+    if styles.style == "photograph":
         image = batch.images.astype(np.float32) / np.float32(127.5) - np.float32(1)
         drawn[:, 0] = model.encode(image)
     return drawn
@@ -202,7 +194,7 @@ def _looked(
 
 
 def _find_attribute(
-    rows: Rows, judge: AttributeJudge, batch: Batch, fakes: np.ndarray, style: str
+    rows: Rows, judge: AttributeJudge, batch: Batch, fakes: np.ndarray, style: str | None
 ) -> None:
     rows.add(**{"attribute/true": batch.attributes})
     if style == "photograph":

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from experiments.commands.evaluate.options import Pictures
 from experiments.setup.config import ConfigError
 from experiments.setup.layouts import (
     MAPS,
@@ -49,6 +52,43 @@ class Batch(NamedTuple):
     maps: dict[str, np.ndarray]
     images: np.ndarray
     attributes: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Pairs in their order.
+
+    Attributes:
+        count: how many there are.
+        pairs: read one by one.
+        warnings: what to tell the user of them.
+    """
+
+    count: int
+    pairs: Iterator[Pair]
+    warnings: list[str]
+
+
+def find_pairs(model: Model, pictures: Pictures) -> Pairs:
+    """The pairs that an evaluation is asked for.
+
+    Args:
+        model: which tells how maps are read, and how pictures get their size.
+        pictures: which pairs.
+
+    Raises:
+        ConfigError: if there is no such folder or split, a map has no photograph, or there are
+            fewer than two pairs.
+        DataError: if the data set is not there, or a file cannot be used.
+    """
+    if pictures.labels is not None and pictures.images is not None:
+        found = folder_pairs(model, pictures.labels, pictures.images, pictures.instances)
+    else:
+        found = Pairs(*split_pairs(model, pictures.data_dir, pictures.split), [])
+    count = min(found.count, pictures.max_images or found.count)
+    if count < 2:
+        raise ConfigError(f"{count} pair of picture and map: distances need 2 or more")
+    return Pairs(count, itertools.islice(found.pairs, count), found.warnings)
 
 
 def split_pairs(
@@ -92,8 +132,8 @@ def folder_pairs(
     labels: str | os.PathLike[str],
     images: str | os.PathLike[str],
     instances: str | os.PathLike[str] | None,
-) -> tuple[int, Iterator[Pair], list[str]]:
-    """The pairs of two folders by the names of the files, how many, and what to warn of.
+) -> Pairs:
+    """The pairs of two folders, by the names of the files.
 
     Args:
         model: which tells how maps are read, and how pictures get their size.
@@ -122,7 +162,7 @@ def folder_pairs(
     paths = [(name, maps[name], photographs[name], edges.get(name)) for name in sorted(maps)]
     unused = sorted(set(photographs) - set(maps))
     warnings = [f"{images}: no label map for {enumerate_few(unused)}; left out"] if unused else []
-    return len(paths), (_read(model, *each) for each in paths), warnings
+    return Pairs(len(paths), (_read(model, *each) for each in paths), warnings)
 
 
 def _read(model: Model, name: str, label: Path, image: Path, instance: Path | None) -> Pair:

@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import os
 from typing import Any
 
 from experiments.commands.evaluate.judges import Judges
+from experiments.commands.evaluate.options import Pictures, Styles
 from experiments.setup.predictors import Model
 
 
 def describe_protocol(
     model: Model,
     judges: Judges,
+    pictures: Pictures,
+    styles: Styles,
     *,
-    source: str,
-    labels: str | os.PathLike[str] | None,
-    split: str | None,
     count: int,
-    style: str,
-    num_styles: int,
-    seed: int,
     segmenter: str | os.PathLike[str] | None,
 ) -> dict[str, Any]:
-    """The protocol, as `evaluation.json` has it.
+    """The protocol, as `evaluation.json` has it after the name of the model.
 
     Args:
         model: that made the pictures.
         judges: that looked at them.
-        source: where the model came from.
-        labels: folder of label maps; None for a split.
-        split: name of the split; None for the one held out.
+        pictures: which they were compared with.
+        styles: of the model; see `Styles.of`.
         count: int, pictures.
-        style: "photograph", "drawn" or "none".
-        num_styles: int, styles of each layout.
-        seed: int, of styles, subsets and intervals.
         segmenter: workdir of the segmenter, or None.
     """
+    labels = pictures.labels
     return {
-        "model": source,
         "dataset": model.dataset if labels is None else str(labels),
-        "split": (split or model.split) if labels is None else None,
+        "split": (pictures.split or model.split) if labels is None else None,
         "count": count,
         "image_size": list(model.image_size),
         "sizing": {
@@ -48,9 +42,7 @@ def describe_protocol(
             for key, value in model.sizing.items()
         },
         "pictures": "uint8, as written to PNG",
-        "style": style,
-        "num_styles": num_styles,
-        "seed": seed,
+        **dataclasses.asdict(styles),
         "unknown": "pixels of unknown class are left out of segmentation scores",
         "features": {
             network.name: {

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.commands.evaluate.evaluate import FEATURES
+from experiments.commands.evaluate.options import FEATURES
 from experiments.commands.sweep.runs import Run
 from experiments.setup.config import ConfigError
 from experiments.setup.loss_networks import loss_networks
