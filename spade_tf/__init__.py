@@ -14,6 +14,7 @@ from spade_tf.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from spade_tf.export.saved_model import export_saved_model as export_saved_model
+    from spade_tf.layers.conditioning import Conditioning as Conditioning
     from spade_tf.layers.semantics import Semantics as Semantics
     from spade_tf.layers.spade import SPADE as SPADE
     from spade_tf.layers.spade_resnet_block import SPADEResnetBlock as SPADEResnetBlock
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SPADE",
+    "Conditioning",
     "ConvEncoder",
     "ExportedModel",
     "GauGAN",
@@ -58,6 +60,7 @@ __all__ = [
 __getattr__, __dir__ = lazily(
     __name__,
     {
+        "Conditioning": "spade_tf.layers.conditioning",
         "ConvEncoder": "spade_tf.networks.encoder",
         "ExportedModel": "spade_tf.loading",
         "GauGAN": "spade_tf.training.gaugan",

@@ -7,6 +7,7 @@ from typing import Any
 
 from experiments.setup.config import Config, ConfigError
 from pipelines.schema import LabelSet
+from spade_tf.layers.conditioning import Conditioning
 from spade_tf.networks.discriminator import MultiscaleDiscriminator
 from spade_tf.networks.encoder import ConvEncoder
 from spade_tf.networks.generator import SPADEGenerator
@@ -34,12 +35,14 @@ def make_generator(
         "image_size": (config.data.height, config.data.width),
         "use_instance_edges": sees_instances(config, labels),
         "filters": settings.filters,
-        "hidden_filters": settings.hidden_filters,
-        "kernel_size": settings.kernel_size,
-        "norm": settings.norm,
         "spectral_norm": settings.spectral_norm,
-        "conditioning": settings.conditioning,
-        "concat": None if settings.concat == "none" else settings.concat,
+        "conditioning": Conditioning(
+            settings.conditioning,
+            norm=settings.norm,
+            hidden_filters=settings.hidden_filters,
+            kernel_size=settings.kernel_size,
+            concat=None if settings.concat == "none" else settings.concat,
+        ),
         "z_dim": settings.z_dim or None,
         "dtype": config.train.precision,
         "name": name,

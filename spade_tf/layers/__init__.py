@@ -3,7 +3,7 @@
 from spade_tf.layers.adain import AdaIN
 from spade_tf.layers.clade import CLADE
 from spade_tf.layers.conditional_batch_norm import ConditionalBatchNorm
-from spade_tf.layers.conditioning import get_conditional_norm
+from spade_tf.layers.conditioning import Conditioning, get_conditional_norm
 from spade_tf.layers.gaussian_sampling import GaussianSampling
 from spade_tf.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 from spade_tf.layers.semantics import Semantics, instance_edges
@@ -22,6 +22,7 @@ __all__ = [
     "AdaIN",
     "BatchNorm",
     "ConditionalBatchNorm",
+    "Conditioning",
     "GaussianSampling",
     "GroupNorm",
     "InstanceNorm",

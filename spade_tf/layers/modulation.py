@@ -175,7 +175,7 @@ class SpatialModulation(TracesSymbolicCalls, keras.layers.Layer):
 def check_form(form: str) -> None:
     """Raises a ValueError unless `form` is one of `FORMS`."""
     if form not in FORMS:
-        raise ValueError(f"modulation must be one of {', '.join(FORMS)}: received {form!r}")
+        raise ValueError(f"form must be one of {', '.join(FORMS)}: received {form!r}")
 
 
 def prefers_lookup(semantics: Semantics, kernel_size: int, form: str) -> bool | tf.Tensor:
@@ -200,9 +200,7 @@ def prefers_lookup(semantics: Semantics, kernel_size: int, form: str) -> bool | 
     elif _in_xla():
         obstacle = "XLA, which needs static shapes"
     if form == "deduplicated" and obstacle is not None:
-        raise ValueError(
-            f"modulation 'deduplicated' does not go with {obstacle}: give 'auto' or 'dense'"
-        )
+        raise ValueError(f"form 'deduplicated' does not go with {obstacle}: give 'auto' or 'dense'")
     if form == "deduplicated" or obstacle is not None:
         return obstacle is None
     if semantics.is_crop:

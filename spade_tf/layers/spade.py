@@ -27,9 +27,8 @@ class SPADE(TracesSymbolicCalls, FoldsStatistics, keras.layers.Layer):
         kernel_size: odd int, of the convolutions over the semantics. Default 3.
         norm: "batch" (synchronised), "local_batch", "instance", "layer" or "group": the
             parameter-free normalisation. Default "batch".
-        modulation: "dense", "deduplicated" or "auto": how gamma and beta are computed; the weights
-            are the same and so is the result, up to rounding. See `SpatialModulation`. Default
-            "auto".
+        form: "dense", "deduplicated" or "auto": how gamma and beta are computed; the weights are
+            the same and so is the result, up to rounding. See `SpatialModulation`. Default "auto".
 
     Call arguments:
         x: `[B, H, W, C]` activations.
@@ -62,16 +61,16 @@ class SPADE(TracesSymbolicCalls, FoldsStatistics, keras.layers.Layer):
         hidden_filters: int = 128,
         kernel_size: int = 3,
         norm: str = "batch",
-        modulation: str = "auto",
+        form: str = "auto",
         **kwargs,
     ):
         super().__init__(**kwargs)
-        check_form(modulation)
+        check_form(form)
         self.semantic_channels = semantic_channels
         self.hidden_filters = hidden_filters
         self.kernel_size = kernel_size
         self.norm = norm
-        self.form = modulation
+        self.form = form
         self.normalization = get_normalization(norm, dtype=self.dtype_policy, name="normalization")
 
     def build(self, x_shape):
@@ -113,5 +112,13 @@ class SPADE(TracesSymbolicCalls, FoldsStatistics, keras.layers.Layer):
             "hidden_filters": self.hidden_filters,
             "kernel_size": self.kernel_size,
             "norm": self.norm,
-            "modulation": self.form,
+            "form": self.form,
         }
+
+    @classmethod
+    def from_config(cls, config):
+        """Makes a layer from what `get_config` gives, or gave in earlier versions."""
+        # The form was called modulation.
+        return super().from_config(
+            {"form" if key == "modulation" else key: value for key, value in config.items()}
+        )

@@ -9,9 +9,8 @@ import keras
 import tensorflow as tf
 
 from spade_tf.layers.conditional_norm import as_semantics
-from spade_tf.layers.conditioning import check_conditioning, get_conditional_norm
+from spade_tf.layers.conditioning import Conditioning, check_conditioning, get_conditional_norm
 from spade_tf.layers.initialization import xavier_normal
-from spade_tf.layers.modulation import check_form
 from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.spectral_norm import SpectralConv2D
 from spade_tf.layers.symbolic import TracesSymbolicCalls
@@ -28,20 +27,11 @@ class SPADEResnetBlock(TracesSymbolicCalls, keras.layers.Layer):
     Args:
         filters: int >= 1, output channels.
         semantic_channels: int >= 1, channels of the semantics.
-        hidden_filters: int >= 1, width of the shared convolutions of SPADE. Default 128.
-        kernel_size: odd int, of SPADE's convolutions. Default 3.
-        norm: "batch", "local_batch", "instance", "layer" or "group". Default "batch".
         spectral_norm: bool, whether the block's convolutions are spectrally normalised; those
             inside SPADE never are. Default True.
-        conditioning: "spade", "shared_spade", "clade", "conditional_batch", "adain", "affine" or
-            "none": what takes the place of normalisation; see `get_conditional_norm`.
-            Default "spade".
+        conditioning: a `Conditioning`: what takes the place of normalisation, and what is
+            concatenated; or its kind alone, such as "clade". Default "spade".
         embedding_dim: int >= 1, length of the embedding; needed by "adain". Default None.
-        concat: whether the dense map of the semantics is concatenated to the input of "convs"
-            (every convolution) or of the "blocks" (the first one and that of the shortcut); None
-            for neither. Default None.
-        modulation: "dense", "deduplicated" or "auto": how SPADE computes gamma and beta; see
-            `SPADE`. Default "auto".
 
     Call arguments:
         x: `[B, H, W, C]`.
@@ -61,9 +51,10 @@ class SPADEResnetBlock(TracesSymbolicCalls, keras.layers.Layer):
 
     Example:
         >>> import numpy as np
-        >>> from spade_tf import SPADEResnetBlock
+        >>> from spade_tf import Conditioning, SPADEResnetBlock
         >>> x, label = np.ones((1, 4, 4, 2), "float32"), np.zeros((1, 8, 8), "int32")
-        >>> tuple(SPADEResnetBlock(6, 3, hidden_filters=4)(x, label).shape)
+        >>> block = SPADEResnetBlock(6, 3, conditioning=Conditioning(hidden_filters=4))
+        >>> tuple(block(x, label).shape)
         (1, 4, 4, 6)
     """
 
@@ -71,40 +62,24 @@ class SPADEResnetBlock(TracesSymbolicCalls, keras.layers.Layer):
         self,
         filters: int,
         semantic_channels: int,
-        hidden_filters: int = 128,
-        kernel_size: int = 3,
-        norm: str = "batch",
         spectral_norm: bool = True,
-        conditioning: str = "spade",
+        conditioning: str | Conditioning = "spade",
         embedding_dim: int | None = None,
-        concat: str | None = None,
-        modulation: str = "auto",
         **kwargs,
     ):
         super().__init__(**kwargs)
-        check_conditioning(conditioning, embedding_dim)
-        check_concat(concat)
-        check_form(modulation)
         self.filters = filters
         self.semantic_channels = semantic_channels
-        self.hidden_filters = hidden_filters
-        self.kernel_size = kernel_size
-        self.norm = norm
         self.spectral_norm = spectral_norm
-        self.conditioning = conditioning
+        self.conditioning = Conditioning.of(conditioning)
         self.embedding_dim = embedding_dim
-        self.concat = concat
-        self.modulation = modulation
+        check_conditioning(self.conditioning, embedding_dim)
 
     def _spade(self, x_shape, name):
         spade = get_conditional_norm(
             self.conditioning,
             semantic_channels=self.semantic_channels,
             embedding_dim=self.embedding_dim,
-            hidden_filters=self.hidden_filters,
-            kernel_size=self.kernel_size,
-            norm=self.norm,
-            modulation=self.modulation,
             dtype=self.dtype_policy,
             layer_name=name,
         )
@@ -139,7 +114,7 @@ class SPADEResnetBlock(TracesSymbolicCalls, keras.layers.Layer):
             )
         middle = min(channels, self.filters)
         middle_shape = (*x_shape[:-1], middle)
-        first, second = self.concat is not None, self.concat == "convs"
+        first, second = self._concatenates()
         self.spade_0 = self._spade(x_shape, "spade_0")
         self.conv_0 = self._conv(x_shape, middle, 3, "conv_0", concat=first)
         self.spade_1 = self._spade(middle_shape, "spade_1")
@@ -162,7 +137,7 @@ class SPADEResnetBlock(TracesSymbolicCalls, keras.layers.Layer):
                 x = tf.concat([x, tf.cast(semantics.dense, x.dtype)], -1)
             return conv(x, training=training) if self.spectral_norm else conv(x)
 
-        first, second = self.concat is not None, self.concat == "convs"
+        first, second = self._concatenates()
         shortcut = x
         if self.learned_shortcut:
             shortcut = convolve(self.conv_s, self.spade_s(x, **condition), first)
@@ -172,6 +147,11 @@ class SPADEResnetBlock(TracesSymbolicCalls, keras.layers.Layer):
         x = convolve(self.conv_1, x, second)
         return shortcut + x
 
+    def _concatenates(self):
+        """Whether the label map is concatenated for the first convolution, and for the second."""
+        concat = self.conditioning.concat
+        return concat is not None, concat == "convs"
+
     def compute_output_shape(self, x_shape, semantics_shape=None, embedding_shape=None):
         return (*x_shape[:-1], self.filters)
 
@@ -180,18 +160,12 @@ class SPADEResnetBlock(TracesSymbolicCalls, keras.layers.Layer):
             **super().get_config(),
             "filters": self.filters,
             "semantic_channels": self.semantic_channels,
-            "hidden_filters": self.hidden_filters,
-            "kernel_size": self.kernel_size,
-            "norm": self.norm,
             "spectral_norm": self.spectral_norm,
-            "conditioning": self.conditioning,
+            "conditioning": self.conditioning._asdict(),
             "embedding_dim": self.embedding_dim,
-            "concat": self.concat,
-            "modulation": self.modulation,
         }
 
-
-def check_concat(concat: str | None) -> None:
-    """Raises a ValueError unless `concat` is "convs", "blocks" or None."""
-    if concat not in (None, "convs", "blocks"):
-        raise ValueError(f"concat must be 'convs', 'blocks' or None: received {concat!r}")
+    @classmethod
+    def from_config(cls, config):
+        """Makes a block from what `get_config` gives, or gave in earlier versions."""
+        return super().from_config(Conditioning.in_config(config))

@@ -56,7 +56,7 @@ class EditableGenerator(FusedGenerator):
         >>> import numpy as np
         >>> from spade_tf import SPADEGenerator
         >>> from spade_tf.networks import EditableGenerator
-        >>> generator = SPADEGenerator(3, image_size=(32, 32), filters=1, hidden_filters=2)
+        >>> generator = SPADEGenerator(3, image_size=(32, 32), filters=1)
         >>> editor, label = EditableGenerator(generator), np.zeros((1, 32, 32), "int32")
         >>> painting = editor.paint({"label": label})
         >>> label[0, :4, :4] = 1

@@ -7,7 +7,7 @@ import itertools
 import keras
 import tensorflow as tf
 
-from spade_tf.layers.conditioning import check_conditioning, conditions_by_scale
+from spade_tf.layers.conditioning import Conditioning, check_conditioning, conditions_by_scale
 from spade_tf.layers.initialization import xavier_normal
 from spade_tf.layers.rematerialization import rematerialize
 from spade_tf.layers.semantic_inputs import map_shape
@@ -38,25 +38,14 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
             With a `z_dim` it is the size that is made; without, any such size can be.
         use_instance_edges: bool, whether instance edges follow the labels. Default False.
         filters: int >= 1 (even for "most"), base width (`nf`). Default 64.
-        hidden_filters: int >= 1, width of SPADE's shared convolutions. Default 128.
-        kernel_size: odd int, of SPADE's convolutions. Default 3.
-        norm: "batch" (synchronised), "local_batch", "instance", "layer" or "group". Default
-            "batch".
         num_upsampling_layers: "normal" (5), "more" (6) or "most" (7). Default "normal".
         z_dim: int, length of the style vector that the generator starts from; None to start from
             the semantics. With conditioning "adain", z is what the blocks are conditioned on, and
             the start is the semantics. Default None.
         spectral_norm: bool, whether the blocks' convolutions are spectrally normalised.
             Default True.
-        conditioning: "spade", "shared_spade" (one `SharedPredictor` for all blocks), "clade",
-            "conditional_batch", "adain" (needs a `z_dim`), "affine" or "none": what takes the
-            place of normalisation in the blocks; see `get_conditional_norm`. Default "spade".
-        concat: whether the label map (or the features of the shared predictor) is concatenated
-            to the input of "convs", every convolution but the first, or of the "blocks" alone;
-            None for neither. Default None. The paper's "decoder with Concat" is "convs" with
-            conditioning "affine".
-        modulation: "dense", "deduplicated" or "auto": how SPADE computes gamma and beta, which
-            changes neither weights nor, up to rounding, pictures; see `SPADE`. Default "auto".
+        conditioning: a `Conditioning`: what takes the place of normalisation in the blocks, and
+            how; or its kind alone, such as "clade". Default "spade".
         rematerialize: bool, whether training computes the blocks again for their gradients, which
             takes less memory and more time. Default False.
 
@@ -82,8 +71,9 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
 
     Example:
         >>> import numpy as np
-        >>> from spade_tf import SPADEGenerator
-        >>> generator = SPADEGenerator(3, image_size=(32, 32), filters=1, hidden_filters=2)
+        >>> from spade_tf import Conditioning, SPADEGenerator
+        >>> small = Conditioning("spade", hidden_filters=2)
+        >>> generator = SPADEGenerator(3, image_size=(32, 32), filters=1, conditioning=small)
         >>> tuple(generator(np.zeros((1, 32, 32), "int32")).shape)
         (1, 32, 32, 3)
     """
@@ -94,15 +84,10 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
         image_size: tuple[int, int] = (256, 256),
         use_instance_edges: bool = False,
         filters: int = 64,
-        hidden_filters: int = 128,
-        kernel_size: int = 3,
-        norm: str = "batch",
         num_upsampling_layers: str = "normal",
         z_dim: int | None = None,
         spectral_norm: bool = True,
-        conditioning: str = "spade",
-        concat: str | None = None,
-        modulation: str = "auto",
+        conditioning: str | Conditioning = "spade",
         rematerialize: bool = False,
         **kwargs,
     ):
@@ -111,17 +96,13 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
         self.image_size = (image_size[0], image_size[1])
         self.use_instance_edges = use_instance_edges
         self.filters = filters
-        self.hidden_filters = hidden_filters
-        self.kernel_size = kernel_size
-        self.norm = norm
         self.num_upsampling_layers = num_upsampling_layers
         self.z_dim = z_dim
         self.spectral_norm = spectral_norm
         self.rematerialize = rematerialize
-        self.conditioning = conditioning
-        self.concat = concat
-        self.modulation = modulation
-        self.starts_from_z = z_dim is not None and conditioning != "adain"
+        self.conditioning = Conditioning.of(conditioning)
+        check_conditioning(self.conditioning, z_dim)
+        self.starts_from_z = z_dim is not None and self.conditioning.kind != "adain"
         self._check_arguments()
         self.semantic_channels = num_labels + int(use_instance_edges)
         self.scale = self.smallest_size = 2 ** UPSAMPLINGS[num_upsampling_layers]
@@ -138,14 +119,14 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
             )
         if self.filters < 1 or (self.num_upsampling_layers == "most" and self.filters % 2):
             raise ValueError(f"filters must be >= 1, and even for 'most': received {self.filters}")
-        check_conditioning(self.conditioning, self.z_dim)
-        unseen = self.conditioning in ("affine", "none") and self.concat is None
+        kind, concat = self.conditioning.kind, self.conditioning.concat
+        unseen = kind in ("affine", "none") and concat is None
         if self.starts_from_z and unseen:
             raise ValueError(
-                f"a generator that starts from z with conditioning {self.conditioning!r} would not "
-                "see the label map: give concat='convs', or no z_dim"
+                f"a generator that starts from z with conditioning {kind!r} would not "
+                f"see the label map: give Conditioning({kind!r}, concat='convs'), or no z_dim"
             )
-        if self.rematerialize and self.conditioning == "shared_spade":
+        if self.rematerialize and kind == "shared_spade":
             raise ValueError(
                 "rematerialize=True keeps no gradient for the predictor of "
                 "conditioning='shared_spade': give one or the other"
@@ -161,27 +142,22 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
         self.fc = self._first_layer()
         self.predictor = None
         condition_channels = self.semantic_channels
-        if self.conditioning == "shared_spade":
+        if self.conditioning.kind == "shared_spade":
             self.predictor = SharedPredictor(
                 self.semantic_channels,
-                hidden_filters=self.hidden_filters,
-                kernel_size=self.kernel_size,
+                hidden_filters=self.conditioning.hidden_filters,
+                kernel_size=self.conditioning.kernel_size,
                 dtype=self.dtype_policy,
                 name="predictor",
             )
-            condition_channels = self.hidden_filters
+            condition_channels = self.conditioning.hidden_filters
         self.blocks = [
             SPADEResnetBlock(
                 width,
                 condition_channels,
-                hidden_filters=self.hidden_filters,
-                kernel_size=self.kernel_size,
-                norm=self.norm,
                 spectral_norm=self.spectral_norm,
                 conditioning=self.conditioning,
                 embedding_dim=self.z_dim,
-                concat=self.concat,
-                modulation=self.modulation,
                 dtype=self.dtype_policy,
                 name=name,
             )
@@ -221,7 +197,7 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
         for block in self.blocks:
             block.build((None, None, None, channels))
             channels = block.filters
-        if self.concat == "convs":
+        if self.conditioning.concat == "convs":
             channels += self.blocks[-1].semantic_channels
         self.conv_img.build((None, None, None, channels))
 
@@ -243,7 +219,7 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
             x = self._apply(block, x, condition(scale), z, training)
             features.append(x)
         x = tf.nn.leaky_relu(tf.cast(x, tf.float32), 0.2)
-        if self.concat == "convs":
+        if self.conditioning.concat == "convs":
             x = tf.concat([x, tf.cast(condition(1).dense, tf.float32)], -1)
         image = tf.tanh(self.conv_img(x))
         return (image, features) if return_features else image
@@ -310,14 +286,14 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
             "image_size": self.image_size,
             "use_instance_edges": self.use_instance_edges,
             "filters": self.filters,
-            "hidden_filters": self.hidden_filters,
-            "kernel_size": self.kernel_size,
-            "norm": self.norm,
             "num_upsampling_layers": self.num_upsampling_layers,
             "z_dim": self.z_dim,
             "spectral_norm": self.spectral_norm,
-            "conditioning": self.conditioning,
+            "conditioning": self.conditioning._asdict(),
             "rematerialize": self.rematerialize,
-            "concat": self.concat,
-            "modulation": self.modulation,
         }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Makes a generator from what `get_config` gives, or gave in earlier versions."""
+        return super().from_config(Conditioning.in_config(config), custom_objects)

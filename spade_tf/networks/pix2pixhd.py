@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from spade_tf.layers.conditioning import (
+    Conditioning,
     check_conditioning,
     conditions_by_scale,
     get_conditional_norm,
@@ -14,13 +15,15 @@ from spade_tf.layers.initialization import xavier_normal
 from spade_tf.layers.semantic_inputs import map_shape
 from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.shared_predictor import SharedPredictor
-from spade_tf.layers.spade_resnet_block import check_concat
 from spade_tf.layers.spectral_norm import SpectralConv2D
 from spade_tf.layers.spectral_transpose import SpectralConv2DTranspose
 from spade_tf.layers.symbolic import TracesSymbolicCalls
 from spade_tf.networks.padding import PADDINGS, pad
 from spade_tf.networks.sizes import check_image_size
 from spade_tf.networks.styles import draw_style
+
+# The paper's: instance normalisation, without scale and shift.
+_PLAIN = Conditioning("none", norm="instance")
 
 
 @keras.saving.register_keras_serializable("spade_tf")
@@ -35,12 +38,12 @@ class Pix2PixHDGenerator(TracesSymbolicCalls, keras.Model):
 
     The systems of the paper's comparison, with 64 filters, or 48 for the compact ones:
 
-    | system | norm | spectral_norm | conditioning | concat |
-    |---|---|---|---|---|
-    | pix2pixHD | "instance" | False | "none" | None |
-    | pix2pixHD++ | "batch" | True | "affine" | None |
-    | pix2pixHD++ with Concat | "batch" | True | "affine" | "convs" |
-    | pix2pixHD++ with SPADE | "batch" | True | "spade" | None |
+    | system | spectral_norm | conditioning |
+    |---|---|---|
+    | pix2pixHD | False | `Conditioning("none", norm="instance")` |
+    | pix2pixHD++ | True | `Conditioning("affine")` |
+    | pix2pixHD++ with Concat | True | `Conditioning("affine", concat="convs")` |
+    | pix2pixHD++ with SPADE | True | `Conditioning("spade")` |
 
     The text of the paper describes "convs": 212 million weights on ADE20K. Its table has the 195
     million of "blocks". Hinge loss, two time scales and initialisation belong to training.
@@ -53,20 +56,15 @@ class Pix2PixHDGenerator(TracesSymbolicCalls, keras.Model):
         filters: int >= 1, base width. Default 64.
         num_downsamplings: int >= 1, halvings of the resolution. Default 4.
         num_blocks: int >= 0, residual blocks. Default 9.
-        hidden_filters: int >= 1, width of SPADE's shared convolutions. Default 128.
-        kernel_size: odd int, of SPADE's convolutions. Default 3.
         initial_kernel_size: odd int, kernel size of the first convolution. Default 7.
         block_kernel_size: odd int, kernel size of convolutions in residual blocks. Default 3.
         down_padding: of convolutions of stride 2: "reflect" (the paper) or "zeros" (its releases).
-        norm: "batch" (synchronised), "local_batch", "instance", "layer", "group", or "none" (the
-            convolutions then have a bias). Default "instance".
         spectral_norm: bool, whether all convolutions but the last are spectrally normalised; those
             inside SPADE never are. Default False.
-        conditioning: "none", "affine", "spade", "shared_spade", "clade", "conditional_batch" or
-            "adain" (needs a `z_dim`): scale and shift after each normalisation. Default "none".
-        concat: whether the label map (or the features of the shared predictor) is concatenated to
-            the input of "convs", every convolution but the first, or of the "blocks" alone; None
-            for neither. Default None.
+        conditioning: a `Conditioning`: the normalisation after each convolution, its scale and
+            shift, and what is concatenated. Of kind "none", its `norm` may be "none", too: the
+            convolutions then have a bias. A kind alone, such as "spade", keeps the default's
+            `norm`. Default `Conditioning("none", norm="instance")`.
         z_dim: int, length of the style vector; for conditioning "adain" alone. Default None.
 
     Call arguments:
@@ -101,15 +99,11 @@ class Pix2PixHDGenerator(TracesSymbolicCalls, keras.Model):
         filters: int = 64,
         num_downsamplings: int = 4,
         num_blocks: int = 9,
-        hidden_filters: int = 128,
-        kernel_size: int = 3,
         initial_kernel_size: int = 7,
         block_kernel_size: int = 3,
         down_padding: str = "reflect",
-        norm: str = "instance",
         spectral_norm: bool = False,
-        conditioning: str = "none",
-        concat: str | None = None,
+        conditioning: str | Conditioning = _PLAIN,
         z_dim: int | None = None,
         **kwargs,
     ):
@@ -120,15 +114,11 @@ class Pix2PixHDGenerator(TracesSymbolicCalls, keras.Model):
         self.filters = filters
         self.num_downsamplings = num_downsamplings
         self.num_blocks = num_blocks
-        self.hidden_filters = hidden_filters
-        self.kernel_size = kernel_size
         self.initial_kernel_size = initial_kernel_size
         self.block_kernel_size = block_kernel_size
         self.down_padding = down_padding
-        self.norm = norm
         self.spectral_norm = spectral_norm
-        self.conditioning = conditioning
-        self.concat = concat
+        self.conditioning = Conditioning.of(conditioning, _PLAIN)
         self.z_dim = z_dim
         self._check_arguments()
         self.semantic_channels = num_labels + int(use_instance_edges)
@@ -159,30 +149,30 @@ class Pix2PixHDGenerator(TracesSymbolicCalls, keras.Model):
                 f"down_padding must be one of {', '.join(PADDINGS)}: received {self.down_padding!r}"
             )
         check_conditioning(self.conditioning, self.z_dim)
-        if self.norm == "none" and self.conditioning != "none":
+        kind = self.conditioning.kind
+        if self.conditioning.norm == "none" and kind != "none":
             raise ValueError(
-                f"norm='none' leaves nothing to scale: received "
-                f"conditioning={self.conditioning!r}; give 'none'"
+                f"norm='none' leaves nothing to scale: received conditioning of kind {kind!r}; "
+                "give 'none'"
             )
-        check_concat(self.concat)
-        if self.z_dim is not None and self.conditioning != "adain":
+        if self.z_dim is not None and kind != "adain":
             raise ValueError(
                 f"z_dim is for conditioning 'adain' alone: received z_dim={self.z_dim} with "
-                f"{self.conditioning!r}"
+                f"{kind!r}"
             )
 
     def _make_layers(self):
         self.predictor = None
         self.condition_channels = self.semantic_channels
-        if self.conditioning == "shared_spade":
+        if self.conditioning.kind == "shared_spade":
             self.predictor = SharedPredictor(
                 self.semantic_channels,
-                hidden_filters=self.hidden_filters,
-                kernel_size=self.kernel_size,
+                hidden_filters=self.conditioning.hidden_filters,
+                kernel_size=self.conditioning.kernel_size,
                 dtype=self.dtype_policy,
                 name="predictor",
             )
-            self.condition_channels = self.hidden_filters
+            self.condition_channels = self.conditioning.hidden_filters
         widths = [self.filters * 2**index for index in range(self.num_downsamplings + 1)]
         self.conv_in = self._conv(widths[0], self.initial_kernel_size, "conv_in")
         self.norm_in = self._norm("norm_in")
@@ -215,7 +205,7 @@ class Pix2PixHDGenerator(TracesSymbolicCalls, keras.Model):
             "strides": strides,
             "padding": "valid",
             # A norm that follows would take a bias away again.
-            "use_bias": self.norm == "none",
+            "use_bias": self.conditioning.norm == "none",
             "dtype": self.dtype_policy,
             "name": name,
         }
@@ -226,7 +216,7 @@ class Pix2PixHDGenerator(TracesSymbolicCalls, keras.Model):
         )
 
     def _transposed_conv(self, filters, name):
-        use_bias = self.norm == "none"
+        use_bias = self.conditioning.norm == "none"
         common = {"strides": 2, "use_bias": use_bias, "dtype": self.dtype_policy, "name": name}
         if self.spectral_norm:
             return SpectralConv2DTranspose(filters, 3, **common)
@@ -239,9 +229,6 @@ class Pix2PixHDGenerator(TracesSymbolicCalls, keras.Model):
             self.conditioning,
             semantic_channels=self.condition_channels,
             embedding_dim=self.z_dim,
-            hidden_filters=self.hidden_filters,
-            kernel_size=self.kernel_size,
-            norm=self.norm,
             dtype=self.dtype_policy,
             layer_name=name,
         )
@@ -257,7 +244,7 @@ class Pix2PixHDGenerator(TracesSymbolicCalls, keras.Model):
                 norm.build((None, None, None, conv.filters))
             return conv.filters
 
-        everywhere, in_blocks = self.concat == "convs", self.concat is not None
+        everywhere, in_blocks = self._concatenates()
         if self.predictor is not None:
             self.predictor.build()
         channels = build(self.conv_in, self.norm_in, self.semantic_channels, False)
@@ -280,7 +267,7 @@ class Pix2PixHDGenerator(TracesSymbolicCalls, keras.Model):
         if self.z_dim is not None and z is None:
             z = draw_style(semantics, self.z_dim)
         condition = conditions_by_scale(semantics, self.predictor)
-        everywhere, in_blocks = self.concat == "convs", self.concat is not None
+        everywhere, in_blocks = self._concatenates()
 
         def concatenate(x, scale):
             return tf.concat([x, tf.cast(condition(scale).dense, x.dtype)], -1)
@@ -315,6 +302,11 @@ class Pix2PixHDGenerator(TracesSymbolicCalls, keras.Model):
         x = concatenate(x, 1) if everywhere else x
         return tf.tanh(self.conv_img(pad(tf.cast(x, tf.float32), 3)))
 
+    def _concatenates(self):
+        """Whether the label map is concatenated everywhere, and in blocks."""
+        concat = self.conditioning.concat
+        return concat == "convs", concat is not None
+
     def _check_size(self, height, width):
         if height is None or width is None:
             return
@@ -337,14 +329,15 @@ class Pix2PixHDGenerator(TracesSymbolicCalls, keras.Model):
             "filters": self.filters,
             "num_downsamplings": self.num_downsamplings,
             "num_blocks": self.num_blocks,
-            "hidden_filters": self.hidden_filters,
-            "kernel_size": self.kernel_size,
             "initial_kernel_size": self.initial_kernel_size,
             "block_kernel_size": self.block_kernel_size,
             "down_padding": self.down_padding,
-            "norm": self.norm,
             "spectral_norm": self.spectral_norm,
-            "conditioning": self.conditioning,
-            "concat": self.concat,
+            "conditioning": self.conditioning._asdict(),
             "z_dim": self.z_dim,
         }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Makes a generator from what `get_config` gives, or gave in earlier versions."""
+        return super().from_config(Conditioning.in_config(config), custom_objects)

@@ -38,7 +38,7 @@ class Checkpoints:
         >>> import tempfile
         >>> from spade_tf import GauGAN, MultiscaleDiscriminator, SPADEGenerator
         >>> model = GauGAN(
-        ...     SPADEGenerator(3, image_size=(32, 32), filters=1, hidden_filters=2),
+        ...     SPADEGenerator(3, image_size=(32, 32), filters=1),
         ...     MultiscaleDiscriminator(3, filters=1, num_layers=2),
         ... )
         >>> model.compile()
@@ -222,7 +222,7 @@ def restore_networks(directory: str | os.PathLike[str], **networks: keras.Model 
     Example:
         >>> from spade_tf import SPADEGenerator
         >>> from spade_tf.training import restore_networks
-        >>> generator = SPADEGenerator(3, image_size=(32, 32), filters=1, hidden_filters=2)
+        >>> generator = SPADEGenerator(3, image_size=(32, 32), filters=1)
         >>> restore_networks("runs/mine/checkpoints", generator=generator)  # doctest: +SKIP
         1500
     """

@@ -29,7 +29,7 @@ class Teacher:
         >>> import numpy as np
         >>> from spade_tf import Semantics, SPADEGenerator
         >>> from spade_tf.training import Teacher
-        >>> teacher = Teacher(SPADEGenerator(3, image_size=(32, 32), filters=1, hidden_filters=2))
+        >>> teacher = Teacher(SPADEGenerator(3, image_size=(32, 32), filters=1))
         >>> semantics = Semantics(3, label=np.zeros((1, 32, 32), "int32"))
         >>> image, features = teacher(semantics, z=None, with_features=True)
         >>> tuple(image.shape), len(features)
@@ -132,7 +132,7 @@ class DistilledGauGAN(GauGAN):
         >>> from spade_tf import MultiscaleDiscriminator, SPADEGenerator
         >>> from spade_tf.training import DistilledGauGAN, Teacher
         >>> def generator(filters):
-        ...     return SPADEGenerator(3, image_size=(32, 32), filters=filters, hidden_filters=2)
+        ...     return SPADEGenerator(3, image_size=(32, 32), filters=filters)
         >>> model = DistilledGauGAN(
         ...     generator(1),
         ...     MultiscaleDiscriminator(3, filters=1, num_layers=2),

@@ -63,7 +63,7 @@ class GauGAN(TracesSymbolicCalls, StepLosses, SavedWhole):
         >>> import numpy as np
         >>> from spade_tf import GauGAN, MultiscaleDiscriminator, SPADEGenerator
         >>> gan = GauGAN(
-        ...     SPADEGenerator(3, image_size=(32, 32), filters=1, hidden_filters=2),
+        ...     SPADEGenerator(3, image_size=(32, 32), filters=1),
         ...     MultiscaleDiscriminator(3, filters=1, num_layers=2),
         ... )
         >>> gan.predict(np.zeros((2, 32, 32), "int32"), verbose=0).shape

@@ -8,6 +8,8 @@ import pytest
 import tensorflow as tf
 from shapes_alone import shapes_alone
 
+from spade_tf.layers.conditioning import Conditioning
+
 # Two forms of one convolution may sum in another order: float32 rounding (6e-8) relative to the
 # largest output, times what some ten layers and normalisations make of it.
 ROUNDING = 2e-5
@@ -59,6 +61,8 @@ def test_config_round_trip(case):
         clone = type(layer).from_config(config)
     assert clone.get_config() == config
     for argument, value in case.config.items():
+        if isinstance(value, Conditioning):
+            value = value._asdict()
         expected = list(value) if isinstance(value, tuple) else value
         assert expected == (
             list(config[argument]) if isinstance(value, tuple) else config[argument]

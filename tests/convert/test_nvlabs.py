@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from conditioned import conditioned
 from official_files import assert_same_files, assert_same_variables, refused
 
 from spade_tf.convert.nvlabs.checkpoint import (
@@ -23,6 +24,7 @@ from spade_tf.convert.nvlabs.checkpoint import (
 )
 from spade_tf.convert.torch_file import LEGACY_SIGNATURE, read_state_dict
 from spade_tf.convert.torch_file_writing import write_state_dict
+from spade_tf.layers.conditioning import Conditioning
 from spade_tf.networks.discriminator import MultiscaleDiscriminator
 from spade_tf.networks.encoder import ConvEncoder
 from spade_tf.networks.generator import SPADEGenerator
@@ -56,8 +58,7 @@ def make(case, filters=2):
         image_size=size,
         use_instance_edges=edges,
         filters=filters,
-        kernel_size=kernel_size,
-        norm=norm,
+        conditioning=Conditioning(norm=norm, kernel_size=kernel_size),
         num_upsampling_layers=upsampling,
         z_dim=256 if style else None,
         spectral_norm=spectral,
@@ -136,7 +137,7 @@ def test_round_trip(case, tmp_path):
         if network is not None:
             for a, b in zip(network.variables, other.variables, strict=True):
                 np.testing.assert_array_equal(a.numpy(), b.numpy())
-    assert told.generator.norm == networks.generator.norm.removeprefix("local_")
+    assert told.generator.norm == networks.generator.conditioning.norm.removeprefix("local_")
     for name in ("kernel_size", "spectral_norm", "filters", "z_dim", "semantic_channels"):
         assert getattr(told.generator, name) == getattr(networks.generator, name)
     assert (told.generator.num_upsampling_layers == "most") == (case == "most")
@@ -327,7 +328,7 @@ def test_saving_refuses_what_has_no_official_form(tmp_path):
         "concat=convs": {"concat": "convs"},
     }.items():
         arguments = {"image_size": (32, 32), "filters": 1} | change
-        refuse(match, Networks(SPADEGenerator(3, **arguments), None, None))
+        refuse(match, Networks(SPADEGenerator(3, **conditioned(**arguments)), None, None))
     refuse("encoder's image_size", base._replace(encoder=ConvEncoder(256, 2, (128, 128))))
     refuse("encoder's z_dim", base._replace(encoder=ConvEncoder(8, 2)))
     five = ConvEncoder(256, 2, num_layers=5)

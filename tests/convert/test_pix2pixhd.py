@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from conditioned import PLAIN, conditioned
 from official_files import assert_same_files, assert_same_variables, refused
 
 from spade_tf.convert.nvlabs.checkpoint import (
@@ -286,7 +287,7 @@ def test_an_encoder_beside_the_releases_generator_is_refused(tmp_path):
 def test_what_the_release_does_not_have_is_not_saved(tmp_path):
     def refuse(match, encoder=None, **arguments):
         arguments = {"image_size": (32, 32), "filters": 1, "num_blocks": 1} | arguments
-        network = Pix2PixHDGenerator(3, **arguments)
+        network = Pix2PixHDGenerator(3, **conditioned(PLAIN, **arguments))
         with pytest.raises(ConversionError, match=match) as caught:
             save_networks(Networks(network, None, encoder), tmp_path / "out")
         assert "\n" not in str(caught.value)

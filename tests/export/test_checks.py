@@ -10,6 +10,7 @@ from PIL import Image
 from served_networks import SIZE, Z_DIM, layouts
 
 from spade_tf.export.signatures import ServedModel
+from spade_tf.layers.conditioning import Conditioning
 from spade_tf.networks.generator import SPADEGenerator
 from spade_tf.training.pictures import encode_png
 
@@ -238,7 +239,8 @@ def test_every_seed_is_a_style(signatures, seed):
 def any_size_model():
     """A model of pictures of any size, up to 2,097,152 pixels, and its signatures."""
     # Dense, which is the quickest to trace.
-    network = SPADEGenerator(5, (SIZE, SIZE), filters=2, hidden_filters=4, modulation="dense")
+    dense = Conditioning(hidden_filters=4, form="dense")
+    network = SPADEGenerator(5, (SIZE, SIZE), filters=2, conditioning=dense)
     model = ServedModel(network, None, None, {}, max_pixels=1 << 21)
     return model, model.signatures()
 

@@ -12,6 +12,7 @@ from served_networks import SIZE, Z_DIM, lively
 from spade_tf.export.signatures import ServedModel
 from spade_tf.export.source_files import SourceFiles
 from spade_tf.export.warmup import warmup_inputs
+from spade_tf.layers.conditioning import Conditioning
 from spade_tf.networks.generator import SPADEGenerator
 from spade_tf.networks.styles import seeded_styles
 from spade_tf.training.pictures import encode_png
@@ -28,8 +29,8 @@ def network():
             image_size=(SIZE, SIZE),
             use_instance_edges=True,
             filters=2,
-            hidden_filters=4,
             z_dim=Z_DIM,
+            conditioning=Conditioning(hidden_filters=4),
         )
     )
 

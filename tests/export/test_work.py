@@ -18,6 +18,7 @@ from spade_tf.export.memory import (
 from spade_tf.export.serving_config import write_serving_config
 from spade_tf.export.source_files import SourceFiles
 from spade_tf.export.work import Work, count_work, write_work
+from spade_tf.layers.conditioning import Conditioning
 from spade_tf.networks.generator import SPADEGenerator
 from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
 
@@ -28,7 +29,8 @@ def limits(fixed_size=None, max_pixels=1 << 20):
 
 def test_work_of_a_spade_generator_by_hand():
     """Every convolution of figure 4 of the paper, counted apart: 1 filter, hidden 2, 64x64."""
-    network = SPADEGenerator(3, (64, 64), filters=1, hidden_filters=2, spectral_norm=False)
+    narrow = Conditioning(hidden_filters=2)
+    network = SPADEGenerator(3, (64, 64), filters=1, spectral_norm=False, conditioning=narrow)
     expected, inputs = 2 * 2 * 9 * 3 * 16, 16
     sides = (2, 4, 4, 8, 16, 32, 64)
     for side, outputs in zip(sides, (16, 16, 16, 8, 4, 2, 1), strict=True):

@@ -18,6 +18,7 @@ from conformance import (
 from spade_tf.layers.adain import AdaIN
 from spade_tf.layers.clade import CLADE
 from spade_tf.layers.conditional_batch_norm import ConditionalBatchNorm
+from spade_tf.layers.conditioning import Conditioning
 from spade_tf.layers.gaussian_sampling import GaussianSampling
 from spade_tf.layers.modulation import SpatialModulation
 from spade_tf.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
@@ -112,9 +113,7 @@ def spade_resnet_block():
     config = {
         "filters": 4,
         "semantic_channels": 4,
-        "hidden_filters": 8,
-        "kernel_size": 5,
-        "norm": "layer",
+        "conditioning": Conditioning(norm="layer", hidden_filters=8, kernel_size=5),
         "spectral_norm": False,
     }
     return conditional(config)
@@ -122,7 +121,8 @@ def spade_resnet_block():
 
 @register(SPADEResnetBlock)
 def spade_resnet_block_without_shortcut():
-    config = {"filters": 6, "semantic_channels": 4, "hidden_filters": 8}
+    narrow = Conditioning(hidden_filters=8)
+    config = {"filters": 6, "semantic_channels": 4, "conditioning": narrow}
     return Case(
         config,
         X | labels((8, 12)),
@@ -216,9 +216,8 @@ def spade_resnet_block_adain():
     config = {
         "filters": 4,
         "semantic_channels": 4,
-        "conditioning": "adain",
+        "conditioning": Conditioning("adain", concat="convs"),
         "embedding_dim": 5,
-        "concat": "convs",
     }
     return Case(
         config,

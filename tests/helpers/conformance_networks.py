@@ -2,6 +2,7 @@
 
 from conformance import Case, labels, ramp, register, stripes
 
+from spade_tf.layers.conditioning import Conditioning
 from spade_tf.networks.alexnet import AlexNetFeatures
 from spade_tf.networks.discriminator import MultiscaleDiscriminator, NLayerDiscriminator
 from spade_tf.networks.efficientnet_lite import EfficientNetLiteFeatures
@@ -20,8 +21,7 @@ def generator_from_semantics():
         "image_size": (32, 64),
         "use_instance_edges": True,
         "filters": 2,
-        "hidden_filters": 8,
-        "kernel_size": 1,
+        "conditioning": Conditioning(hidden_filters=8, kernel_size=1),
     }
     return Case(
         config,
@@ -38,8 +38,7 @@ def generator_from_z():
         "num_labels": 3,
         "image_size": (64, 64),
         "filters": 2,
-        "hidden_filters": 8,
-        "norm": "layer",
+        "conditioning": Conditioning(hidden_filters=8, norm="layer"),
         "num_upsampling_layers": "more",
         "z_dim": 5,
         "spectral_norm": False,
@@ -65,10 +64,8 @@ def generator_shared_spade():
         "num_labels": 3,
         "image_size": (32, 32),
         "filters": 2,
-        "hidden_filters": 8,
         "z_dim": 5,
-        "conditioning": "shared_spade",
-        "concat": "convs",
+        "conditioning": Conditioning("shared_spade", hidden_filters=8, concat="convs"),
     }
     return Case(
         config,
@@ -88,11 +85,8 @@ def pix2pixhd():
         "filters": 2,
         "num_downsamplings": 2,
         "num_blocks": 1,
-        "hidden_filters": 8,
-        "kernel_size": 1,
-        "norm": "batch",
         "spectral_norm": True,
-        "conditioning": "spade",
+        "conditioning": Conditioning("spade", hidden_filters=8, kernel_size=1),
     }
     return Case(
         config,
@@ -114,8 +108,8 @@ def pix2pixhd_without_norm():
         "initial_kernel_size": 5,
         "block_kernel_size": 5,
         "down_padding": "zeros",
-        "norm": "none",
         "spectral_norm": True,
+        "conditioning": Conditioning("none", norm="none"),
     }
     return Case(
         config,
@@ -134,8 +128,7 @@ def pix2pixhd_adain():
         "filters": 2,
         "num_downsamplings": 2,
         "num_blocks": 1,
-        "conditioning": "adain",
-        "concat": "convs",
+        "conditioning": Conditioning("adain", norm="instance", concat="convs"),
         "z_dim": 5,
     }
     return Case(

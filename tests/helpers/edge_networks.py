@@ -5,6 +5,7 @@ from functools import cache
 import keras
 import numpy as np
 import pytest
+from conditioned import PLAIN, conditioned
 
 from spade_tf.layers.nested import nested_layers
 from spade_tf.layers.normalization import BatchNorm
@@ -79,7 +80,10 @@ def make_generator(name, seed=0, **more):
     """One of `GENERATORS`, with random weights and the batch statistics that match them."""
     keras.utils.set_random_seed(seed)
     kind, arguments = GENERATORS[name]
-    generator = kind(**{**_SMALL, **arguments, **more})
+    arguments = {**_SMALL, **arguments, **more}
+    if kind is Pix2PixHDGenerator:
+        arguments["default"] = PLAIN
+    generator = kind(**conditioned(**arguments))
     random = np.random.default_rng(seed)
     for weight in generator.trainable_weights:
         weight.assign(weight + 0.1 * random.standard_normal(weight.shape))

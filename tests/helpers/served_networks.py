@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from spade_tf.layers.conditioning import Conditioning
 from spade_tf.layers.nested import nested_layers
 from spade_tf.networks.encoder import ConvEncoder
 from spade_tf.networks.generator import SPADEGenerator
@@ -19,16 +20,16 @@ def spade_with_styles():
         image_size=(SIZE, SIZE),
         use_instance_edges=True,
         filters=2,
-        hidden_filters=4,
         z_dim=Z_DIM,
-        modulation="dense",
+        conditioning=Conditioning(hidden_filters=4, form="dense"),
     )
     return lively(network)
 
 
 def spade():
     """Starts from the label map: any size, fused."""
-    return lively(SPADEGenerator(NUM_LABELS, image_size=(SIZE, SIZE), filters=2, hidden_filters=4))
+    narrow = Conditioning(hidden_filters=4)
+    return lively(SPADEGenerator(NUM_LABELS, (SIZE, SIZE), filters=2, conditioning=narrow))
 
 
 def clade():
@@ -48,10 +49,8 @@ def pix2pixhd():
         filters=2,
         num_downsamplings=2,
         num_blocks=1,
-        hidden_filters=4,
-        norm="batch",
         spectral_norm=True,
-        conditioning="spade",
+        conditioning=Conditioning("spade", hidden_filters=4),
     )
     return lively(network)
 

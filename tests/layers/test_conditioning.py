@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from spade_tf.layers.conditioning import (
     CONDITIONINGS,
+    Conditioning,
     conditions_by_scale,
     get_conditional_norm,
 )
@@ -18,9 +19,8 @@ EMBEDDING = np.array([[1.0, 2.0], [-1.0, 0.5]], "float32")
 
 
 def make(name, norm="instance", **kwargs):
-    return get_conditional_norm(
-        name, semantic_channels=3, embedding_dim=2, hidden_filters=5, norm=norm, **kwargs
-    )
+    how = Conditioning(name, norm=norm, hidden_filters=5)
+    return get_conditional_norm(how, semantic_channels=3, embedding_dim=2, **kwargs)
 
 
 @pytest.mark.parametrize("norm", ["batch", "local_batch", "instance", "layer", "group"])
@@ -69,9 +69,8 @@ def test_what_each_is_conditioned_on():
 @pytest.mark.parametrize("concat", [None, "convs", "blocks"])
 @pytest.mark.parametrize("name", CONDITIONINGS)
 def test_every_weight_of_a_block_gets_a_gradient(name, concat):
-    block = SPADEResnetBlock(
-        6, 3, hidden_filters=5, conditioning=name, embedding_dim=2, concat=concat
-    )
+    how = Conditioning(name, hidden_filters=5, concat=concat)
+    block = SPADEResnetBlock(6, 3, conditioning=how, embedding_dim=2)
     semantics = Semantics(3, label=tf.constant(LABEL))
     with tf.GradientTape() as tape:
         output = block(X, semantics=semantics, embedding=EMBEDDING, training=True)
@@ -88,7 +87,7 @@ def test_every_weight_of_a_block_gets_a_gradient(name, concat):
 
 def test_concat_adds_the_channels_of_the_map_to_each_input():
     def inputs(concat):
-        block = SPADEResnetBlock(6, 3, conditioning="affine", concat=concat)
+        block = SPADEResnetBlock(6, 3, conditioning=Conditioning("affine", concat=concat))
         block.build((None, None, None, 4))
         return [
             block.conv_0.kernel.shape[2],
@@ -129,4 +128,4 @@ def test_bad_names():
     with pytest.raises(ValueError, match="give a z_dim"):
         get_conditional_norm("adain", semantic_channels=3)
     with pytest.raises(ValueError, match="concat must be 'convs', 'blocks' or None: received True"):
-        SPADEResnetBlock(6, 3, concat=True)
+        SPADEResnetBlock(6, 3, conditioning=Conditioning(concat=True))

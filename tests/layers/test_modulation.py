@@ -72,7 +72,7 @@ def test_all_forms_agree(kernel_size, with_edges, shape, form):
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 def test_gradients_reach_every_weight_and_agree(dtype, training, form):
     def make(form):
-        layer = SPADE(5, 7, modulation=form, dtype=dtype)
+        layer = SPADE(5, 7, form=form, dtype=dtype)
         layer.build((None, None, None, 6))
         return layer
 
@@ -171,13 +171,13 @@ def test_what_cannot_be_deduplicated():
     np.testing.assert_allclose(dense[0], layer(semantics=semantics)[0], rtol=0, atol=5e-6)
 
 
-@pytest.mark.parametrize("modulation_form", modulation.FORMS)
-def test_config(modulation_form):
+@pytest.mark.parametrize("form", modulation.FORMS)
+def test_config(form):
     for layer in (
-        SpatialModulation(3, 4, form=modulation_form),
-        SPADE(4, modulation=modulation_form),
+        SpatialModulation(3, 4, form=form),
+        SPADE(4, form=form),
     ):
-        assert type(layer).from_config(layer.get_config()).form == modulation_form
+        assert type(layer).from_config(layer.get_config()).form == form
 
 
 @pytest.mark.distributed
@@ -220,7 +220,7 @@ def test_replicas_may_take_different_forms(two_replicas):
 @pytest.mark.parametrize("training", [True, False])
 def test_lookups_wait_for_features_in_inference(training):
     """Otherwise the tables of all layers would be made at once and fill the memory."""
-    layer = lively(SPADE(4, 7, norm="instance", modulation="deduplicated"))
+    layer = lively(SPADE(4, 7, norm="instance", form="deduplicated"))
     layer.build((None, None, None, 6))
     semantics = layout(1, 6, 6)
 

@@ -1,10 +1,11 @@
+from spade_tf.layers.conditioning import Conditioning
 from spade_tf.layers.nested import nested_layers
 from spade_tf.layers.spade_resnet_block import SPADEResnetBlock
 
 
 def test_all_layers_at_any_depth():
     """Keras's own walk is private: this notices if it goes, or finds something else."""
-    block = SPADEResnetBlock(4, 3, hidden_filters=2, name="block")
+    block = SPADEResnetBlock(4, 3, conditioning=Conditioning(hidden_filters=2), name="block")
     block.build((None, None, None, 4))
     spade = ["spade_{}", "normalization", "modulation", "shared", "gamma", "beta"]
     names = [layer.name for layer in nested_layers(block)]

@@ -76,7 +76,7 @@ def test_spade_is_the_paper_s_equation(norm, axes, training):
 
 
 def test_labels_and_their_one_hot_map_give_the_same():
-    layer, x, label = SPADE(3, 7, modulation="dense"), activations(), tf.constant(label_map())
+    layer, x, label = SPADE(3, 7, form="dense"), activations(), tf.constant(label_map())
     from_label = layer(x, semantics=Semantics(3, label=label))
     from_dense = layer(x, semantics=Semantics(3, dense=tf.one_hot(label, 3)))
     np.testing.assert_array_equal(from_label, from_dense)
@@ -94,7 +94,7 @@ def test_an_edge_channel_conditions_too():
     ("make", "message"),
     [
         (lambda: SPADE(3, kernel_size=2).build((None, 4, 4, 2)), "must be odd: received 2"),
-        (lambda: SPADE(3, modulation="sparse"), "modulation must be one of .* received 'sparse'"),
+        (lambda: SPADE(3, form="sparse"), "form must be one of .* received 'sparse'"),
         (lambda: SPADE(3, norm="bach"), "received 'bach'"),
         (lambda: SPADE(3).build((None, 4, 4, None)), "known number of channels"),
     ],

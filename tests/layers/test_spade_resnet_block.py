@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from spade_tf.layers.conditioning import Conditioning
 from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.spade_resnet_block import SPADEResnetBlock
 from spade_tf.layers.spectral_norm import SpectralConv2D
@@ -18,7 +19,8 @@ def semantics():
 
 
 def built(channels, filters, **kwargs):
-    block = SPADEResnetBlock(filters, 3, hidden_filters=7, **kwargs)
+    narrow = Conditioning(hidden_filters=7)
+    block = SPADEResnetBlock(filters, 3, conditioning=narrow, **kwargs)
     block.build((None, None, None, channels))
     for weight in block.trainable_weights:
         start = weight.numpy()

@@ -113,7 +113,7 @@ def test_a_fresh_layer_is_the_same_on_all_replicas(two_replicas):
 
 def test_a_fresh_generator_is_no_more_saturated_in_inference_than_in_training():
     keras.utils.set_random_seed(0)
-    generator = SPADEGenerator(3, image_size=(64, 64), filters=4, hidden_filters=4)
+    generator = SPADEGenerator(3, image_size=(64, 64), filters=4)
     inputs = {"label": tf.constant(np.random.default_rng(0).integers(0, 3, (2, 64, 64)))}
     pictures = [generator(inputs, training=training).numpy() for training in (False, True)]
     sizes = [np.abs(picture).mean() for picture in pictures]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from spade_tf.layers.conditioning import Conditioning
 from spade_tf.layers.semantics import Semantics
 from spade_tf.networks.editing import EditableGenerator
 from spade_tf.networks.generator import SPADEGenerator
@@ -21,7 +22,12 @@ def layout(size=(64, 96), stroke=None):
 @cache
 def make(reach, z_dim=None):
     network = SPADEGenerator(
-        5, (64, 96), use_instance_edges=True, filters=2, hidden_filters=8, z_dim=z_dim
+        5,
+        (64, 96),
+        use_instance_edges=True,
+        filters=2,
+        z_dim=z_dim,
+        conditioning=Conditioning(hidden_filters=8),
     )
     rng = np.random.default_rng(1)
     for weight in network.trainable_weights:

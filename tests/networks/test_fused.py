@@ -3,6 +3,7 @@ from functools import cache
 import numpy as np
 import pytest
 import tensorflow as tf
+from conditioned import conditioned
 
 from spade_tf.networks.fused.generator import FusedGenerator
 from spade_tf.networks.generator import SPADEGenerator
@@ -21,7 +22,11 @@ def layout(batch=1, height=32, width=64, count=5, noise=False):
 def make(**kwargs):
     """Weights and statistics of their own, pictures that are neither grey nor saturated."""
     network = SPADEGenerator(
-        5, image_size=(32, 64), use_instance_edges=True, filters=2, hidden_filters=8, **kwargs
+        5,
+        image_size=(32, 64),
+        use_instance_edges=True,
+        filters=2,
+        **conditioned(hidden_filters=8, **kwargs),
     )
     rng = np.random.default_rng(1)
     for weight in network.variables:
@@ -44,11 +49,11 @@ def make(**kwargs):
 
 @pytest.fixture(scope="module")
 def network():
-    return make(modulation="dense")
+    return make(form="dense")
 
 
 @pytest.mark.parametrize(
-    ("modulation", "options"),
+    ("form", "options"),
     [
         ("auto", {}),
         ("dense", {}),
@@ -57,11 +62,11 @@ def network():
         ("auto", {"winograd": True}),
     ],
 )
-def test_fused_is_the_generator(network, modulation, options):
+def test_fused_is_the_generator(network, form, options):
     inputs = layout(2)
     expected = network(inputs)
     assert 0.05 < np.std(expected) < 0.7
-    other = make(modulation=modulation)
+    other = make(form=form)
     # Float32 through twenty convolutions, in another order.
     np.testing.assert_allclose(other(inputs), expected, rtol=0, atol=1e-5)
     fused = other.fuse(**options)
@@ -84,7 +89,7 @@ def test_unknown_sizes(tmp_path):
     saved = tf.saved_model.load(tmp_path)
     for size, noise in (((32, 64), False), ((64, 32), True)):
         inputs = layout(2, *size, noise=noise)
-        expected = make(modulation="dense")(inputs)
+        expected = make(form="dense")(inputs)
         # As above.
         np.testing.assert_allclose(saved.generate(inputs), expected, rtol=0, atol=1e-5)
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conditioned import conditioned
 from shapes_alone import shapes_alone
 
 from spade_tf.layers.semantics import Semantics
@@ -20,7 +21,7 @@ def labels(height, width, batch=2, count=3):
 def make(image_size=(32, 32), **kwargs):
     """A generator with a little life: sigmas and statistics of its own, and no grey pictures."""
     config = {"filters": 2, "hidden_filters": 4, **kwargs}
-    network = SPADEGenerator(3, image_size=image_size, **config)
+    network = SPADEGenerator(3, image_size=image_size, **conditioned(**config))
     for weight in network.trainable_weights:
         # What it starts with has a gain of 0.02.
         if len(weight.shape) > 1:

@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from conditioned import conditioned
 from shapes_alone import shapes_alone
 
-from spade_tf.layers.conditioning import CONDITIONINGS
+from spade_tf.layers.conditioning import CONDITIONINGS, Conditioning
 from spade_tf.networks.generator import SPADEGenerator
 
 LABEL = np.random.default_rng(0).integers(0, 3, [2, 32, 64]).astype("int32")
@@ -17,7 +18,8 @@ SMALL = {"num_labels": 3, "image_size": (32, 64), "filters": 2, "hidden_filters"
 
 def make(conditioning, **config):
     z_dim = 5 if conditioning == "adain" else None
-    return SPADEGenerator(**SMALL, **{"conditioning": conditioning, "z_dim": z_dim, **config})
+    arguments = {"conditioning": conditioning, "z_dim": z_dim, **SMALL, **config}
+    return SPADEGenerator(**conditioned(**arguments))
 
 
 # With 184 channels (COCO-Stuff, 182 classes, unknown, edges), with 151 (ADE20K). The paper's table
@@ -41,7 +43,9 @@ def make(conditioning, **config):
 def test_number_of_trainable_weights(config, coco_stuff, ade20k):
     for num_labels, edges, expected in ((183, True, coco_stuff), (151, False, ade20k)):
         with shapes_alone():
-            generator = SPADEGenerator(num_labels, use_instance_edges=edges, **config)
+            generator = SPADEGenerator(
+                num_labels, use_instance_edges=edges, **conditioned(**config)
+            )
         assert sum(math.prod(weight.shape) for weight in generator.trainable_weights) == expected
 
 
@@ -67,9 +71,8 @@ def test_every_weight_gets_a_gradient(conditioning, concat):
 
 
 def test_spade_is_the_default():
-    generator = SPADEGenerator(**SMALL)
-    assert generator.conditioning == "spade"
-    assert generator.concat is None
+    generator = SPADEGenerator(3, (32, 32), filters=1)
+    assert generator.conditioning == Conditioning("spade", "batch", 128, 3, None, "auto")
     paths = {weight.path.split("/", 1)[1] for weight in generator.weights}
     assert "head_0/spade_0/modulation/shared/kernel" in paths
     assert "up_3/spade_s/modulation/beta/bias" in paths
@@ -94,11 +97,15 @@ def test_adain_starts_from_the_labels_and_is_conditioned_on_z():
 
 def test_bad_arguments():
     with pytest.raises(ValueError, match="give a z_dim"):
-        SPADEGenerator(**SMALL, conditioning="adain")
-    with pytest.raises(ValueError, match="would not see the label map: give concat='convs'"):
-        SPADEGenerator(**SMALL, conditioning="affine", z_dim=5)
+        SPADEGenerator(3, conditioning="adain")
+    with pytest.raises(ValueError, match=r"would not see the label map: give .*concat='convs'"):
+        make("affine", z_dim=5)
     with pytest.raises(ValueError, match="conditioning must be one of spade"):
-        SPADEGenerator(**SMALL, conditioning="film")
+        make("film")
     with pytest.raises(ValueError, match="concat must be"):
-        SPADEGenerator(**SMALL, concat="all")
-    assert SPADEGenerator(**SMALL, conditioning="affine", z_dim=5, concat="convs").starts_from_z
+        make("spade", concat="all")
+    with pytest.raises(ValueError, match=r"form must be one of dense, .* received 'sparse'"):
+        make("spade", form="sparse")
+    with pytest.raises(ValueError, match="or the kind of one, such as 'clade': received "):
+        SPADEGenerator(3, conditioning={"kind": "spade"})
+    assert make("affine", z_dim=5, concat="convs").starts_from_z

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from conditioned import PLAIN, conditioned
 from shapes_alone import shapes_alone
 
 from spade_tf.networks.discriminator import MultiscaleDiscriminator
@@ -30,9 +31,8 @@ INPUTS = {"label": tf.constant(LABEL), "instance": tf.constant(INSTANCE)}
 
 
 def make(**config):
-    return Pix2PixHDGenerator(
-        **{"num_labels": 3, "use_instance_edges": True, "image_size": (16, 24), **config}
-    )
+    arguments = {"num_labels": 3, "use_instance_edges": True, "image_size": (16, 24), **config}
+    return Pix2PixHDGenerator(**conditioned(PLAIN, **arguments))
 
 
 # Per variant: with 184 channels (COCO-Stuff, 182 classes, unknown, edges), with 151 (ADE20K). The
@@ -54,7 +54,7 @@ def test_number_of_trainable_weights(variant, coco_stuff, ade20k):
     for num_labels, edges, expected in ((183, True, coco_stuff), (151, False, ade20k)):
         config = {"num_labels": num_labels, "use_instance_edges": edges, **VARIANTS[variant]}
         with shapes_alone():
-            generator = Pix2PixHDGenerator(**config)
+            generator = Pix2PixHDGenerator(**conditioned(PLAIN, **config))
         assert sum(math.prod(weight.shape) for weight in generator.trainable_weights) == expected
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from wash_away import NUM_LABELS, activations, draw_weights
 
+from spade_tf.layers.conditioning import Conditioning
 from spade_tf.networks.generator import SPADEGenerator
 from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
 
@@ -50,8 +51,8 @@ NETWORKS = {
 @pytest.mark.parametrize("network", NETWORKS)
 def test_pictures_of_two_uniform_maps_are_the_same_without_spade(network):
     def pictures(conditioning):
-        options = {"filters": 2, "norm": "instance", "spectral_norm": False, "hidden_filters": 8}
-        generator = NETWORKS[network](conditioning=conditioning, **options)
+        how = Conditioning(conditioning, norm="instance", hidden_filters=8)
+        generator = NETWORKS[network](conditioning=how, filters=2, spectral_norm=False)
         draw_weights(generator, biases=0.5)
         label = np.stack([np.full(generator.image_size, label) for label in (0, 1)])
         return np.asarray(generator({"label": label}))

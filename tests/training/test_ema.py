@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from spade_tf.layers.conditioning import Conditioning
 from spade_tf.layers.spade_resnet_block import SPADEResnetBlock
 from spade_tf.training.ema import WeightAverage
 
@@ -12,7 +13,7 @@ GOLDEN = Path(__file__).parents[1] / "goldens" / "tfa" / "layers.npz"
 
 
 def _block():
-    block = SPADEResnetBlock(4, 3, hidden_filters=2, name="block")
+    block = SPADEResnetBlock(4, 3, conditioning=Conditioning(hidden_filters=2), name="block")
     block.build((None, 8, 8, 2))
     return block
 

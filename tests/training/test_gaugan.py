@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 from small_networks import make_small, same, values
 
+from spade_tf.layers.conditioning import Conditioning
 from spade_tf.layers.semantics import Semantics
 from spade_tf.losses.adversarial import LeastSquaresLoss
 from spade_tf.networks.discriminator import MultiscaleDiscriminator
@@ -35,7 +36,8 @@ def batch(size=4):
 def make(with_encoder=True, z_dim=6, dtype=None, optimizer=None, **kwargs):
     keras.utils.set_random_seed(0)
     shared = {"use_instance_edges": True, "filters": 4, "dtype": dtype}
-    generator = SPADEGenerator(3, image_size=(64, 64), hidden_filters=4, z_dim=z_dim, **shared)
+    how = Conditioning(hidden_filters=4)
+    generator = SPADEGenerator(3, image_size=(64, 64), z_dim=z_dim, conditioning=how, **shared)
     discriminator = MultiscaleDiscriminator(3, num_layers=3, **shared)
     encoder = None
     if with_encoder:

@@ -116,7 +116,7 @@ def test_keras_callbacks_reach_both_learning_rates(tmp_path):
 def test_every_layer_is_built():
     """Else Keras would first call the model on a mean of the devices' label maps."""
     networks = [
-        SPADEGenerator(3, (32, 32), filters=1, hidden_filters=2, z_dim=4),
+        SPADEGenerator(3, (32, 32), filters=1, z_dim=4),
         MultiscaleDiscriminator(3, filters=1, num_layers=2),
         ConvEncoder(4, filters=1, image_size=(16, 16), num_layers=2),
     ]

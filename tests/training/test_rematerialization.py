@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from spade_tf.layers.conditioning import Conditioning
 from spade_tf.layers.rematerialization import rematerialize
 from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.spade_resnet_block import SPADEResnetBlock
@@ -11,7 +12,7 @@ from spade_tf.layers.spade_resnet_block import SPADEResnetBlock
 
 def run(again):
     keras.utils.set_random_seed(0)
-    block = SPADEResnetBlock(4, 3, hidden_filters=2)
+    block = SPADEResnetBlock(4, 3, conditioning=Conditioning(hidden_filters=2))
     block.build((None, 8, 8, 2))
     random = np.random.default_rng(0)
     semantics = Semantics(3, label=tf.constant(random.integers(0, 3, (2, 8, 8)), tf.int32))

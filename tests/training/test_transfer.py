@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conditioned import PLAIN, conditioned
 from shapes_alone import shapes_alone
 
 from spade_tf.networks.discriminator import MultiscaleDiscriminator
@@ -59,6 +60,8 @@ def maps(seed=0):
 @pytest.mark.parametrize("case", CASES)
 def test_a_generator_makes_the_same_pictures_with_a_class_more(case):
     network, options = CASES[case]
+    default = {"default": PLAIN} if network is Pix2PixHDGenerator else {}
+    options = conditioned(**options, **default)
     source, target = moved(lambda n: network(n, use_instance_edges=True, **options))
     z = None if source.z_dim is None else tf.constant(np.eye(2, 3), tf.float32)
     before, after = (net(x, z=z) for net, x in zip((source, target), maps(), strict=True))
@@ -73,7 +76,7 @@ def test_a_generator_makes_the_same_pictures_with_a_class_more(case):
 def test_classes_in_another_order_are_found_by_a_network_of_one_more():
     exchanged = [1, 0, 2, 3, 4]
     source, target = moved(
-        lambda n: SPADEGenerator(n, use_instance_edges=True, **SPADE),
+        lambda n: SPADEGenerator(n, use_instance_edges=True, **conditioned(**SPADE)),
         channels=exchanged,
         num_labels=OLD,
         probe=OLD + 1,
@@ -97,7 +100,9 @@ def test_a_discriminator_sees_the_same_with_a_class_more():
 
 
 def test_new_channels_are_zero_and_others_where_they_belong():
-    source, target = moved(lambda n: SPADEGenerator(n, use_instance_edges=True, **SPADE))
+    source, target = moved(
+        lambda n: SPADEGenerator(n, use_instance_edges=True, **conditioned(**SPADE))
+    )
     ours, theirs = target.fc.kernel.numpy(), source.fc.kernel.numpy()
     np.testing.assert_array_equal(ours[:, :, 1], 0)
     np.testing.assert_array_equal(ours[:, :, [0, 2, 3, 4, 5]], theirs[:, :, [1, 0, 2, 3, 4]])
@@ -117,8 +122,8 @@ def test_networks_of_another_make_are_refused_by_the_tensor_s_name(options, mess
     # 128 pixels: the smallest picture of a generator of seven upsamplings ("most").
     base = SPADE | {"image_size": (128, 128)}
     with shapes_alone():
-        source = SPADEGenerator(OLD, use_instance_edges=True, **base)
-        target = SPADEGenerator(NEW, use_instance_edges=True, **base | options)
+        source = SPADEGenerator(OLD, use_instance_edges=True, **conditioned(**base))
+        target = SPADEGenerator(NEW, use_instance_edges=True, **conditioned(**base | options))
     with pytest.raises(TransferError, match=message):
         semantic_axes(source, target, 1)
 

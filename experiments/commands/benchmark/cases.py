@@ -46,8 +46,9 @@ class Setting(NamedTuple):
     z_dim: int = 0
 
 
-def make_generator(setting: Setting, modulation: str = "auto") -> Any:
+def make_generator(setting: Setting, form: str = "auto") -> Any:
     """A generator with weights that give varied pictures, the same weights at every call."""
+    from spade_tf.layers.conditioning import Conditioning
     from spade_tf.networks.generator import SPADEGenerator
 
     generator = SPADEGenerator(
@@ -56,7 +57,7 @@ def make_generator(setting: Setting, modulation: str = "auto") -> Any:
         use_instance_edges=setting.use_instance,
         filters=setting.filters,
         z_dim=setting.z_dim or None,
-        modulation=modulation,
+        conditioning=Conditioning(form=form),
         name="generator",
     )
     rng = np.random.default_rng(0)
@@ -96,9 +97,8 @@ def make_network(name: str, setting: Setting, source: Any = None) -> Any:
         source: a generator whose weights to take; None to make one.
     """
     form, dtype = name.split("/")
-    modulation = {"dense": "dense"}.get(form, "auto")
     if source is None or form in ("dense", "layers"):
-        source = make_generator(setting, modulation)
+        source = make_generator(setting, "dense" if form == "dense" else "auto")
     if form == "dense" and dtype == "bfloat16":
         return source.fuse(dtype)
     if form.startswith("deduplicated"):
@@ -121,11 +121,11 @@ def make_case(network: Any) -> Callable[..., Any]:
     return tf.function(run, autograph=False, reduce_retracing=True)
 
 
-def training_case(modulation: str, setting: Setting) -> Callable[[Layout], Any]:
+def training_case(form: str, setting: Setting) -> Callable[[Layout], Any]:
     """One iteration of generator and discriminator with the perceptual loss of a VGG-16.
 
     Args:
-        modulation: of the generator, "dense" or "auto".
+        form: of the generator's SPADE layers, "dense" or "auto".
         setting: of the generator.
     """
     import tensorflow as tf
@@ -139,7 +139,7 @@ def training_case(modulation: str, setting: Setting) -> Callable[[Layout], Any]:
     vgg = VGGFeatures("vgg16")
     vgg.build((None, *setting.size, 3))
     model = GauGAN(
-        make_generator(setting, modulation),
+        make_generator(setting, form),
         MultiscaleDiscriminator(
             setting.num_labels, use_instance_edges=setting.use_instance, filters=setting.filters
         ),
@@ -189,7 +189,7 @@ def peak_rss(name: str, setting: Setting, layout: Layout, num_processes: int = 3
     generator this is therefore the median of several processes.
 
     Args:
-        name: name of a case of `make_network`, or "train/MODULATION".
+        name: name of a case of `make_network`, or "train/FORM".
         setting: setting of the generator.
         layout: label map to run it on.
         num_processes: int >= 1, how many run a generator.

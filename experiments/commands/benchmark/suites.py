@@ -122,11 +122,9 @@ def train_suite(setting: Setting, layouts: Sequence[Layout], run: Run) -> dict[s
     """One iteration of training, dense and deduplicated."""
     names = {"dense": "dense", "deduplicated": "auto"}
     rss = {}
-    for case, modulation in () if run.quick else progress(names.items(), "peak memory"):
-        rss[f"{case}/float32"] = peak_rss(f"train/{modulation}", setting, layouts[0])
-    cases = {
-        f"{case}/float32": training_case(modulation, setting) for case, modulation in names.items()
-    }
+    for case, form in () if run.quick else progress(names.items(), "peak memory"):
+        rss[f"{case}/float32"] = peak_rss(f"train/{form}", setting, layouts[0])
+    cases = {f"{case}/float32": training_case(form, setting) for case, form in names.items()}
     seconds = interleave(run, setting, cases, layouts, rss=rss)
     over = ratio(seconds, "dense/float32", "deduplicated/float32")
     summary = {"float32_dense_over_deduplicated": over}

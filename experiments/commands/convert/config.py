@@ -35,10 +35,10 @@ def config_of(name: str, checkpoint: Checkpoint) -> Config:
     data.load_height, data.load_width = (-(-size * 286 // 256) for size in official.image_size)
     data.use_instance = not official.no_instance
     settings.filters = official.ngf
-    settings.norm = generator.norm
+    settings.norm = generator.conditioning.norm
     settings.spectral_norm = generator.spectral_norm
-    settings.conditioning = generator.conditioning
-    settings.kernel_size = generator.kernel_size
+    settings.conditioning = generator.conditioning.kind
+    settings.kernel_size = generator.conditioning.kernel_size
     if isinstance(official, Options):
         settings.num_upsampling_layers = official.num_upsampling_layers
         settings.z_dim = official.z_dim if official.use_vae else 0

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 from spade_tf.convert.errors import ConversionError
 from spade_tf.convert.nvlabs.norm_names import norm_name, plain_norm_name
 from spade_tf.convert.nvlabs.options import Options, Pix2PixHDOptions
+from spade_tf.layers.conditioning import Conditioning
 from spade_tf.networks.discriminator import MultiscaleDiscriminator
 from spade_tf.networks.encoder import ConvEncoder
 from spade_tf.networks.generator import SPADEGenerator
@@ -71,17 +72,16 @@ def _make_generator(options: Options | Pix2PixHDOptions) -> Generator:
             initial_kernel_size=options.resnet_initial_kernel_size,
             block_kernel_size=options.resnet_kernel_size,
             down_padding="zeros",
-            norm=norm,
             spectral_norm=spectral_norm,
-            conditioning=_conditioning(norm),
+            conditioning=Conditioning(_kind(norm), norm=norm),
             **common,
         )
     spectral_norm, norm, kernel_size = options.generator_norm
     return SPADEGenerator(
         options.num_labels,
-        hidden_filters=_HIDDEN_FILTERS,
-        kernel_size=kernel_size,
-        norm=norm,
+        conditioning=Conditioning(
+            "spade", norm=norm, hidden_filters=_HIDDEN_FILTERS, kernel_size=kernel_size
+        ),
         num_upsampling_layers=options.num_upsampling_layers,
         z_dim=options.z_dim if options.use_vae else None,
         spectral_norm=spectral_norm,
@@ -89,7 +89,7 @@ def _make_generator(options: Options | Pix2PixHDOptions) -> Generator:
     )
 
 
-def _conditioning(norm: str) -> str:
+def _kind(norm: str) -> str:
     """Outside SPADE the release gives batch norm a scale and shift, and instance norm none."""
     return "affine" if norm in ("batch", "local_batch") else "none"
 
@@ -192,10 +192,11 @@ def _of_encoder(encoder: ConvEncoder) -> dict[str, Any]:
 
 
 def _of_spade(generator: SPADEGenerator, encoder: ConvEncoder | None) -> dict[str, Any]:
-    _require(generator.conditioning, "spade", "generator's conditioning")
-    _require(generator.concat, None, "generator's concat")
-    _require(generator.hidden_filters, _HIDDEN_FILTERS, "generator's hidden_filters")
-    norm_g = norm_name(generator.spectral_norm, generator.norm, generator.kernel_size)
+    conditioning = generator.conditioning
+    _require(conditioning.kind, "spade", "generator's conditioning")
+    _require(conditioning.concat, None, "generator's concat")
+    _require(conditioning.hidden_filters, _HIDDEN_FILTERS, "generator's hidden_filters")
+    norm_g = norm_name(generator.spectral_norm, conditioning.norm, conditioning.kernel_size)
     if encoder is not None:
         _require(generator.z_dim, encoder.z_dim, "generator's z_dim")
         _require(encoder.filters, generator.filters, "encoder's filters")
@@ -211,9 +212,10 @@ def _of_spade(generator: SPADEGenerator, encoder: ConvEncoder | None) -> dict[st
 def _of_pix2pixhd(generator: Pix2PixHDGenerator, encoder: ConvEncoder | None) -> dict[str, Any]:
     if encoder is not None:
         raise ConversionError("a pix2pixHD generator with an encoder has no official counterpart")
-    norm_g = plain_norm_name(generator.spectral_norm, generator.norm)
-    _require(generator.conditioning, _conditioning(generator.norm), "generator's conditioning")
-    _require(generator.concat, None, "generator's concat")
+    conditioning = generator.conditioning
+    norm_g = plain_norm_name(generator.spectral_norm, conditioning.norm)
+    _require(conditioning.kind, _kind(conditioning.norm), "generator's conditioning")
+    _require(conditioning.concat, None, "generator's concat")
     _require(generator.down_padding, "zeros", "generator's down_padding")
     return {
         "netG": "pix2pixhd",

@@ -44,8 +44,8 @@ def float32_copy(network: keras.Model) -> keras.Model:
         network: a `SPADEGenerator`, `Pix2PixHDGenerator` or `ConvEncoder`.
     """
     config = {**network.get_config(), "dtype": "float32"}
-    if "modulation" in config:
-        config["modulation"] = "dense"
+    if "conditioning" in config:
+        config["conditioning"] = {**config["conditioning"], "form": "dense"}
     copy = type(network).from_config(config)
     copy.set_weights(network.get_weights())
     return copy

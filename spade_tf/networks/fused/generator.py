@@ -72,7 +72,7 @@ class FusedGenerator(tf.Module):
         >>> import numpy as np
         >>> from spade_tf import SPADEGenerator
         >>> from spade_tf.networks import FusedGenerator
-        >>> generator = SPADEGenerator(3, image_size=(32, 32), filters=1, hidden_filters=2)
+        >>> generator = SPADEGenerator(3, image_size=(32, 32), filters=1)
         >>> label = np.zeros((1, 32, 32), "int32")
         >>> fused = FusedGenerator(generator)
         >>> bool(np.allclose(fused({"label": label}), generator(label), atol=1e-4))
@@ -89,15 +89,16 @@ class FusedGenerator(tf.Module):
         super().__init__(name=generator.name)
         if dtype not in ("float32", "bfloat16"):
             raise ValueError(f"dtype must be float32 or bfloat16: received {dtype!r}")
-        if generator.conditioning != "spade" or generator.concat is not None:
+        kind, concat = generator.conditioning.kind, generator.conditioning.concat
+        if kind != "spade" or concat is not None:
             raise NotFusibleError(
                 "only generators with conditioning 'spade' and no concat can be fused: received "
-                f"conditioning={generator.conditioning!r}, concat={generator.concat!r}"
+                f"conditioning={kind!r}, concat={concat!r}"
             )
         if not isinstance(generator.blocks[0].spade_0.normalization, BatchNorm):
             raise NotFusibleError(
                 "only batch normalisation can be folded into SPADE: received norm="
-                f"{generator.norm!r}; run the generator as it is"
+                f"{generator.conditioning.norm!r}; run the generator as it is"
             )
         self.compute_dtype = dtype
         self.jit_compile = jit_compile
