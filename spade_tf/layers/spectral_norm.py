@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from spade_tf.layers.convolution import convolve
 from spade_tf.layers.initialization import xavier_normal
 from spade_tf.layers.state import singular_vectors_held
 
@@ -158,7 +159,10 @@ class SpectralConv2D(_SpectralLayer):
 
     def call(self, x, training=False):
         kernel = self.normalized_kernel(training=training)
-        x = tf.nn.conv2d(x, kernel, self.strides, self.padding.upper())
+        if training:
+            x = convolve(x, kernel, self.strides, self.padding)
+        else:
+            x = tf.nn.conv2d(x, kernel, self.strides, self.padding.upper())
         return tf.nn.bias_add(x, self.bias) if self.use_bias else x
 
     def compute_output_shape(self, x_shape):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from spade_tf.layers.convolution import NarrowConv2D
 from spade_tf.layers.initialization import xavier_normal
 from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.spectral_norm import SpectralConv2D
@@ -75,11 +76,11 @@ class NLayerDiscriminator(keras.Model):
             strides = 1 if index == num_layers - 1 else 2
             self.convs.append(self._middle_conv(filters, strides, f"conv_{index}"))
             self.norms.append(self._norm(f"norm_{index}"))
-        self.logits = self._conv(1, 1, "logits")
+        self.logits = self._conv(1, 1, "logits", layer=NarrowConv2D)
         self.build()
 
-    def _conv(self, filters, strides, name, use_bias=True):
-        return keras.layers.Conv2D(
+    def _conv(self, filters, strides, name, use_bias=True, layer=keras.layers.Conv2D):
+        return layer(
             filters,
             4,
             strides=strides,
@@ -125,7 +126,7 @@ class NLayerDiscriminator(keras.Model):
             x = conv(_pad(x), training=training) if self.spectral_norm else conv(_pad(x))
             x = tf.nn.leaky_relu(norm(x, training=training), 0.2)
             features.append(x)
-        features.append(self.logits(_pad(x)))
+        features.append(self.logits(_pad(x), training=training))
         return features
 
     def compute_output_shape(self, x_shape):

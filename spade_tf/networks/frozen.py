@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
+
+from spade_tf.layers.convolution import convolve
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -59,9 +62,8 @@ class _FrozenNetwork(keras.layers.Layer):
 
     def conv(self, name: str, x: Any, *, strides: int = 1, padding: str = "same") -> Any:
         """A convolution with its bias."""
-        y = ops.conv(
-            x, self._kernels[name], strides=strides, padding=padding, data_format="channels_last"
-        )
+        kernel = tf.convert_to_tensor(self._kernels[name])
+        y = convolve(x, tf.cast(kernel, x.dtype), strides, padding)
         return y + ops.cast(self._biases[name], y.dtype)
 
     def depthwise_conv(self, name: str, x: Any, *, strides: int = 1) -> Any:

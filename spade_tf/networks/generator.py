@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from spade_tf.layers.conditioning import Conditioning, check_conditioning, conditions_by_scale
+from spade_tf.layers.convolution import NarrowConv2D
 from spade_tf.layers.initialization import xavier_normal
 from spade_tf.layers.rematerialization import rematerialize
 from spade_tf.layers.semantic_inputs import map_shape
@@ -164,7 +165,7 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
             for width, name in zip(self.widths, names, strict=True)
         ]
         # The last convolution is float32: half precision would quantise the picture.
-        self.conv_img = keras.layers.Conv2D(
+        self.conv_img = NarrowConv2D(
             3,
             3,
             padding="same",
@@ -221,7 +222,7 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
         x = tf.nn.leaky_relu(tf.cast(x, tf.float32), 0.2)
         if self.conditioning.concat == "convs":
             x = tf.concat([x, tf.cast(condition(1).dense, tf.float32)], -1)
-        image = tf.tanh(self.conv_img(x))
+        image = tf.tanh(self.conv_img(x, training=training))
         return (image, features) if return_features else image
 
     def _apply(self, block, x, semantics, z, training):

@@ -11,6 +11,7 @@ from spade_tf.layers.conditioning import (
     conditions_by_scale,
     get_conditional_norm,
 )
+from spade_tf.layers.convolution import NarrowConv2D
 from spade_tf.layers.initialization import xavier_normal
 from spade_tf.layers.semantic_inputs import map_shape
 from spade_tf.layers.semantics import Semantics
@@ -196,7 +197,7 @@ class Pix2PixHDGenerator(TracesSymbolicCalls, keras.Model):
         ]
         self.up_norms = [self._norm(f"up_norm_{index}") for index in range(self.num_downsamplings)]
         # The last convolution is float32: half precision would quantise the picture.
-        self.conv_img = keras.layers.Conv2D(
+        self.conv_img = NarrowConv2D(
             3, 7, kernel_initializer=xavier_normal(), dtype="float32", name="conv_img"
         )
 
@@ -300,7 +301,7 @@ class Pix2PixHDGenerator(TracesSymbolicCalls, keras.Model):
             scale //= 2
             x = tf.nn.relu(normalize(norm, x, scale))
         x = concatenate(x, 1) if everywhere else x
-        return tf.tanh(self.conv_img(pad(tf.cast(x, tf.float32), 3)))
+        return tf.tanh(self.conv_img(pad(tf.cast(x, tf.float32), 3), training=training))
 
     def _concatenates(self):
         """Whether the label map is concatenated everywhere, and in blocks."""
