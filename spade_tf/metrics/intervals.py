@@ -17,10 +17,12 @@ def bootstrap_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """The percentile interval of a score over pictures.
+    """The interval of a score over pictures.
 
-    Pictures are drawn from the set, with replacement, as many as there are; the score of each such
-    set is computed, and the interval holds the middle `level` of these scores.
+    Pictures are drawn from the set, with replacement, as many as there are. The score of each such
+    set is computed. The interval holds the middle `level` of these scores, moved so that their mean
+    is the score of the whole set: a drawn set repeats pictures, so that a score with a bias for
+    small sets, such as the Fréchet distance, is larger on all drawn sets than on the whole one.
 
     Args:
         score: takes int64 `[count]`, indices of the drawn pictures, and returns the score.
@@ -40,9 +42,8 @@ def bootstrap_interval(
         >>> bootstrap_interval(lambda index: values[index].mean(), 3)
         (1.0, 1.0)
 
-    Reference: Efron 1979; Efron and Tibshirani 1993, section 13.3. Distances that have a bias for
-        small sets, such as the Fréchet distance, have it in every drawn set too, and a little more,
-        as a drawn set repeats pictures: their interval lies above the score.
+    Reference: Efron 1979; Efron and Tibshirani 1993, section 13.3, and 10.2 for the bias. The bias
+        that the whole set itself has is left in.
     """
     if count < 1 or num_resamples < 1 or not 0 < level < 1:
         raise ValueError(
@@ -55,4 +56,7 @@ def bootstrap_interval(
     if not scores.size:
         return (float("nan"), float("nan"))
     low, high = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2])
+    whole = score(np.arange(count))
+    if np.isfinite(whole):
+        low, high = whole + np.array([low, high]) - scores.mean()
     return float(low), float(high)

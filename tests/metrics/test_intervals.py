@@ -37,3 +37,11 @@ def test_scores_that_are_not_finite_are_left_out():
 def test_arguments_out_of_range(options):
     with pytest.raises(ValueError, match="at least 1, level between 0 and 1; received"):
         bootstrap_interval(lambda index: 0.0, **{"count": 3, **options})
+
+
+def test_the_interval_of_a_biased_score_holds_the_score():
+    # The number of different pictures: all of 400, and 253 on average in a drawn set.
+    low, high = bootstrap_interval(lambda index: float(len(set(index))), 400)
+    assert low < 400 < high
+    # A drawn set has a standard deviation of sqrt(400 (e - 2)) / e = 6.2; four of them wide.
+    assert 18 < high - low < 32
