@@ -75,9 +75,10 @@ class WeightAverage:
         if step is not None:
             step = tf.cast(step, tf.float32)
             decay = tf.minimum(self.decay, (1.0 + step) / (10.0 + step))
+        share = 1.0 - decay
         for average, variable in self._pairs():
             if variable.trainable:
-                average.assign(decay * average + (1.0 - decay) * variable)
+                average.assign(decay * average + share * variable)
             else:
                 average.assign(variable)
 
