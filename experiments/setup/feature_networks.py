@@ -155,6 +155,7 @@ def content_hash(network: Any) -> str:
         network: a built Keras layer or model.
     """
     digest = hashlib.sha256()
-    for variable in network.variables:
+    # Seeds of dropout are variables too, and differ from load to load.
+    for variable in network.weights:
         digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
     return digest.hexdigest()

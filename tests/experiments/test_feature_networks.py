@@ -2,13 +2,18 @@
 
 import re
 
+import keras
 import numpy as np
 import pytest
 from inception_weights import PICTURE, draw_tensors, load_goldens
 
 from experiments.command_line.main import main
 from experiments.setup.config import ConfigError
-from experiments.setup.feature_networks import check_independent, load_inception_network
+from experiments.setup.feature_networks import (
+    check_independent,
+    content_hash,
+    load_inception_network,
+)
 from spade_tf.convert.torch_file_writing import write_state_dict
 
 
@@ -53,3 +58,16 @@ def test_a_network_of_the_loss_does_not_score():
     with pytest.raises(ConfigError, match=re.escape("--features=vgg16: ") + ".*lite2, eff"):
         check_independent("--features", "vgg16", ("vgg16", "vgg19"))
     check_independent("--features", "alexnet", ("vgg16", "vgg19"))
+
+
+def test_a_network_with_dropout_is_known_again():
+    def network():
+        layers = [keras.layers.Dense(2, kernel_initializer="ones"), keras.layers.Dropout(0.5)]
+        model = keras.Sequential(layers)
+        model.build((None, 3))
+        return model
+
+    assert content_hash(network()) == content_hash(network())
+    other = network()
+    other.set_weights([weight + 1 for weight in other.get_weights()])
+    assert content_hash(network()) != content_hash(other)
