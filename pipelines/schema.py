@@ -250,3 +250,20 @@ def features(
     if has_instance:
         record["instance"] = ids(np.uint16)
     return tfds.features.FeaturesDict(record)
+
+
+def with_canvas(features: tfds.features.FeaturesDict) -> tfds.features.FeaturesDict:
+    """Returns the features of records that carry a canvas as well.
+
+    Args:
+        features: of the records without.
+
+    Returns:
+        These, and `canvas` uint8 `[H, W, 4]`: red, green, blue, and 255 where something covers
+        the canvas, else 0.
+    """
+    import numpy as np
+    import tensorflow_datasets as tfds
+
+    canvas = tfds.features.Image(shape=(None, None, 4), dtype=np.uint8, encoding_format="png")
+    return tfds.features.FeaturesDict({**features, "canvas": canvas})

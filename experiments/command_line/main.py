@@ -18,8 +18,8 @@ from experiments.setup.config import ConfigError
 from experiments.setup.program import program
 
 COMMANDS = (
-    *("prepare", "doctor", "train", "generate", "segment", "evaluate", "sweep", "export"),
-    *("serve", "convert", "study", "benchmark"),
+    *("prepare", "doctor", "compose", "train", "generate", "segment", "evaluate", "sweep"),
+    *("export", "serve", "convert", "study", "benchmark"),
 )
 
 

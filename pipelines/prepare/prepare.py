@@ -7,9 +7,9 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Unpack
 
 from absl import logging
 
@@ -27,6 +27,7 @@ from pipelines.sources import provenance
 from pipelines.sources.catalogue import SourceOptions, make_builder
 
 if TYPE_CHECKING:
+    from pipelines.prepare.shards import Shard
     from pipelines.sources.builders.base import SourceBuilder
 
 _REMEDY = "pass --overwrite to prepare it anew, or give another --data_dir"
@@ -91,7 +92,7 @@ def prepare(
     for directory in version_directories(data_dir / dataset):
         open_directory(directory)
     skip = on_bad_file == "skip"
-    how = _How(skip, shard_bytes, beam_runner, beam_options, on_progress)
+    how = How(skip, shard_bytes, beam_runner, beam_options, on_progress)
     if beam_runner is not None or beam_options:
         from pipelines.prepare.shards import beam_pipeline_options
 
@@ -111,7 +112,7 @@ def prepare(
         sources_known = provenance.check_sources(final, root, files, _REMEDY) or not files
         logging.info("%s: already prepared in %s", dataset, final)
     else:
-        num_off_palette = _write(builder, root, data_dir, how)
+        num_off_palette = write(builder, root, data_dir, how)
     splits = open_directory(final).info.splits
     skipped = read_skipped(final)
     return {
@@ -130,23 +131,61 @@ def prepare(
     }
 
 
-class _How(NamedTuple):
+class How(NamedTuple):
     """How shards are written: arguments of `prepare`."""
 
-    skip_bad_files: bool
-    shard_bytes: int
-    beam_runner: str | None
-    beam_options: Any
-    on_progress: OnProgress | None
+    skip_bad_files: bool = False
+    shard_bytes: int = 64 * 2**20
+    beam_runner: str | None = None
+    beam_options: Any = ()
+    on_progress: OnProgress | None = None
 
 
-def _write(builder: SourceBuilder, root: Path, data_dir: Path, how: _How) -> int:
-    """Writes a data set, and returns the number of its pixels off the palette."""
+class Writable(Protocol):
+    """What can be written as a data set: a `SourceBuilder`, or what has these parts of one."""
+
+    data_dir: Any
+    num_examples: dict[str, int]
+
+    @property
+    def info(self) -> Any:
+        """The description, with the features of its records."""
+
+    def reader(self) -> Any:
+        """The function that reads the example of an item."""
+
+    def describe(self, splits: Any) -> Any:
+        """The description, with what was written of each split."""
+
+
+def write(
+    builder: Writable,
+    root: Path,
+    data_dir: Path,
+    how: How,
+    plan: Callable[[Any, int], list[Shard]] | None = None,
+) -> int:
+    """Writes a data set, all of it or nothing. What was there before is replaced at the end.
+
+    Args:
+        builder: of the data set.
+        root: the folder of its source files.
+        data_dir: the folder of prepared data sets, for errors.
+        how: how shards are written.
+        plan: function of `builder` and `how.shard_bytes` that says what goes into which shard;
+            None for `pipelines.prepare.shards.plan_shards`.
+
+    Returns:
+        The number of its pixels off the palette.
+
+    Raises:
+        DataError: if a source file is bad, or `data_dir` cannot be written.
+    """
     final = Path(builder.data_dir)
     created = [path for path in (final.parent, *final.parent.parents) if not path.exists()]
     try:
         with journals.opened(final.parent / f".partial-{final.name}") as journal:
-            return _write_with(journal, builder, root, how)
+            return _write_with(journal, builder, root, how, plan)
     except BaseException as error:
         for directory in created:
             with contextlib.suppress(OSError):
@@ -159,11 +198,11 @@ def _write(builder: SourceBuilder, root: Path, data_dir: Path, how: _How) -> int
         ) from None
 
 
-def _write_with(journal: journals.Journal, builder: SourceBuilder, root: Path, how: _How) -> int:
+def _write_with(journal: journals.Journal, builder: Any, root: Path, how: How, plan: Any) -> int:
     from pipelines.prepare import shards as writing
 
     reader = builder.reader()
-    shards = writing.plan_shards(builder, how.shard_bytes)
+    shards = (plan or writing.plan_shards)(builder, how.shard_bytes)
     journal.drop_stale({s.name: journals.fingerprint(reader, s.items) for s in shards})
     writer = writing.ShardWriter(journal, reader, builder.info.features, how.skip_bad_files)
     with contextlib.ExitStack() as stack:

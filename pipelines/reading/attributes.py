@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from pipelines.landscapes import TIMES_OF_DAY
+from pipelines.reading.prepared import without_canvases
 
 
 class Attribute(NamedTuple):
@@ -43,4 +44,4 @@ def attribute_of(dataset: str) -> Attribute | None:
     Args:
         dataset: its name, with or without a configuration.
     """
-    return _ATTRIBUTES.get(dataset.partition("/")[0])
+    return _ATTRIBUTES.get(without_canvases(dataset).partition("/")[0])

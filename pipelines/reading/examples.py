@@ -1,8 +1,8 @@
 """What operations on one example share: the type, its keys, and the random numbers they draw.
 
-An example holds some of `image` float32 `[H, W, 3]`, `label` int `[H, W]`, `instance` int `[H, W]`
-and `condition` float32 `[H, W, C]`, all of one height and width. Random operations draw from
-`example["seed"]`, an int64 `[2]`, and from nothing else.
+An example holds some of `image` float32 `[H, W, 3]`, `label` int `[H, W]`, `instance` int `[H, W]`,
+`condition` float32 `[H, W, C]` and `canvas` float32 `[H, W, 4]`, all of one height and width.
+Random operations draw from `example["seed"]`, an int64 `[2]`, and from nothing else.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ Example = dict[str, tf.Tensor]
 Transform = Callable[[Example], Example]
 
 ID_KEYS = ("label", "instance")
+# Maps of numbers that can be averaged, 0 to 1.
+FLOAT_KEYS = ("condition", "canvas")
 
 # One per random operation: operations that share a seed must not draw the same numbers.
 _CROP_SALT = 1
@@ -37,7 +39,7 @@ def id_keys(example: Example) -> list[str]:
 
 def map_keys(example: Example) -> list[str]:
     """Returns the keys of the image and of all maps."""
-    return [key for key in ("image", "condition", *ID_KEYS) if key in example]
+    return [key for key in ("image", *FLOAT_KEYS, *ID_KEYS) if key in example]
 
 
 def salted(example: Example, salt: int) -> tf.Tensor:

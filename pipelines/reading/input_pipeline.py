@@ -48,6 +48,7 @@ def make_dataset(
     start_example: int = 0,
     cache: bool | str = "auto",
     with_instance: bool = False,
+    with_canvas: bool = False,
     input_context: tf.distribute.InputContext | None = None,
     on_corrupt_record: str = "stop",
     **size: Unpack[Sizing],
@@ -81,6 +82,7 @@ def make_dataset(
         cache: whether the encoded records are kept in memory; `"auto"` keeps up to 256 MiB. This
             changes the order of the records.
         with_instance: whether batches hold `instance`.
+        with_canvas: whether batches hold `canvas`.
         input_context: which worker this is, of how many; their number must divide `batch_size`.
             None for the only one.
         on_corrupt_record: `"stop"` or `"skip"`; see `pipelines.reading.records.read_records`.
@@ -89,13 +91,15 @@ def make_dataset(
     Returns:
         Dataset of dictionaries: `image` float32 `[B, H, W, 3]`, -1 to 1; `label` int32
         `[B, H, W]`, or `condition` float32 `[B, H, W, C]`, 0 to 1, of data sets that have
-        continuous maps instead; `instance` int32 `[B, H, W]`, if asked for. `B` is
-        `batch_size` divided by the number of workers. Shapes are static, except for the batch axis
-        in evaluation and sizes that follow from the image.
+        continuous maps instead; `instance` int32 `[B, H, W]`, if asked for; `canvas` float32
+        `[B, H, W, 4]`, 0 to 1, if asked for: red, green and blue, and how much of the pixel is
+        covered; all four are 0 where nothing is. `B` is `batch_size` divided by the number of
+        workers. Shapes are static, except for the batch axis in evaluation and sizes that follow
+        from the image.
 
     Raises:
         DataError: if an argument is out of range, the crop is larger than the loaded image, or
-            the data set has no such split or no instance maps.
+            the data set has no such split, no instance maps or no canvases.
     """
     _check_least(
         batch_size=(batch_size, 1),
@@ -117,7 +121,13 @@ def make_dataset(
             "turn instances off, or prepare it from a source that has them"
         )
     operations = _operations(training, size)
-    read, num_examples, cached = _records(builder, split, cache, with_instance, on_corrupt_record)
+    if with_canvas and "canvas" not in builder.info.features:
+        raise DataError(
+            f"with_canvas: True received, but {builder.info.full_name} has no canvases; compose "
+            "them, or turn canvases off"
+        )
+    extra = ["instance"] * with_instance + ["canvas"] * with_canvas
+    read, num_examples, cached = _records(builder, split, cache, extra, on_corrupt_record)
     start = start_example + start_step * batch_size
     if training:
         window = num_examples if cached else training.shuffle_buffer
@@ -203,7 +213,7 @@ def _records(
     builder: tfds.core.DatasetBuilder,
     split: str,
     cache: bool | str,
-    with_instance: bool,
+    extra: list[str],
     on_corrupt_record: str,
 ) -> tuple[Callable[[tf.Tensor | None], tf.data.Dataset], int, bool]:
     """Returns a reader of records whose images are still encoded, their number, whether cached."""
@@ -211,7 +221,7 @@ def _records(
 
     features = builder.info.features
     keys = [key for key in ("image", "label", "condition") if key in features]
-    keys += ["instance"] * with_instance
+    keys += extra
     decoders = {key: tfds.decode.SkipDecoding() for key in features if key != "name"}
 
     def parse(serialized: tf.Tensor) -> Example:
@@ -287,5 +297,9 @@ def _decode(key: str, encoded: tf.Tensor, dtype: tf.DType, channels: int) -> tf.
     if key == "condition":
         condition = tf.io.decode_png(encoded, channels=channels, dtype=dtype)
         return tf.cast(condition, tf.float32) / float(dtype.max)
+    if key == "canvas":
+        canvas = tf.cast(tf.io.decode_png(encoded, channels=4), tf.float32) / 255.0
+        # Scaling then weighs colours by how much they cover.
+        return tf.concat([canvas[..., :3] * canvas[..., 3:], canvas[..., 3:]], -1)
     ids = tf.io.decode_png(encoded, channels=1, dtype=dtype)
     return tf.squeeze(ids, axis=-1)

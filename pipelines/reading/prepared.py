@@ -15,6 +15,28 @@ if TYPE_CHECKING:
 
 SKIPPED_FILE = "skipped.jsonl"
 
+_CANVASES = "_canvases"
+
+
+def canvases_name(dataset: str) -> str:
+    """The name of the data set that `compose` makes of one: `landscapes_canvases/64x64`.
+
+    Args:
+        dataset: its name, such as `"landscapes/64x64"`.
+    """
+    name, slash, configuration = dataset.partition("/")
+    return f"{name}{_CANVASES}{slash}{configuration}"
+
+
+def without_canvases(dataset: str) -> str:
+    """The name of the data set that one with canvases was made of; of another, its own.
+
+    Args:
+        dataset: its name, such as `"landscapes_canvases/64x64"`.
+    """
+    name, slash, configuration = dataset.partition("/")
+    return f"{name.removesuffix(_CANVASES)}{slash}{configuration}"
+
 
 def open_dataset(dataset: str, data_dir: str | os.PathLike[str]) -> tfds.core.DatasetBuilder:
     """Opens a data set that has been prepared, from its directory alone.
@@ -47,8 +69,7 @@ def find_dataset(dataset: str, data_dir: str | os.PathLike[str]) -> Path:
     found = version_directories(data_dir / dataset)
     if not found:
         name, _, configuration = dataset.partition("/")
-        named = f"{name} --config_name={configuration}" if configuration else name
-        remedy = f"run the command prepare --dataset={named} --data_dir={data_dir}"
+        remedy = f"run the command {_command(name, configuration)} --data_dir={data_dir}"
         if others := _names(version_directories(data_dir / name), data_dir):
             remedy = f"give {' or '.join(others)}, or {remedy}"
         raise DataError(f"data_dir: no {dataset} prepared in {data_dir}; {remedy}")
@@ -58,6 +79,16 @@ def find_dataset(dataset: str, data_dir: str | os.PathLike[str]) -> Path:
             f"dataset: {dataset!r} is prepared more than once; give {' or '.join(names)}"
         )
     return found[-1]
+
+
+def _command(name: str, configuration: str) -> str:
+    """What makes a data set."""
+    if name.endswith(_CANVASES):
+        dataset = f"{name}/{configuration}" if configuration else name
+        return f"compose --dataset={without_canvases(dataset)}"
+    return f"prepare --dataset={name}" + (
+        f" --config_name={configuration}" if configuration else ""
+    )
 
 
 def _names(directories: Sequence[Path], data_dir: Path) -> list[str]:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from pipelines.reading import resampling
 from pipelines.reading.examples import (
+    FLOAT_KEYS,
     Example,
     Transform,
     check_size,
@@ -25,8 +26,8 @@ def resize(height: int, width: int) -> Transform:
     """Scales the image by antialiased bicubic interpolation, ids by nearest neighbour.
 
     Row `i` of the ids is row `floor(i * H / height)` of the source, likewise for columns. The
-    image overshoots at edges, so it is clipped to 0..255. A condition is scaled by antialiased
-    linear interpolation, which does not overshoot.
+    image overshoots at edges, so it is clipped to 0..255. Conditions and canvases are scaled by
+    antialiased linear interpolation, which does not overshoot.
 
     Args:
         height: int, at least 1, in pixels.
@@ -212,8 +213,9 @@ def _scaled(
     if "image" in example:
         image = scale(example["image"], resampling.cubic)
         example["image"] = tf.clip_by_value(image, 0.0, 255.0)
-    if "condition" in example:
-        example["condition"] = scale(example["condition"], resampling.linear)
+    for key in FLOAT_KEYS:
+        if key in example:
+            example[key] = scale(example[key], resampling.linear)
     keys = id_keys(example)
     if keys:
         source = tf.shape(example[keys[0]])

@@ -74,6 +74,8 @@ REACH = {
     "pipelines/sources/inspection.py": "prepare doctor generate benchmark",
     # The command that it says to run.
     "pipelines/reading/prepared.py:find_dataset": "prepare",
+    "pipelines/reading/prepared.py:_command": "prepare",
+    "pipelines/prepare/compose.py": "compose",
     "pipelines/prepare/journal.py": "prepare",
     "pipelines/prepare/shards.py": "prepare",
     "pipelines/sources/listing.py": "prepare doctor generate",
