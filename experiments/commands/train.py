@@ -279,7 +279,7 @@ def _open_or_draw(config, data_dir):
     from pipelines.schema import DataError
 
     try:
-        builder = open_dataset(config.data.dataset, data_dir)
+        builder = open_dataset(config.data.prepared, data_dir)
     except DataError:
         if not is_drawn(config):
             raise
@@ -292,7 +292,7 @@ def _open_or_draw(config, data_dir):
             num_train=1500,
             num_val=64,
         )
-        builder = open_dataset(config.data.dataset, data_dir)
+        builder = open_dataset(config.data.prepared, data_dir)
     return builder, label_set(builder)
 
 

@@ -178,6 +178,7 @@ def make_batches(
             training=drawn if training else None,
             start_example=start_example,
             with_instance=bool(data.use_instance),
+            with_canvas=data.use_canvas,
             **sizing_options(config),
             on_corrupt_record=data.on_corrupt_record,
             input_context=input_context,

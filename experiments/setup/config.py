@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipelines.reading.prepared import canvases_name
+
 
 class ConfigError(ValueError):
     """A configuration that cannot be used; the message is one line."""
@@ -31,10 +33,18 @@ class DataConfig:
     on_corrupt_record: str = "stop"
     # Whether networks see the edges between instances; None: yes if the data set has instances.
     use_instance: bool | None = None
+    # Whether networks see a canvas of segments of training pictures beside the label map. The data
+    # set is then the one that `compose` makes of `dataset`: DATASET_canvases.
+    use_canvas: bool = False
     train_split: str = "train"
     # If empty, samples are drawn from the training split.
     val_split: str = "val"
     shuffle_buffer: int = 2048
+
+    @property
+    def prepared(self) -> str:
+        """The name of the data set that is read: `dataset`, or the one with its canvases."""
+        return canvases_name(self.dataset) if self.use_canvas else self.dataset
 
 
 @dataclass(slots=True)

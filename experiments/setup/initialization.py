@@ -215,6 +215,7 @@ def _channels(
             f"it was trained on {kinds[0]}, and the data set has {kinds[1]}; give another "
             "--init_from, or another data set"
         )
+    canvas = _canvas_channels(new[0], old[0])
     lines: list[str] = []
     channels: list[int | None]
     if labels.condition_channels:
@@ -225,9 +226,25 @@ def _channels(
         count = old_labels.num_ids
         if labels.has_unknown:
             channels.append(old_labels.num_classes if old_labels.has_unknown else None)
+    channels += range(count, count + canvas)
+    count += canvas
     if edges:
         channels.append(count if old_edges else None)
     return channels, count + old_edges, lines
+
+
+def _canvas_channels(new: Config, old: Config) -> int:
+    """How many channels are those of a canvas."""
+    from experiments.setup.networks import CANVAS_CHANNELS
+
+    if new.data.use_canvas != old.data.use_canvas:
+        kinds = ["a canvas" if each.data.use_canvas else "no canvas" for each in (old, new)]
+        raise ConfigError(
+            f"it was trained with {kinds[0]} beside the label map, and this training has "
+            f"{kinds[1]}; give another --init_from, or --config.data.use_canvas="
+            f"{old.data.use_canvas}"
+        )
+    return CANVAS_CHANNELS if new.data.use_canvas else 0
 
 
 def match_classes(labels: LabelSet, old: LabelSet) -> tuple[list[int | None], list[str]]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _Item = TypeVar("_Item")
 
 # The keys of maps.
-MAPS = ("label", "condition", "instance")
+MAPS = ("label", "condition", "instance", "canvas")
 
 
 class Layout(NamedTuple):
@@ -32,7 +32,8 @@ class Layout(NamedTuple):
     Attributes:
         name: name of the files to write.
         maps: `label` int32 `[H, W]`, or, for models of continuous maps, `condition` float32
-            `[H, W, C]`, 0 to 1; and `instance` int32 `[H, W]` if there is one.
+            `[H, W, C]`, 0 to 1; and `instance` int32 `[H, W]` and `canvas` float32 `[H, W, 4]`,
+            if there are any.
     """
 
     name: str
@@ -65,6 +66,7 @@ def folder_layouts(
     """
     from pipelines.sources.listing import list_images
 
+    check_takes_files(model, folder)
     kind = "continuous map" if model.labels.condition_channels else "label map"
     files = sorted(list_images(Path(folder), f"a folder of {kind} PNGs", maps=True).items())[
         :max_labels
@@ -87,6 +89,20 @@ def folder_layouts(
         Layout(stem, sized(_read_maps(model, path, instance), model.sizing))
         for stem, path, instance in paths
     )
+
+
+def check_takes_files(model: Model, folder: str | os.PathLike[str]) -> None:
+    """Raises a ConfigError if a model sees what no label map file holds.
+
+    Args:
+        model: the model that makes the pictures.
+        folder: of the label maps.
+    """
+    if model.use_canvas:
+        raise ConfigError(
+            f"--labels={folder}: this model needs a canvas beside each label map, and only data "
+            "sets that `compose` made hold canvases; leave --labels out, for the held-out maps"
+        )
 
 
 def _read_maps(model: Model, path: Path, instance: Path | None) -> dict[str, np.ndarray]:
@@ -240,6 +256,7 @@ def single_batches(model: Model, builder: Any, split: str) -> tf.data.Dataset:
         split,
         batch_size=1,
         with_instance=model.use_instance,
+        with_canvas=model.use_canvas,
         **model.sizing,
     )
 

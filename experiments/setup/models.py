@@ -52,7 +52,8 @@ class WorkdirModel:
         config = Config.from_dict(content["config"])
         self.labels = LabelSet.from_metadata(content["labels"])
         self.data_dir: str | None = data_dir_of(content, path)
-        self.dataset, self.split = config.data.dataset, config.data.val_split
+        self.dataset, self.split = config.data.prepared, config.data.val_split
+        self.use_canvas = config.data.use_canvas
         self.image_size = (config.data.height, config.data.width)
         self.sizing = sizing_options(config)
         self.z_dim = config.generator.z_dim or None
@@ -129,6 +130,8 @@ class ExportedModel:
         # Exports of earlier releases say where their data set was.
         self.data_dir = data_dir_of(content, directory) if "data_dir" in content else None
         self.dataset, self.split = config["data"]["dataset"], config["data"]["val_split"]
+        # Models that see a canvas are not exported.
+        self.use_canvas = False
         self.image_size = (config["data"]["height"], config["data"]["width"])
         self.z_dim = config["generator"]["z_dim"] or None
         self.sizing = sizing_options(config)
@@ -240,7 +243,7 @@ class RemoteModel(ExportedModel):
 def _inputs(maps, use_instance):
     """A batch of maps. If a model sees instances but gets none, all pixels are one instance."""
     inputs = {
-        key: np.asarray(value, np.float32 if key == "condition" else np.int32)
+        key: np.asarray(value, np.float32 if key in ("condition", "canvas") else np.int32)
         for key, value in maps.items()
         if key != "instance"
     }

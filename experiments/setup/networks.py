@@ -14,10 +14,14 @@ from spade_tf.networks.generator import SPADEGenerator
 from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
 from spade_tf.networks.projected_discriminator import ProjectedDiscriminator
 
+# Red, green, blue, and whether something covers the pixel.
+CANVAS_CHANNELS = 4
 
-def condition_channels(labels: LabelSet) -> int:
-    """Number of channels that networks condition on: label ids, or those of a continuous map."""
-    return labels.condition_channels or labels.num_ids
+
+def condition_channels(config: Config, labels: LabelSet) -> int:
+    """Channels that networks condition on: label ids and a canvas, or a continuous map's."""
+    canvas = CANVAS_CHANNELS if config.data.use_canvas else 0
+    return (labels.condition_channels or labels.num_ids) + canvas
 
 
 def sees_instances(config: Config, labels: LabelSet) -> bool:
@@ -49,7 +53,7 @@ def make_generator(
     }
     if settings.architecture == "pix2pixhd":
         return Pix2PixHDGenerator(
-            condition_channels(labels),
+            condition_channels(config, labels),
             num_downsamplings=settings.num_downsamplings,
             num_blocks=settings.num_blocks,
             initial_kernel_size=settings.initial_kernel_size,
@@ -58,7 +62,7 @@ def make_generator(
             **shared,
         )
     return SPADEGenerator(
-        condition_channels(labels),
+        condition_channels(config, labels),
         num_upsampling_layers=settings.num_upsampling_layers,
         rematerialize=config.train.rematerialize,
         **shared,
@@ -77,9 +81,9 @@ def make_discriminator(
         "name": "discriminator",
     }
     if settings.architecture == "projected":
-        return _projected_discriminator(config, condition_channels(labels), shared)
+        return _projected_discriminator(config, condition_channels(config, labels), shared)
     return MultiscaleDiscriminator(
-        condition_channels(labels),
+        condition_channels(config, labels),
         num_scales=settings.num_scales,
         num_layers=settings.num_layers,
         norm=settings.norm,

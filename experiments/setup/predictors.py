@@ -27,6 +27,7 @@ class Model(Protocol):
         sizing: how maps and photographs get their size; see `experiments.setup.sizing`.
         z_dim: int, length of styles, or None.
         use_instance: bool, whether it sees instance edges.
+        use_canvas: bool, whether it sees a canvas beside the label map.
         has_encoder: bool, whether it can take the style of a photograph.
         data_dir: folder of the data set that it was trained on; None if unknown.
         dataset: name of that data set.
@@ -39,6 +40,7 @@ class Model(Protocol):
     sizing: dict[str, Any]
     z_dim: int | None
     use_instance: bool
+    use_canvas: bool
     has_encoder: bool
     data_dir: str | None
     dataset: str
@@ -50,7 +52,7 @@ class Model(Protocol):
 
         Args:
             maps: `label` `[B, H, W]`, ids, or `condition` `[B, H, W, C]`, 0 to 1; and `instance`
-                `[B, H, W]`, ids, if there is one.
+                `[B, H, W]`, ids, and `canvas` `[B, H, W, 4]`, 0 to 1, if there are any.
             z: `[B, K, z_dim]`, or None for a model without styles, which makes one picture of each.
 
         Returns:

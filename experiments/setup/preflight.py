@@ -50,7 +50,7 @@ def check_training(
     config = follow_init_from(config, workdir)
     check_same(config, workdir)
     try:
-        labels = read_label_set(find_dataset(config.data.dataset, data_dir))
+        labels = read_label_set(find_dataset(config.data.prepared, data_dir))
     except DataError:
         if not is_drawn(config):
             raise
@@ -67,7 +67,7 @@ def is_drawn(config: Config) -> bool:
 
     One of a named configuration, such as `landscapes/128x128`, is not: its pictures take long.
     """
-    return config.data.dataset == "landscapes"
+    return config.data.prepared == "landscapes"
 
 
 def _check_profile(steps: tuple[int, int] | None, last: int) -> None:

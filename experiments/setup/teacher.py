@@ -37,6 +37,7 @@ def check_teacher(config: Config, class_names: list[str] | None = None) -> None:
         ("data", "height"),
         ("data", "width"),
         ("data", "use_instance"),
+        ("data", "use_canvas"),
         ("generator", "z_dim"),
         ("encoder", "enabled"),
     ]

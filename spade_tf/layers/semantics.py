@@ -95,7 +95,9 @@ class Semantics:
         Args:
             inputs: a `Semantics` (returned as it is); a mapping with `label` int `[B, H, W]`, or
                 `condition` float `[B, H, W, C]`, and, where edges are used, `instance` int
-                `[B, H, W]` (an absent one counts as one instance all over: no edges); the int
+                `[B, H, W]` (an absent one counts as one instance all over: no edges); beside
+                `label`, maybe `canvas` float `[B, H, W, C]`, which takes the last C of the
+                `num_labels` channels (ids are below `num_labels - C` then); the int
                 `[B, H, W]` label ids alone; or a float `[B, H, W, C]` map that holds the edges
                 already.
             num_labels: int, number of label ids, the unknown one included.
@@ -137,7 +139,11 @@ class Semantics:
             edges = edges_of(inputs, label) if use_instance_edges else None
             # Files hold smaller types, in which numbers of labels may not fit.
             label = tf.cast(label, tf.int32)
-            semantics = cls(num_labels, label=label, edges=edges, dtype=dtype)
+            if "canvas" in inputs:
+                dense = _with_canvas(label, inputs["canvas"], edges, num_labels, dtype)
+                semantics = cls(num_labels, dense=dense, dtype=dtype)
+            else:
+                semantics = cls(num_labels, label=label, edges=edges, dtype=dtype)
         else:
             if inputs.shape.rank != 4 or not inputs.dtype.is_floating:
                 raise ValueError(
@@ -325,6 +331,16 @@ class Semantics:
             )
         mapped._derived = True
         return mapped
+
+
+def _with_canvas(label, canvas, edges, num_channels, dtype):
+    """One-hot labels, the canvas and the edges, `[B, H, W, num_channels]` and one for edges."""
+    canvas = tf.cast(canvas, dtype)
+    labels = Semantics(num_channels - canvas.shape[-1], label=label, dtype=dtype)
+    parts = [labels.dense, canvas]
+    if edges is not None:
+        parts.append(tf.cast(edges, dtype)[..., None])
+    return tf.concat(parts, -1)
 
 
 def crop(source: tf.Tensor, box: tf.Tensor) -> tf.Tensor:

@@ -107,7 +107,7 @@ def test_the_real_pictures_of_a_prepared_data_set(tmp_path):
     config = Config()
     config.data.load_height = config.data.load_width = 64
     config.data.height = config.data.width = 64
-    model = SimpleNamespace(sizing=sizing_options(config), use_instance=False)
+    model = SimpleNamespace(sizing=sizing_options(config), use_instance=False, use_canvas=False)
     pictures, values = attributes._examples(model, builder, "val", attribute_of("landscapes"))
     assert pictures.shape == (2, 32, 32, 3)
     assert np.abs(pictures).max() <= 1

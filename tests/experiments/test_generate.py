@@ -25,7 +25,7 @@ class Painter(SimpleNamespace):
     """A model whose pictures are as bright as the class, plus ten times the style."""
 
     labels = LabelSet(("a", "b"), ((0, 0, 0), (255, 255, 255)), False, False)
-    use_instance = has_encoder = False
+    use_instance = use_canvas = has_encoder = False
 
     def __init__(self, z_dim=1):
         config = Config()

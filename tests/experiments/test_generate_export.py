@@ -143,7 +143,7 @@ def test_a_label_map_named_overview_keeps_its_picture(workdir, source_dir, tmp_p
 class Plain:
     """A model that sees no instances, has no encoder and knows one style."""
 
-    use_instance = has_encoder = False
+    use_instance = use_canvas = has_encoder = False
     z_dim = None
 
 

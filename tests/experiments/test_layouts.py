@@ -25,7 +25,11 @@ def make_model(labels, preprocess="fixed", size=(64, 64), use_instance=False, **
     for name, value in generator.items():
         setattr(config.generator, name, value)
     return SimpleNamespace(
-        labels=labels, sizing=sizing_options(config), use_instance=use_instance, data_dir="gone"
+        labels=labels,
+        sizing=sizing_options(config),
+        use_instance=use_instance,
+        use_canvas=False,
+        data_dir="gone",
     )
 
 

@@ -31,6 +31,7 @@ class Model:
         self.dataset, self.split, self.image_size = "paired_folder", "val", (64, 64)
         self.sizing = sizing_options(get_config())
         self.z_dim, self.has_encoder, self.use_instance = None, False, True
+        self.use_canvas = False
         self.grey = grey
 
     def generate(self, maps, z):

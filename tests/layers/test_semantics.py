@@ -239,3 +239,24 @@ def test_symbolic_tensors_are_for_the_layer_itself():
 def test_a_mapping_without_labels_is_refused():
     with pytest.raises(ValueError, match="must hold 'label' or 'condition': received labels"):
         Semantics.from_inputs({"labels": ids(1, 4, 4)}, num_labels=3, use_instance_edges=False)
+
+
+def test_a_canvas_stands_between_labels_and_edges():
+    label, instance = ids(2, 4, 6), ids(2, 4, 6, count=3)
+    canvas = np.random.default_rng(1).random((2, 4, 6, 4), "float32")
+    semantics = Semantics.from_inputs(
+        {"label": label, "instance": instance, "canvas": canvas},
+        num_labels=4 + 4,
+        use_instance_edges=True,
+    )
+    plain = Semantics.from_inputs(
+        {"label": label, "instance": instance}, num_labels=4, use_instance_edges=True
+    ).dense
+    expected = np.concatenate([plain[..., :4], canvas, plain[..., 4:]], -1)
+    np.testing.assert_array_equal(semantics.dense, expected)
+    assert semantics.channels == 9
+    # Ids are those of the labels alone.
+    with pytest.raises(ValueError, match=r"label ids must be in \[0, 3\): received 3"):
+        Semantics.from_inputs(
+            {"label": label, "canvas": canvas}, num_labels=3 + 4, use_instance_edges=False
+        )

@@ -284,6 +284,8 @@ def _to_nvlabs(workdir: Path, output: Path, unknown_first: bool, legacy: bool) -
         raise ConversionError(
             f"{workdir}: continuous maps in place of labels have no official counterpart"
         )
+    if config.data.use_canvas:
+        raise ConversionError(f"{workdir}: canvases have no official counterpart")
     model = _gaugan(config, labels)
     name = "generator" if model.average is None else "average_generator"
     generator = getattr(model, name)

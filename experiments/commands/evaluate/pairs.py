@@ -15,6 +15,7 @@ from experiments.commands.evaluate.options import Pictures
 from experiments.setup.config import ConfigError
 from experiments.setup.layouts import (
     MAPS,
+    check_takes_files,
     grouped,
     open_model_data,
     read_map,
@@ -33,8 +34,8 @@ class Pair(NamedTuple):
 
     Attributes:
         name: of the file.
-        maps: `label` int32 `[H, W]` or `condition` float32 `[H, W, C]`; and `instance` where there
-            is one.
+        maps: `label` int32 `[H, W]` or `condition` float32 `[H, W, C]`; and `instance` and
+            `canvas` where there are any.
         image: uint8 `[H, W, 3]`.
         attribute: int, value of the data set's attribute; -1 if there is none, or it is unknown.
     """
@@ -147,6 +148,7 @@ def folder_pairs(
     """
     from pipelines.sources.listing import enumerate_few, list_images
 
+    check_takes_files(model, labels)
     maps = list_images(Path(labels), "a folder of label maps", maps=True)
     photographs = list_images(Path(images), "a folder of photographs", maps=False)
     edges = (

@@ -123,6 +123,11 @@ def _check(
     content = read_model(model)
     check_writable(output_dir)
     config = Config.from_dict(content["config"])
+    if config.data.use_canvas:
+        raise ConfigError(
+            f"--model={model}: this model needs a canvas beside each label map, which servers and "
+            "edge devices cannot compose; use it with generate and evaluate"
+        )
     if "saved_model" in formats:
         check_max_pixels((config.data.height, config.data.width), max_pixels)
     if "litert" in formats:

@@ -40,7 +40,7 @@ def check_runs(runs: Sequence[Run], data_dir: str, settings: Mapping[str, Any]) 
             check_training(run.config, data_dir=data_dir, workdir=run.folder)
         except ConfigError as error:
             raise ConfigError(f"{run.name}: {error}") from error
-        find_dataset(run.config.data.dataset, data_dir)
+        find_dataset(run.config.data.prepared, data_dir)
         seen = loss_networks(run.config.to_dict())
         for name in settings["features"].split(","):
             if name in seen:
