@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from experiments.setup.canvases import canvas_maker
 from experiments.setup.config import ConfigError
 from experiments.setup.sizing import sized
 from pipelines.schema import BadFileError
@@ -66,7 +67,6 @@ def folder_layouts(
     """
     from pipelines.sources.listing import list_images
 
-    check_takes_files(model, folder)
     kind = "continuous map" if model.labels.condition_channels else "label map"
     files = sorted(list_images(Path(folder), f"a folder of {kind} PNGs", maps=True).items())[
         :max_labels
@@ -85,24 +85,11 @@ def folder_layouts(
 
     for _, path, instance in tqdm(paths, "checking", unit="map", disable=not sys.stderr.isatty()):
         _read_maps(model, path, instance)
+    completed = canvas_maker(model)
     return len(paths), (
-        Layout(stem, sized(_read_maps(model, path, instance), model.sizing))
+        Layout(stem, sized(completed(_read_maps(model, path, instance)), model.sizing))
         for stem, path, instance in paths
     )
-
-
-def check_takes_files(model: Model, folder: str | os.PathLike[str]) -> None:
-    """Raises a ConfigError if a model sees what no label map file holds.
-
-    Args:
-        model: the model that makes the pictures.
-        folder: of the label maps.
-    """
-    if model.use_canvas:
-        raise ConfigError(
-            f"--labels={folder}: this model needs a canvas beside each label map, and only data "
-            "sets that `compose` made hold canvases; leave --labels out, for the held-out maps"
-        )
 
 
 def _read_maps(model: Model, path: Path, instance: Path | None) -> dict[str, np.ndarray]:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from pipelines.collage.bank import Bank, BankBuilder
 from pipelines.collage.canvas import compose
+from pipelines.collage.storage import save_bank
 from pipelines.prepare.prepare import How, write
 from pipelines.prepare.progress import OnProgress, progress_bars
 from pipelines.reading.prepared import canvases_name, find_dataset, label_set, open_directory
@@ -43,8 +44,8 @@ def compose_canvases(
 
     The copy is named after the data set: `landscapes/64x64` becomes `landscapes_canvases/64x64`.
     Its records are in the same order and in as many shards. A canvas of the training split has no
-    segment of its own picture. After an interruption or a kill, the same call goes on after the
-    last finished shard.
+    segment of its own picture. The bank is kept beside the shards. After an interruption or a
+    kill, the same call goes on after the last finished shard.
 
     Args:
         dataset: name of the data set; see `pipelines.reading.prepared.open_dataset`.
@@ -73,7 +74,7 @@ def compose_canvases(
     if not already_composed:
         how = How(on_progress=on_progress)
         target.fill(bank, on_progress)
-        write(target, target.root, target.root, how, plan=target.plan)
+        write(target, target.root, target.root, how, plan=target.plan, finish=target.finish)
     splits = open_directory(target.data_dir).info.splits
     return {
         "path": str(target.data_dir),
@@ -227,6 +228,11 @@ class CanvasBuilder:
                 shards.append(Shard(name, split, places))
                 start += length
         return shards
+
+    def finish(self, directory: Path) -> None:
+        """Writes the bank beside the shards, for label maps of other places."""
+        assert self._bank is not None
+        save_bank(self._bank, directory)
 
     def reader(self) -> Callable[[_Place], Example]:
         """The function that makes the record of a place, with its canvas."""

@@ -164,6 +164,7 @@ def write(
     data_dir: Path,
     how: How,
     plan: Callable[[Any, int], list[Shard]] | None = None,
+    finish: Callable[[Path], None] | None = None,
 ) -> int:
     """Writes a data set, all of it or nothing. What was there before is replaced at the end.
 
@@ -174,6 +175,8 @@ def write(
         how: how shards are written.
         plan: function of `builder` and `how.shard_bytes` that says what goes into which shard;
             None for `pipelines.prepare.shards.plan_shards`.
+        finish: called with the folder of the whole data set, before it takes its place; None for
+            nothing more to write.
 
     Returns:
         The number of its pixels off the palette.
@@ -185,7 +188,7 @@ def write(
     created = [path for path in (final.parent, *final.parent.parents) if not path.exists()]
     try:
         with journals.opened(final.parent / f".partial-{final.name}") as journal:
-            return _write_with(journal, builder, root, how, plan)
+            return _write_with(journal, builder, root, how, plan, finish)
     except BaseException as error:
         for directory in created:
             with contextlib.suppress(OSError):
@@ -198,7 +201,9 @@ def write(
         ) from None
 
 
-def _write_with(journal: journals.Journal, builder: Any, root: Path, how: How, plan: Any) -> int:
+def _write_with(
+    journal: journals.Journal, builder: Any, root: Path, how: How, plan: Any, finish: Any
+) -> int:
     from pipelines.prepare import shards as writing
 
     reader = builder.reader()
@@ -234,6 +239,8 @@ def _write_with(journal: journals.Journal, builder: Any, root: Path, how: How, p
         if sources:
             provenance.write_sources(directory, root, sources)
         info.write_to_directory(directory)
+        if finish is not None:
+            finish(directory)
     return sum(report.num_off_palette for report in reports)
 
 

@@ -298,8 +298,7 @@ def _decode(key: str, encoded: tf.Tensor, dtype: tf.DType, channels: int) -> tf.
         condition = tf.io.decode_png(encoded, channels=channels, dtype=dtype)
         return tf.cast(condition, tf.float32) / float(dtype.max)
     if key == "canvas":
-        canvas = tf.cast(tf.io.decode_png(encoded, channels=4), tf.float32) / 255.0
-        # Scaling then weighs colours by how much they cover.
-        return tf.concat([canvas[..., :3] * canvas[..., 3:], canvas[..., 3:]], -1)
+        # Colours are 0 where nothing covers the canvas, so scaling weighs them by how much does.
+        return tf.cast(tf.io.decode_png(encoded, channels=4), tf.float32) / 255.0
     ids = tf.io.decode_png(encoded, channels=1, dtype=dtype)
     return tf.squeeze(ids, axis=-1)

@@ -29,7 +29,7 @@ def fails(capsys, *arguments):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["paint"], "prepare, doctor, train"),
+        (["paint"], "prepare, doctor, compose, train"),
         (["train", "--steps=3"], "steps"),
         (["train", "now"], "'now' is not a flag"),
         (["train", "--config=nowhere.py"], "nowhere.py"),

@@ -9,16 +9,18 @@ import tensorflow as tf
 from tiny_experiment import get_config
 
 from experiments.command_line.main import main
-from experiments.commands.evaluate import evaluate as module
 from experiments.commands.evaluate import judges as judges_module
 from experiments.commands.evaluate.evaluate import evaluate
 from experiments.commands.evaluate.judges import FeatureNetwork
+from experiments.commands.evaluate.options import JudgedBy
+from experiments.commands.evaluate.pairs import folder_pairs
 from experiments.commands.sweep.checks import check_runs
 from experiments.commands.sweep.runs import Run
 from experiments.commands.train import train
 from experiments.setup.assemble import make_gaugan
 from experiments.setup.config import Config, ConfigError
 from experiments.setup.initialization import initialize
+from experiments.setup.layouts import dataset_layouts, folder_layouts
 from experiments.setup.predictors import load_model
 from experiments.setup.trained_model import load_workdir
 from pipelines.prepare.compose import compose_canvases
@@ -92,21 +94,34 @@ def test_the_canvas_changes_the_picture_and_gets_gradients(trained):
 def test_evaluate_and_generate_take_the_held_out_canvases(trained, tmp_path, monkeypatch):
     network = FeatureNetwork("efficientnet_lite2", 8, 3, "0", lambda x: tf.reduce_mean(x, [1, 2]))
     monkeypatch.setattr(judges_module, "load_feature_network", lambda _: network)
-    monkeypatch.setattr(module, "check_independent", lambda *_: None)
-    content = evaluate(trained, output_dir=tmp_path / "e", lpips=False, batch_size=1)
+    content = evaluate(
+        trained, output_dir=tmp_path / "e", judged_by=JudgedBy(lpips=False), batch_size=1
+    )
     assert content["protocol"]["dataset"] == "paired_folder_canvases"
     assert np.isfinite(content["scores"]["l1"]["value"])
     assert main(["generate", f"--model={trained}", f"--output_dir={tmp_path / 'g'}"]) == 0
     assert {path.name for path in (tmp_path / "g").iterdir()} == {"0.png", "1.png", "overview.png"}
 
 
-def test_what_has_no_canvases_is_refused_in_one_line(trained, source_dir, tmp_path, capsys):
-    maps, pictures = source_dir / "val_label", source_dir / "val_img"
+def test_files_get_the_canvases_that_the_data_set_has(trained, source_dir):
+    model = load_model(trained)
+    folders = source_dir / "val_label", source_dir / "val_inst"
+    pictures = source_dir / "val_img"
+    for instances in (folders[1], None):
+        _, layouts = folder_layouts(model, folders[0], instances, None)
+        pairs = folder_pairs(model, folders[0], pictures, instances).pairs
+        for layout, pair in zip(layouts, pairs, strict=True):
+            np.testing.assert_array_equal(layout.maps["canvas"], pair.maps["canvas"])
+            if instances is not None:
+                _, held_out = dataset_layouts(model, None, 8)
+                same = {each.name: each.maps["canvas"] for each in held_out}
+                np.testing.assert_array_equal(layout.maps["canvas"], same[layout.name])
+
+
+def test_what_cannot_compose_is_refused_in_one_line(trained, tmp_path, capsys):
     out = f"--output_dir={tmp_path / 'out'}"
     needs = "needs a canvas beside each label map"
     for arguments, said in (
-        (["generate", f"--labels={maps}", out], f"--labels={maps}: this model {needs}"),
-        (["evaluate", f"--labels={maps}", f"--images={pictures}", out], needs),
         (["export", out], needs),
         (["convert", "--target=nvlabs", f"--output={tmp_path / 'o'}"], "no official counterpart"),
     ):

@@ -6,6 +6,7 @@ import pytest
 from pipelines.collage.bank import MAX_SIDE, BankBuilder, fitted
 from pipelines.collage.canvas import compose, layers
 from pipelines.collage.regions import connected, find_regions, neighbours
+from pipelines.collage.storage import load_bank, save_bank
 from pipelines.schema import DataError
 
 SIZE = 32
@@ -255,6 +256,22 @@ def test_large_segments_are_kept_smaller():
     (pixels,) = bank_of((image, label)).segments[0].pixels
     assert pixels.shape == (MAX_SIDE, 4, 4)
     assert (compose(bank_of((image, label)), label) == (50, 50, 50, 255)).all()
+
+
+def test_a_bank_comes_back_from_its_file(tmp_path):
+    pictures = [random_picture(seed) for seed in range(3)]
+    bank = bank_of(*pictures)
+    save_bank(bank, tmp_path)
+    for label in (pictures[0][1], random_picture(9)[1]):
+        np.testing.assert_array_equal(
+            compose(load_bank(tmp_path), label, exclude=1), compose(bank, label, exclude=1)
+        )
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:100])
+    for said in ("BadZipFile", "FileNotFoundError"):
+        with pytest.raises(DataError, match=rf"bank\.npz: cannot be read \({said}\); remove"):
+            load_bank(tmp_path)
+        file.unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize(("options", "said"), [({"size": 0}, "bank_size: 0"), ({"seed": -1}, "-1")])

@@ -9,7 +9,7 @@ from prepared_batches import SIZE
 from pipelines.prepare.compose import compose_canvases
 from pipelines.prepare.prepare import prepare
 from pipelines.reading.attributes import attribute_of
-from pipelines.reading.input_pipeline import make_dataset, record_names
+from pipelines.reading.input_pipeline import Training, make_dataset, record_names
 from pipelines.reading.prepared import (
     canvases_name,
     label_set,
@@ -18,7 +18,7 @@ from pipelines.reading.prepared import (
 )
 from pipelines.schema import DataError
 
-BATCHES = {"batch_size": 1, "flip": False, "seed": 0, "load_size": SIZE, "crop_size": SIZE}
+BATCHES = {"batch_size": 1, "load_size": SIZE, "crop_size": SIZE, "with_canvas": True}
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +36,8 @@ def again(data_dir, **options):
     return compose_canvases("paired_folder", **options)
 
 
-def batches(builder, split, training=False, **options):
-    options = {**BATCHES, "with_canvas": True, **options}
-    return make_dataset(builder, split, training=training, **options)
+def batches(builder, split, **options):
+    return make_dataset(builder, split, **(BATCHES | options))
 
 
 def shards(data_dir):
@@ -91,7 +90,7 @@ def test_canvases_of_training_pictures_are_of_other_training_pictures(data_dir):
 
 def test_augmentation_changes_the_canvas_with_the_maps(data_dir):
     builder = open_dataset("paired_folder_canvases", data_dir)
-    options = {"flip": True, "crop_size": (8, 8), "training": True}
+    options = {"crop_size": (8, 8), "training": Training(seed=0, flip=True)}
     seen = list(batches(builder, "val[:1]", **options).take(8))
     whole = next(iter(batches(builder, "val[:1]")))
     joined = np.concatenate([whole["label"][..., None], whole["canvas"]], -1)[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.commands.evaluate.options import Pictures
+from experiments.setup.canvases import canvas_maker
 from experiments.setup.config import ConfigError
 from experiments.setup.layouts import (
     MAPS,
-    check_takes_files,
     grouped,
     open_model_data,
     read_map,
@@ -148,7 +148,6 @@ def folder_pairs(
     """
     from pipelines.sources.listing import enumerate_few, list_images
 
-    check_takes_files(model, labels)
     maps = list_images(Path(labels), "a folder of label maps", maps=True)
     photographs = list_images(Path(images), "a folder of photographs", maps=False)
     edges = (
@@ -164,10 +163,18 @@ def folder_pairs(
     paths = [(name, maps[name], photographs[name], edges.get(name)) for name in sorted(maps)]
     unused = sorted(set(photographs) - set(maps))
     warnings = [f"{images}: no label map for {enumerate_few(unused)}; left out"] if unused else []
-    return Pairs(len(paths), (_read(model, *each) for each in paths), warnings)
+    completed = canvas_maker(model)
+    return Pairs(len(paths), (_read(model, completed, *each) for each in paths), warnings)
 
 
-def _read(model: Model, name: str, label: Path, image: Path, instance: Path | None) -> Pair:
+def _read(
+    model: Model,
+    completed: Callable[..., dict[str, np.ndarray]],
+    name: str,
+    label: Path,
+    image: Path,
+    instance: Path | None,
+) -> Pair:
     from pipelines.sources.inspection import decode_image
     from pipelines.sources.pictures import read_image, read_instances
 
@@ -184,7 +191,7 @@ def _read(model: Model, name: str, label: Path, image: Path, instance: Path | No
             f"{width}x{height} pixels (width x height), but its map has {other[1]}x{other[0]}; "
             "scale the map to the photograph, by nearest neighbour",
         )
-    example = sized(example, model.sizing)
+    example = sized(completed(example), model.sizing)
     picture = np.clip(np.rint(example.pop("image")), 0, 255).astype(np.uint8)
     return Pair(name, example, picture)
 
