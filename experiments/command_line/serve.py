@@ -23,6 +23,13 @@ def define(flags: Flags) -> None:
     )
     flags.integer("port", 8080, "REST port.", lower_bound=1, upper_bound=65535)
     flags.integer("grpc_port", 8081, "gRPC port; 0 for none.", lower_bound=0, upper_bound=65535)
+    flags.string(
+        "host",
+        "127.0.0.1",
+        "Address to listen on: 127.0.0.1 for this machine alone, 0.0.0.0 for all machines that "
+        "reach it.",
+    )
+    flags.boolean("painter", True, "A page at / on which you paint label maps.")
     flags.string("model_name", None, "Name of the model in requests; default the folder's name.")
     flags.integer(
         "micro_batch",
@@ -85,4 +92,6 @@ def run(flags: Flags) -> None:
     serve(limits=limits, **rest)
 
 
-COMMAND = Command("answers requests for pictures by REST and gRPC, from a SavedModel", define, run)
+COMMAND = Command(
+    "answers requests for pictures by REST and gRPC, and opens a page to paint on", define, run
+)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from experiments.setup.config import ConfigError
 from experiments.setup.program import program
 from spade_tf.export.serving_config import is_model_name
 from spade_tf.serving.limits import RequestLimits
 from spade_tf.serving.model.folders import newest_version
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def serve(
@@ -22,6 +26,8 @@ def serve(
     limits: RequestLimits,
     poll_seconds: float,
     version_labels: Sequence[str],
+    host: str,
+    painter: bool,
 ) -> None:
     """Serves an export by REST and gRPC until it is interrupted.
 
@@ -33,6 +39,8 @@ def serve(
         limits: limits of a request; `max_memory` None for all memory of the machine.
         poll_seconds: time between checks for a new version; 0 to never check.
         version_labels: labels that stand for the served version.
+        host: address to listen on.
+        painter: whether the page at `/` is the painter.
 
     Raises:
         ConfigError: if `model` is a workdir, the ports are the same, or the name cannot be part of
@@ -56,6 +64,7 @@ def serve(
 
     require("tritonclient.grpc", "serve")
     from spade_tf.serving import server
+    from spade_tf.serving.fronts.painter import Painter
     from spade_tf.serving.model.work import available_memory
 
     if limits.max_memory is None:
@@ -68,4 +77,31 @@ def serve(
         poll_seconds=poll_seconds,
         version_labels=version_labels,
         limits=limits,
+        host=host,
+        painter=Painter(sample_layouts, local=host in _LOOPBACK) if painter else None,
     )
+
+
+def sample_layouts(
+    class_names: Sequence[str], height: int, width: int
+) -> Callable[[int], np.ndarray] | None:
+    """Layouts to begin a painting with.
+
+    Args:
+        class_names: names of a model's ids.
+        height: rows of its pictures.
+        width: columns of its pictures.
+
+    Returns:
+        A function from a seed to a label map, uint8 `[height, width]`; None where there are none:
+        the procedural landscapes have them, of their own sizes.
+    """
+    from pipelines import landscapes
+
+    if tuple(class_names) != landscapes.CLASS_NAMES:
+        return None
+    try:
+        landscapes.check(0, 0, height, width)
+    except ValueError:
+        return None
+    return lambda seed: landscapes.render(seed, 0, height, width).label

@@ -44,6 +44,13 @@ class MissingError(ServingError):
     code = "NOT_FOUND"
 
 
+class ForbiddenError(ServingError):
+    """A request from a page that the server does not answer."""
+
+    status = 403
+    code = "PERMISSION_DENIED"
+
+
 class UnsupportedError(ServingError):
     """A method of a protocol that this server does not offer."""
 

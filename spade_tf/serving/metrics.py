@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -72,6 +73,10 @@ class Metrics:
             code = "OK"
         except ServingError as error:
             code = error.code
+            raise
+        except asyncio.CancelledError:
+            # Its client has left.
+            code = "CANCELLED"
             raise
         finally:
             self._requests.labels(front, code).inc()

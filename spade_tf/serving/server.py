@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging.config
 import os
 import signal
@@ -22,6 +23,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from spade_tf.serving.bodies import BodyReader
 from spade_tf.serving.dispatch import Dispatch
 from spade_tf.serving.errors import ServingError
+from spade_tf.serving.fronts.painter import Painter
 from spade_tf.serving.fronts.rest_server import make_app
 from spade_tf.serving.limits import RequestLimits
 from spade_tf.serving.metrics import Metrics
@@ -81,6 +83,8 @@ def serve(
     limits: RequestLimits | None = None,
     poll_seconds: float = 1.0,
     version_labels: Sequence[str] = (),
+    host: str = "127.0.0.1",
+    painter: Painter | None = None,
 ) -> None:
     """Serves an export until it is interrupted.
 
@@ -92,6 +96,8 @@ def serve(
         limits: limits of a request, and how many are made together; None for the defaults.
         poll_seconds: float > 0, time between checks for a new version; 0 to never check.
         version_labels: labels that stand for the served version.
+        host: address to listen on: this machine's own, "0.0.0.0" for all of IPv4, or "::" for all.
+        painter: the page at `/`; None for none.
 
     Raises:
         ServingError: if it cannot be loaded.
@@ -118,19 +124,29 @@ def serve(
     )
     metrics = Metrics(lambda: versions.queue_length, lambda: versions.number)
     dispatch = Dispatch(versions, BodyReader(), limits, metrics)
-    where = f"http://localhost:{port}/v1/models/{name}:predict"
+    where = f"http://{_shown(host)}:{port}/v1/models/{name}:predict"
     also = f", gRPC on port {grpc_port}" if grpc_port else ""
     print(
         f"loading version {version_number(version)} of {name}: {where}{also}",
         file=sys.stderr,
         flush=True,
     )
-    asyncio.run(_Running(dispatch, port, grpc_port, poll_seconds).run())
+    asyncio.run(_Running(dispatch, host, port, grpc_port, poll_seconds, painter).run())
 
 
 class _Running:
-    def __init__(self, dispatch: Dispatch, port: int, grpc_port: int, poll_seconds: float):
+    def __init__(
+        self,
+        dispatch: Dispatch,
+        host: str,
+        port: int,
+        grpc_port: int,
+        poll_seconds: float,
+        painter: Painter | None,
+    ):
         self._dispatch = dispatch
+        self._host = host
+        self._painter = painter
         self._versions = dispatch.versions
         self._port = port
         self._grpc_port = grpc_port
@@ -141,7 +157,7 @@ class _Running:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
         config = uvicorn.Config(
-            make_app(self._dispatch),
+            make_app(self._dispatch, self._painter),
             http=_BoundedHttp,
             ws="none",
             lifespan="off",
@@ -153,12 +169,12 @@ class _Running:
         )
         rest = uvicorn.Server(config)
         grpc_server = None
-        with _listener(self._port) as listener:
+        with _listener(self._host, self._port) as listener:
             try:
                 if self._grpc_port:
                     from spade_tf.serving.fronts.grpc_server import GrpcServer
 
-                    grpc_server = GrpcServer(self._dispatch, self._grpc_port)
+                    grpc_server = GrpcServer(self._dispatch, self._grpc_port, bracketed(self._host))
                     await grpc_server.start()
                 answering = asyncio.create_task(rest.serve(sockets=[listener]))
                 keeping = asyncio.create_task(self._keep_loaded(grpc_server))
@@ -179,6 +195,9 @@ class _Running:
         if grpc_server is not None:
             await grpc_server.set_ready(True)
         print(f"ready: version {self._versions.number} answers", file=sys.stderr, flush=True)
+        if self._painter is not None:
+            page = f"http://{_shown(self._host)}:{self._port}/"
+            print(f"paint at {page}", file=sys.stderr, flush=True)
         if self._poll_seconds:
             await self._versions.watch(self._poll_seconds)
         await asyncio.Event().wait()
@@ -191,19 +210,34 @@ class _Running:
         self._dispatch.bodies.close()
 
 
-def _listener(port: int) -> socket.socket:
-    """A socket on all interfaces.
+def bracketed(host: str) -> str:
+    """An address as part of another: IPv6 addresses have brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def _shown(host: str) -> str:
+    """A name by which this machine reaches a server that listens on an address."""
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else bracketed(host)
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """A socket on an address.
 
     Raises:
-        ServingError: if the port is taken.
+        ServingError: if there is no such address here, or the port is taken.
     """
     try:
-        if socket.has_dualstack_ipv6():
-            return socket.create_server(
-                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=2048
-            )
-        return socket.create_server(("", port), backlog=2048)
-    except OSError as error:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError) as error:
         raise ServingError(
-            f"--port={port}: cannot be listened on ({error.strerror}); give another"
+            f"--host={host}: no address of this machine; give 127.0.0.1, or 0.0.0.0 for all"
+        ) from error
+    both = host == "::" and socket.has_dualstack_ipv6()
+    try:
+        return socket.create_server(address[:2], family=family, dualstack_ipv6=both, backlog=2048)
+    except OSError as error:
+        taken = error.errno != errno.EADDRNOTAVAIL
+        flag = f"--port={port}" if taken else f"--host={host}"
+        raise ServingError(
+            f"{flag}: cannot be listened on ({error.strerror}); give another"
         ) from error

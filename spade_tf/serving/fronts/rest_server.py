@@ -27,6 +27,7 @@ from spade_tf.serving.errors import (
 from spade_tf.serving.fronts.json_answers import rest_answer
 from spade_tf.serving.fronts.model_metadata import metadata_object, status_object
 from spade_tf.serving.fronts.open_inference import metadata, read_open, write_open
+from spade_tf.serving.fronts.painter import Painter, painter_routes
 from spade_tf.serving.fronts.rest_requests import read_rest
 from spade_tf.serving.limits import BodyLimits
 from spade_tf.serving.model.versions import Servable
@@ -51,18 +52,19 @@ class _NameConvertor(StringConvertor):
     regex = "[^/:]+"
 
 
-def make_app(dispatch: Dispatch) -> Starlette:
+def make_app(dispatch: Dispatch, painter: Painter | None = None) -> Starlette:
     """Makes an application that answers by REST.
 
     Args:
         dispatch: finds the answers.
+        painter: the page at `/`; None for none.
     """
     front = _Front(dispatch)
     register_url_convertor(_NAME, _NameConvertor())
     model = f"{{name:{_NAME}}}"
     one_of = ("", "/versions/{version:int}", f"/labels/{{label:{_NAME}}}")
     routes = [
-        Route("/", front.live),
+        *([Route("/", front.live)] if painter is None else painter_routes(dispatch, painter)),
         Route("/metrics", front.metrics),
         Route("/monitoring/prometheus/metrics", front.metrics),
         Route("/v1/models", front.list_models),

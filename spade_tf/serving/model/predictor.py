@@ -100,6 +100,24 @@ class Predictor:
         except tf.errors.InvalidArgumentError as error:
             raise BadRequestError(sentence(str(error))) from None
 
+    @property
+    def draws_styles(self) -> bool:
+        """Whether it tells the style of a seed; exports of earlier releases do not."""
+        return f"{_STAGE}prepare_uint8" in self._calls
+
+    def style_of_seed(self, seed: int, size: tuple[int, int]) -> np.ndarray:
+        """The style that a seed stands for, float32 `[z_dim]`.
+
+        Args:
+            seed: of 64 bits.
+            size: height and width that the model takes; the style does not depend on it.
+        """
+        label = np.zeros([1, *size], np.uint8)
+        inputs: Arrays = {"label": label, "seed": np.array([seed], np.int64)}
+        if "instance" in self.inputs["serving_uint8"]:
+            inputs["instance"] = np.zeros([1, 1, 1], np.int32)
+        return self._calls[f"{_STAGE}prepare_uint8"](inputs)["z"][0]
+
     def _in_stages(self, prepare: str, finish: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
         """A signature by its parts, so that the graph of the generator is there once for all."""
         maps = self._calls[_STAGE + prepare](inputs)
