@@ -32,8 +32,8 @@ def define(flags: Flags) -> None:
     flags.string(
         "cache_dir",
         None,
-        "Folder that keeps what networks saw in real pictures; default in the user's cache folder; "
-        "--cache_dir= keeps nothing.",
+        "Folder that keeps what networks saw in real pictures and learned from them; default in "
+        "the user's cache folder; --cache_dir= keeps nothing.",
     )
     flags.string("output_dir", "out/evaluation", "Folder for evaluation.json and report.html.")
 

@@ -11,18 +11,21 @@ from spade_tf.metrics.segmentation import (
     scores_of_counts,
     segmentation_scores,
 )
-from spade_tf.metrics.steps import StepProfile
+from spade_tf.metrics.steps import PictureSteps, border_ratio, grid_ratio, picture_steps
 
 __all__ = [
     "LPIPS",
     "FeatureStatistics",
+    "PictureSteps",
     "SegmentationScores",
-    "StepProfile",
     "bootstrap_interval",
+    "border_ratio",
     "confusion_matrix",
     "frechet_distance",
+    "grid_ratio",
     "kernel_distance",
     "mean_iou",
+    "picture_steps",
     "scores_of_counts",
     "segmentation_scores",
 ]

@@ -1,10 +1,12 @@
 """How true styles are: a classifier of an attribute, and the scores of what it finds."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from experiments.commands.evaluate import attributes
 from experiments.commands.evaluate.attributes import (
@@ -18,7 +20,7 @@ from experiments.commands.evaluate.report import write_report
 from experiments.setup.config import Config
 from experiments.setup.sizing import sizing_options
 from pipelines.reading.attributes import Attribute, attribute_of
-from pipelines.reading.prepared import open_dataset
+from pipelines.reading.prepared import label_set, open_dataset
 
 COLOURS = Attribute("colour", ("red", "green", "blue"), lambda name: name.split("-")[0])
 
@@ -114,6 +116,78 @@ def test_the_real_pictures_of_a_prepared_data_set(tmp_path):
     assert set(values) <= set(range(5))
 
 
+@pytest.fixture
+def landscapes(tmp_path):
+    """A model of a data set of an earlier release; and the data set, a copy."""
+    source = Path(__file__).parents[1] / "goldens/earlier/data"
+    config = Config()
+    config.data.load_height = config.data.load_width = 64
+    config.data.height = config.data.width = 64
+    return SimpleNamespace(
+        dataset="landscapes/64x64_2+2",
+        split="val",
+        sizing=sizing_options(config),
+        use_instance=False,
+        data_dir=str(shutil.copytree(source, tmp_path / "data")),
+        labels=label_set(open_dataset("landscapes/64x64_2+2", source)),
+    )
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """Counts how often a classifier is trained."""
+    counted, learn = [], attributes._learn
+
+    def counting(*arguments):
+        counted.append(1)
+        return learn(*arguments)
+
+    monkeypatch.setattr(attributes, "_learn", counting)
+    return counted
+
+
+def test_a_classifier_is_kept_by_all_that_it_depends_on(
+    landscapes, trainings, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(attributes, "_EPOCHS", 2)
+    folder = tmp_path / "cache"
+    images = np.random.default_rng(0).integers(0, 256, (8, 40, 48, 3)).astype(np.uint8)
+    first = train_judge(landscapes, None, 0, folder)
+    again = train_judge(landscapes, None, 0, folder)
+    assert len(trainings) == 1
+    assert again[2:] == first[2:]
+    np.testing.assert_array_equal(first.predict(images), again.predict(images))
+    # Another seed, and without a folder.
+    train_judge(landscapes, None, 1, folder)
+    train_judge(landscapes, None, 0)
+    assert len(trainings) == 3
+    # Another size of the pictures.
+    larger = SimpleNamespace(**{**vars(landscapes), "sizing": {**landscapes.sizing, "multiple": 1}})
+    train_judge(larger, None, 0, folder)
+    assert len(trainings) == 4
+    assert len(list(folder.iterdir())) == 3
+    # A damaged file.
+    for path in folder.iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    assert train_judge(landscapes, None, 0, folder)[2:] == first[2:]
+    assert "not read" in capsys.readouterr().err
+    assert len(trainings) == 5
+
+
+def test_a_changed_picture_trains_anew(landscapes, tmp_path):
+    attribute = attribute_of("landscapes")
+    builder = open_dataset(landscapes.dataset, landscapes.data_dir)
+    before = attributes._file_name(landscapes, builder, attribute, 0)
+    assert attributes._file_name(landscapes, builder, attribute, 0) == before
+    # The same pictures in another order are others to learn from: one shard is written anew.
+    (path,) = Path(builder.data_path).glob("*-train.*")
+    records = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in reversed(records):
+            writer.write(record)
+    assert attributes._file_name(landscapes, builder, attribute, 0) != before
+
+
 def test_without_a_split_held_out_there_is_no_classifier(colours):
     assert train_judge(SimpleNamespace(dataset="colours", split="train"), None, seed=0) is None
 
@@ -128,7 +202,7 @@ def test_without_a_split_held_out_there_is_no_classifier(colours):
 def test_the_page_names_distances_and_shows_styles(name, is_fid, titles, tmp_path):
     figure = {"value": 0.5, "interval": [0.4, 0.6]}
     drawn = np.array([[3, 1, 0]])
-    places = {"block_border": 1.25, "picture_border": None}
+    places = {"block_border": {"value": 1.25, "interval": [1.2, 1.3]}, "picture_border": None}
     content = {
         "scores": {
             "l1": figure,
@@ -136,8 +210,8 @@ def test_the_page_names_distances_and_shows_styles(name, is_fid, titles, tmp_pat
             "attributes": {
                 "colour": attribute_scores(JUDGE, np.array([0, 1]), np.array([0, 0]), drawn, seed=0)
             },
-            "sharpness": 0.75,
-            "steps": {"fake": places, "real": {"block_border": 1.0, "picture_border": 1.0}},
+            "sharpness": {"value": 0.75, "interval": [0.7, 0.8]},
+            "steps": {"fake": places, "real": {name: figure for name in places}},
         },
         "protocol": {"model": "m", "count": 2, "features": {name: {"is_fid": is_fid}}},
         "class_names": [],
@@ -151,7 +225,8 @@ def test_the_page_names_distances_and_shows_styles(name, is_fid, titles, tmp_pat
         "finds the colour of that photograph for 50.0 %",
         "Drawn styles never, or hardly ever, have blue.",
         "<tr><td>green</td><td>50.0 %</td><td>25.0 %</td></tr>",
-        "<td>steps at borders of blocks</td><td>1.250</td><td></td><td>1.000</td>",
+        "<td>sharpness</td><td>0.75</td><td>0.7 to 0.8</td><td>1</td>",
+        "<td>steps at borders of blocks</td><td>1.25</td><td>1.2 to 1.3</td><td>0.5</td>",
         "<td>steps at borders of the picture</td><td>none</td>",
     ):
         assert text in page, text

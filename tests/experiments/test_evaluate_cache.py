@@ -1,6 +1,7 @@
 """What networks saw in real pictures is kept, and found again by content alone."""
 
 import json
+import types
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ NAMES = ("dark", "light")
 class Grey:
     labels = LabelSet(NAMES, ((0, 0, 0), (255, 255, 255)), False, False)
     z_dim = None
+    sizing = types.MappingProxyType({"multiple": 4})
 
     def generate(self, maps, z):
         return np.full([len(maps["label"]), 1, 8, 8, 3], 128, np.uint8)
@@ -58,7 +60,7 @@ def scores_of(folder, *, changed=None, judges=None, batch_size=2):
         strategy=tf.distribute.get_strategy(),
     )
     cache.save()
-    return cache.hits, summarise(rows, judges, 0, block=4)
+    return cache.hits, summarise(rows, judges, 0)
 
 
 def rows_in(folder):

@@ -1,5 +1,7 @@
 """Scores of models whose pictures are known."""
 
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -21,6 +23,8 @@ class Painter:
 
     labels = LabelSet(NAMES, ((0, 0, 0), (255, 255, 255), (9, 9, 9)), True, False)
     z_dim = 2
+    # Blocks of four pixels.
+    sizing = types.MappingProxyType({"multiple": 4})
 
     def __init__(self, paint):
         self.paint = paint
@@ -59,7 +63,7 @@ def scores_of(paint, *, batch_size=3, strategy=None, style="photograph"):
         batch_size=batch_size,
         strategy=strategy or tf.distribute.get_strategy(),
     )
-    return rows, summarise(rows, JUDGES, 0, block=4), gallery
+    return rows, summarise(rows, JUDGES, 0), gallery
 
 
 def test_the_real_pictures_have_perfect_scores():
@@ -70,7 +74,7 @@ def test_the_real_pictures_have_perfect_scores():
     assert scores["efficientnet_lite2"]["frechet_distance"]["value"] < 1e-6
     for kind in ("fake", "real"):
         assert scores["segmentation"][kind]["mean_iou"]["value"] == 1.0
-    assert scores["sharpness"] == 1.0
+    assert scores["sharpness"] == {"value": 1.0, "interval": [1.0, 1.0]}
     assert scores["steps"]["fake"] == scores["steps"]["real"]
     assert [shown.distance for shown in gallery.best] == [0.0] * 7
     assert len(gallery.styles) == 4
@@ -99,14 +103,35 @@ def test_a_grid_in_the_pictures_shows_in_the_steps():
 
     _, scores, _ = scores_of(paint)
     # Across, steps are 1, and 59 or 61 where blocks meet. Down, the median is 0 and says nothing.
-    assert scores["steps"]["fake"] == {"block_border": 60.0, "picture_border": 1.0}
-    assert scores["steps"]["real"]["block_border"] < 2
-    assert scores["sharpness"] == pytest.approx((6 * 1 + 60) / 7 / mean_step_of_real())
-
-
-def mean_step_of_real():
+    for name, expected in (("block_border", 60.0), ("picture_border", 1.0)):
+        score = scores["steps"]["fake"][name]
+        assert score["value"] == pytest.approx(expected, rel=1e-5)
+        # All seven pictures are the same.
+        assert score["interval"] == pytest.approx([expected, expected], rel=1e-5)
+    assert scores["steps"]["real"]["block_border"]["value"] < 2
+    # Of 14 steps on the way across and down, one each is 60, six are 1 and six are 0.
     real = np.stack([pair.image for pair in pairs()]).astype(int)
-    return np.abs(real[:, :, 1:] - real[:, :, :-1]).mean()
+    steps = [np.abs(np.diff(real, axis=axis)).mean() for axis in (1, 2)]
+    low, high = scores["sharpness"]["interval"]
+    assert scores["sharpness"]["value"] == pytest.approx((60 + 60 + 6) / 14 / np.mean(steps))
+    assert low < scores["sharpness"]["value"] < high
+
+
+def test_flat_pictures_have_no_steps_to_compare():
+    def flat(size=8):
+        return Pair("p", {"label": np.ones((size, size), np.int32)}, np.zeros((8, 8, 3), np.uint8))
+
+    rows, _ = judge(
+        Painter(lambda label, style: flat().image),
+        Pairs(2, iter([flat(), flat()]), []),
+        JUDGES,
+        Styles(style="drawn", num_styles=1),
+        batch_size=2,
+        strategy=tf.distribute.get_strategy(),
+    )
+    scores = summarise(rows, JUDGES, 0)
+    assert scores["sharpness"] is None
+    assert scores["steps"]["fake"] == {"block_border": None, "picture_border": None}
 
 
 def test_the_wrong_way_round_finds_no_class():
@@ -132,7 +157,7 @@ def test_a_class_that_is_nowhere_has_no_score():
         batch_size=2,
         strategy=tf.distribute.get_strategy(),
     )
-    found = summarise(rows, JUDGES, 0, block=4)["segmentation"]["fake"]
+    found = summarise(rows, JUDGES, 0)["segmentation"]["fake"]
     assert found["iou"] == [None, 1.0, None]
     assert found["mean_iou"]["value"] == 1.0
 
@@ -158,7 +183,8 @@ def test_two_devices_are_one(two_replicas):
     assert two_replicas.num_replicas_in_sync == 2
     one, _, _ = scores_of(same_as_real)
     two, _, _ = scores_of(same_as_real, strategy=two_replicas)
-    for name in ("l1", "lpips", "real/counts", "fake/features/efficientnet_lite2"):
+    steps = [f"{kind}/steps/{name}" for kind in ("fake", "real") for name in ("mean", "grid")]
+    for name in ("l1", "lpips", "real/counts", "fake/features/efficientnet_lite2", *steps):
         np.testing.assert_allclose(one[name], two[name], rtol=1e-6, atol=1e-7)
 
 

@@ -271,6 +271,23 @@ def test_runs_that_do_not_compare_are_told(tmp_path):
     assert "2 different evaluation protocols" in warning
 
 
+def test_the_sharpness_nearest_to_that_of_real_pictures_is_the_best(tmp_path):
+    results = [result(name, 0, 0.5) for name in tiny_table.VARIANTS]
+    for each, value in zip(results, (1.4, 0.7), strict=True):
+        each["scores"]["sharpness"] = {"value": value, "interval": [value, value]}
+    content = summarise("tiny", tiny_table.VARIANTS, results)
+    table = markdown(content).splitlines()
+    assert table[0].endswith("| LPIPS ↓ | sharpness → |")
+    assert table[2].endswith("| 1.40 |")
+    assert table[3].endswith("| **0.700** |")
+    assert table[4].endswith("| 1.00 |")
+    draw_plot(content, tmp_path / "plot.png")
+    # Of an earlier release, without an interval.
+    results[1]["scores"]["sharpness"] = 0.7
+    table = markdown(summarise("tiny", tiny_table.VARIANTS, results)).splitlines()
+    assert table[3].endswith("| – |")
+
+
 def test_pictures_of_all_variants_stand_below_one_another(tmp_path):
     random = np.random.default_rng(0)
     triples = random.integers(0, 256, (4, 3, 8, 16, 3)).astype(np.uint8)

@@ -5,12 +5,18 @@ Only data sets of which an attribute is known have such scores; see `pipelines.r
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
+from keras import layers
 
+from experiments.commands.evaluate.cache import keep, read_kept
 from experiments.commands.evaluate.scores import mean_score
 from experiments.setup.layouts import open_model_data, single_batches
 from experiments.setup.predictors import Model
@@ -21,6 +27,7 @@ from spade_tf.training.pictures import to_uint8
 _SIZE = 32
 _MOST = 2000
 _EPOCHS, _BATCH = 20, 32
+_FILTERS = (16, 32, 32)
 # Of drawn styles, a value with less than this share counts as missing.
 _MISSING = 0.01
 
@@ -43,13 +50,17 @@ class AttributeJudge(NamedTuple):
     num_training: int
 
 
-def train_judge(model: Model, data_dir: str | None, seed: int) -> AttributeJudge | None:
+def train_judge(
+    model: Model, data_dir: str | None, seed: int, folder: Path | None = None
+) -> AttributeJudge | None:
     """Trains a classifier on the real training pictures of a model's data set.
 
     Args:
         model: which tells the data set.
         data_dir: where the data set is, if it was moved.
         seed: int, of weights and order.
+        folder: that keeps the classifier, by the content of the pictures and all else that it
+            depends on; None to train it anew.
 
     Returns:
         The classifier; None if the data set has no attribute, or no two splits.
@@ -64,17 +75,16 @@ def train_judge(model: Model, data_dir: str | None, seed: int) -> AttributeJudge
     builder = open_model_data(model, data_dir)
     if not {"train", model.split} <= set(builder.info.splits) or model.split == "train":
         return None
-    pictures, values = _examples(model, builder, "train", attribute)
-    held_out, true = _examples(model, builder, model.split, attribute)
-    if not len(values) or not len(true):
-        return None
     network = _network(len(attribute.values), seed)
-    random = np.random.default_rng(seed)
-    for _ in range(_EPOCHS):
-        order = random.permutation(len(values))
-        for start in range(0, len(order), _BATCH):
-            chosen = order[start : start + _BATCH]
-            network.train_on_batch(pictures[chosen], values[chosen])
+    path = None if folder is None else folder / _file_name(model, builder, attribute, seed)
+    learned = None if path is None else _recall(network, path)
+    if learned is None:
+        learned = _learn(network, model, builder, attribute, seed)
+        if learned is None:
+            return None
+        if path is not None:
+            weights = {f"weight_{place}": w for place, w in enumerate(network.get_weights())}
+            keep(path, **learned, **weights)
     infer = tf.function(
         lambda image: tf.argmax(network(_small(image), training=False), -1),
         autograph=False,
@@ -84,8 +94,63 @@ def train_judge(model: Model, data_dir: str | None, seed: int) -> AttributeJudge
     def predict(images: np.ndarray) -> np.ndarray:
         return infer(tf.constant(images)).numpy()
 
+    return AttributeJudge(attribute, predict, **learned)
+
+
+def _learn(
+    network: Any, model: Model, builder: Any, attribute: Attribute, seed: int
+) -> dict[str, Any] | None:
+    """Trains the network; returns how well it does, or None without pictures to learn from."""
+    pictures, values = _examples(model, builder, "train", attribute)
+    held_out, true = _examples(model, builder, model.split, attribute)
+    if not len(values) or not len(true):
+        return None
+    random = np.random.default_rng(seed)
+    for _ in range(_EPOCHS):
+        order = random.permutation(len(values))
+        for start in range(0, len(order), _BATCH):
+            chosen = order[start : start + _BATCH]
+            network.train_on_batch(pictures[chosen], values[chosen])
     found = tf.argmax(network(held_out, training=False), -1).numpy()
-    return AttributeJudge(attribute, predict, float((found == true).mean()), len(true), len(values))
+    return {
+        "accuracy": float((found == true).mean()),
+        "num_validation": len(true),
+        "num_training": len(values),
+    }
+
+
+def _recall(network: Any, path: Path) -> dict[str, Any] | None:
+    """Gives the network the weights of a file; returns how well it does, or None."""
+    arrays = read_kept(path)
+    if arrays is None:
+        return None
+    learned = {
+        "accuracy": float(arrays.pop("accuracy")),
+        "num_validation": int(arrays.pop("num_validation")),
+        "num_training": int(arrays.pop("num_training")),
+    }
+    network.set_weights([arrays[f"weight_{place}"] for place in range(len(arrays))])
+    return learned
+
+
+def _file_name(model: Model, builder: Any, attribute: Attribute, seed: int) -> str:
+    """Names a file after all that a classifier depends on: records, sizes, seed and training."""
+    from pipelines.reading.records import read_records
+
+    protocol = {
+        "attribute": [attribute.name, attribute.values],
+        "sizing": dict(model.sizing),
+        "training": [_SIZE, _MOST, _EPOCHS, _BATCH, _FILTERS, seed],
+        "versions": [tf.__version__, keras.__version__],
+    }
+    digest = hashlib.sha256(json.dumps(protocol, sort_keys=True).encode())
+    for split in ("train", model.split):
+        digest.update(split.encode())
+        # Encoded pictures with their names: to read them takes a part of decoding them.
+        read, _ = read_records(builder, split)
+        for record in read(None).take(_MOST).as_numpy_iterator():
+            digest.update(hashlib.sha256(record).digest())
+    return f"attribute-{digest.hexdigest()[:16]}.npz"
 
 
 def _examples(
@@ -112,15 +177,12 @@ def _small(image: Any) -> tf.Tensor:
 
 
 def _network(num_values: int, seed: int) -> Any:
-    import keras
-    from keras import layers
-
     initializers = (keras.initializers.GlorotUniform(seed + place) for place in range(4))
     convolutions = [
         layers.Conv2D(
             filters, 3, 2, "same", activation="relu", kernel_initializer=next(initializers)
         )
-        for filters in (16, 32, 32)
+        for filters in _FILTERS
     ]
     network = keras.Sequential(
         [

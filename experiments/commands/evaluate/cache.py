@@ -63,12 +63,47 @@ class RealCache:
             store.add(keys, seen[store.name])
 
     def save(self) -> None:
-        """Writes the files. A folder that cannot be written to costs time later, and no error."""
+        """Writes the files."""
         for store in self._stores:
-            try:
-                store.save()
-            except OSError as error:
-                print(f"warning: {store.path}: not kept ({error.strerror})", file=sys.stderr)
+            store.save()
+
+
+def read_kept(path: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of a file that `keep` wrote; None if it is not there or damaged.
+
+    Args:
+        path: of the file.
+    """
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile) as error:
+        print(f"warning: {path}: not read ({error}); made anew", file=sys.stderr)
+        return None
+
+
+def keep(path: Path, **arrays: Any) -> None:
+    """Writes a file, whole or not at all.
+
+    A folder that cannot be written to costs time later: that is a warning and no error.
+
+    Args:
+        path: of the file; its name must tell all that the arrays depend on.
+        **arrays: by name.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "wb") as file:
+                np.savez(file, **arrays)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        print(f"warning: {path}: not kept ({error.strerror})", file=sys.stderr)
 
 
 def _kept(judges: Judges) -> list[tuple[str, dict[str, Any]]]:
@@ -105,13 +140,10 @@ class _Store:
         self.path = folder / f"{name.replace('/', '-')}-{digest}.npz"
         self._rows: dict[bytes, np.ndarray] = {}
         self._changed = False
-        if self.path.exists():
-            try:
-                with open(self.path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-                    rows = zip(arrays["keys"], arrays["values"], strict=True)
-                    self._rows = {key.tobytes(): value for key, value in rows}
-            except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile) as error:
-                print(f"warning: {self.path}: not read ({error}); made anew", file=sys.stderr)
+        arrays = read_kept(self.path)
+        if arrays is not None:
+            rows = zip(arrays["keys"], arrays["values"], strict=True)
+            self._rows = {key.tobytes(): value for key, value in rows}
 
     def has(self, keys: list[bytes]) -> bool:
         return all(key in self._rows for key in keys)
@@ -124,17 +156,9 @@ class _Store:
         self._changed = True
 
     def save(self) -> None:
-        if not self._changed:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        keys = np.stack([np.frombuffer(key, np.uint8) for key in self._rows])
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        try:
-            with open(temporary, "wb") as file:
-                np.savez(file, keys=keys, values=np.stack(list(self._rows.values())))
-            os.replace(temporary, self.path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        if self._changed:
+            keys = np.stack([np.frombuffer(key, np.uint8) for key in self._rows])
+            keep(self.path, keys=keys, values=np.stack(list(self._rows.values())))
 
 
 def _keys(batch: Batch) -> list[bytes]:

@@ -44,8 +44,8 @@ def evaluate(
         judged_by: what looks at the pictures.
         batch_size: int >= 1, most pairs at once.
         strategy: devices to run on; see `spade_tf.training.strategy.make_strategy`.
-        cache_dir: folder that keeps what networks saw in real pictures; None or "" to keep
-            nothing.
+        cache_dir: folder that keeps what networks saw in real pictures, and the classifier of
+            their attribute; None or "" to keep nothing.
 
     Returns:
         The content of `evaluation.json`.
@@ -109,7 +109,7 @@ def _score(
         print(f"warning: {line}", file=sys.stderr)
     classifier = None
     if judged_by.attribute and pictures.labels is None and model.z_dim:
-        classifier = train_judge(model, pictures.data_dir, styles.seed)
+        classifier = train_judge(model, pictures.data_dir, styles.seed, cache_dir)
     cache = RealCache(cache_dir, judges)
     rows, examples = judge(
         model,
@@ -123,7 +123,7 @@ def _score(
     )
     cache.save()
     content = {
-        "scores": summarise(rows, judges, styles.seed, model.sizing["multiple"], classifier),
+        "scores": summarise(rows, judges, styles.seed, classifier),
         "protocol": describe_protocol(
             model, judges, pictures, styles, count=pairs.count, segmenter=judged_by.segmenter
         ),

@@ -25,11 +25,13 @@ from experiments.commands.evaluate.scores import (
     mean_score,
     pixel_counts,
     scored,
+    step_scores,
 )
 from experiments.setup.config import ConfigError
 from experiments.setup.predictors import Model, make_pictures
 from pipelines.schema import LabelSet
 from spade_tf.metrics.segmentation import scores_of_counts
+from spade_tf.metrics.steps import picture_steps
 from spade_tf.networks.styles import seeded_styles
 
 
@@ -63,7 +65,8 @@ def judge(
         ConfigError: if the model makes pictures of another size than the real ones.
     """
     rows, gallery, done = Rows(), Gallery(model.labels.palette), 0
-    looker = _Looker(judges, strategy, cache or RealCache(None, judges))
+    block = model.sizing["multiple"]
+    looker = _Looker(judges, strategy, cache or RealCache(None, judges), block)
     bar = tqdm(total=pairs.count, unit="picture", disable=not sys.stderr.isatty())
     for batch in batched(pairs.pairs, batch_size):
         z = _styles(model, batch, styles, done)
@@ -105,7 +108,9 @@ def _check(fakes: np.ndarray, batch: Batch) -> None:
 class _Looker:
     """What networks say of uint8 pictures `[B, H, W, 3]`, on all devices of a strategy."""
 
-    def __init__(self, judges: Judges, strategy: tf.distribute.Strategy, cache: RealCache):
+    def __init__(
+        self, judges: Judges, strategy: tf.distribute.Strategy, cache: RealCache, block: int
+    ):
         self.has_distance = judges.lpips is not None
         self.cache = cache
         self._strategy = strategy
@@ -123,7 +128,11 @@ class _Looker:
             assert judges.lpips is not None
             return {"lpips": judges.lpips(_scaled(image), _scaled(other))}
 
-        self._look, self._compare = look, compare
+        @tf.function(reduce_retracing=True, autograph=False)
+        def measure(image: tf.Tensor) -> dict[str, tf.Tensor]:
+            return picture_steps(_scaled(image), block)._asdict()
+
+        self._look, self._compare, self._measure = look, compare, measure
 
     def look(self, image: np.ndarray) -> dict[str, np.ndarray]:
         """Features and predicted classes by name."""
@@ -132,6 +141,10 @@ class _Looker:
     def distance(self, image: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Perceptual distances `[B]`."""
         return self._on_devices(self._compare, image, other)["lpips"]
+
+    def steps(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """Steps between pixels; see `PictureSteps`."""
+        return self._on_devices(self._measure, image)
 
     def _on_devices(self, function: Any, *images: np.ndarray) -> dict[str, np.ndarray]:
         devices, size = self._strategy.num_replicas_in_sync, len(images[0])
@@ -170,9 +183,8 @@ def _score_batch(
             if kind == "real":
                 looker.cache.add(batch, seen)
         rows.add(**{f"{kind}/{name}": values for name, values in seen.items()})
-        steps = np.abs(np.diff(images.astype(np.int16), axis=2)).mean(axis=(1, 2, 3))
-        rows.add(**{f"{kind}/steps": steps})
-        rows.steps[kind].update(images)
+        steps = looker.steps(images)
+        rows.add(**{f"{kind}/steps/{name}": values for name, values in steps.items()})
     if looker.has_distance:
         rows.add(lpips=looker.distance(fake, real))
         others = [looker.distance(fakes[:, k], fake) for k in range(1, fakes.shape[1])]
@@ -205,7 +217,7 @@ def _find_attribute(
 
 
 def summarise(
-    rows: Rows, judges: Judges, seed: int, block: int, attribute: AttributeJudge | None = None
+    rows: Rows, judges: Judges, seed: int, attribute: AttributeJudge | None = None
 ) -> dict[str, Any]:
     """All scores, as JSON has them.
 
@@ -213,7 +225,6 @@ def summarise(
         rows: of `judge`.
         judges: that looked.
         seed: int, of intervals and subsets.
-        block: int >= 1, pixels that one of the smallest grid of the generator becomes.
         attribute: classifier that looked, or None.
     """
     scores: dict[str, Any] = {"l1": mean_score(rows["l1"], seed)}
@@ -237,10 +248,7 @@ def summarise(
                 seed,
             )
         }
-    steps = {kind: float(rows[f"{kind}/steps"].mean()) for kind in ("fake", "real")}
-    scores["sharpness"] = steps["fake"] / steps["real"] if steps["real"] else None
-    scores["steps"] = {kind: profile.ratios(block) for kind, profile in rows.steps.items()}
-    return scores
+    return scores | step_scores(rows, seed)
 
 
 def _segmentation(counts: np.ndarray, seed: int) -> dict[str, Any]:

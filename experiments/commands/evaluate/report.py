@@ -82,10 +82,9 @@ def _figures(content: dict[str, Any]) -> str:
     def add(name: str, score: dict[str, Any], reference: str = "", title: str = "") -> None:
         short, meaning, better = _MEANING[name]
         short = title or short
-        low, high = score["interval"]
         rows.append(
-            f"<tr><td>{html.escape(short)}</td><td>{score['value']:.4g}</td>"
-            f"<td>{low:.4g} to {high:.4g}</td><td>{reference}</td><td>{better}</td>"
+            f"<tr><td>{html.escape(short)}</td><td>{_value(score)}</td>"
+            f"<td>{_interval(score)}</td><td>{reference}</td><td>{better}</td>"
             f'<td style="text-align:left">{html.escape(meaning)}</td></tr>'
         )
 
@@ -152,23 +151,28 @@ def _percent(share: float | None) -> str:
 
 
 def _sharpness(scores: dict[str, Any]) -> list[str]:
-    """Rows of figures that have no interval and are best where the real pictures have them."""
+    """Rows of figures that are best where the real pictures have them."""
     steps = scores["steps"]
     meaning = "mean step between pixels, over that of real ones"
-    figures = [("sharpness", scores["sharpness"], 1.0, meaning)]
+    figures = [("sharpness", scores["sharpness"], {"value": 1.0}, meaning)]
     for name, place in (("block_border", "blocks"), ("picture_border", "the picture")):
-        meaning = f"step at the borders of {place}, over the median of all places"
+        meaning = f"largest step at the borders of {place}, over the median"
         fake, real = (steps[kind][name] for kind in ("fake", "real"))
         figures.append((f"steps at borders of {place}", fake, real, meaning))
     return [
-        f"<tr><td>{name}</td><td>{_number(fake)}</td><td></td><td>{_number(real)}</td>"
+        f"<tr><td>{name}</td><td>{_value(fake)}</td><td>{_interval(fake)}</td>"
+        f"<td>{_value(real)}</td>"
         f'<td>as real</td><td style="text-align:left">{meaning}</td></tr>'
         for name, fake, real, meaning in figures
     ]
 
 
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.3f}"
+def _value(score: dict[str, Any] | None) -> str:
+    return "none" if score is None else f"{score['value']:.4g}"
+
+
+def _interval(score: dict[str, Any] | None) -> str:
+    return "" if score is None else "{:.4g} to {:.4g}".format(*score["interval"])
 
 
 def _classes(content: dict[str, Any]) -> str:

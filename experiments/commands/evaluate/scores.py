@@ -9,7 +9,7 @@ import numpy as np
 from spade_tf.metrics.frechet import frechet_distance
 from spade_tf.metrics.intervals import bootstrap_interval
 from spade_tf.metrics.kernel import kernel_distance
-from spade_tf.metrics.steps import StepProfile
+from spade_tf.metrics.steps import border_ratio, grid_ratio
 
 _RESAMPLES = 200
 # A Fréchet distance takes a second or more: its interval is of fewer drawn sets.
@@ -20,13 +20,9 @@ class Rows:
     """Numbers of each picture, by name, that arrive in batches.
 
     Nothing is as large as a picture: features of 1,280 numbers, and counts of pixels by class.
-
-    Attributes:
-        steps: steps between pixels by place, of `fake` and `real` pictures.
     """
 
     def __init__(self) -> None:
-        self.steps = {"fake": StepProfile(), "real": StepProfile()}
         self._parts: dict[str, list[np.ndarray]] = {}
 
     def add(self, **batch: np.ndarray) -> None:
@@ -135,6 +131,45 @@ class Gaussian:
         traces = np.square(self.root).sum() + np.square(other.root).sum()
         product = np.linalg.svd(self.root @ other.root.T, compute_uv=False).sum()
         return max(float(difference @ difference + traces - 2 * product), 0.0)
+
+
+def step_scores(rows: Rows, seed: int) -> dict[str, Any]:
+    """How sharp pictures are, and steps at the borders of blocks and of the picture.
+
+    Args:
+        rows: with `KIND/steps/mean`, `.../grid` and `.../border`, see
+            `spade_tf.metrics.steps.PictureSteps`, of the kinds fake and real.
+        seed: int, of intervals.
+
+    Returns:
+        `sharpness`, and `steps` by kind. None in place of a score that flat pictures do not have.
+    """
+    kinds = ("fake", "real")
+    fake, real = (rows[f"{kind}/steps/mean"].astype(np.float64) for kind in kinds)
+
+    def sharpness(index: np.ndarray) -> float:
+        below = real[index].sum()
+        return float(fake[index].sum() / below) if below else float("nan")
+
+    steps: dict[str, dict[str, Any]] = {}
+    for kind in kinds:
+        grid, border = rows[f"{kind}/steps/grid"], rows[f"{kind}/steps/border"]
+        steps[kind] = {
+            "block_border": _ratio(
+                lambda index, grid=grid: grid_ratio(grid[index]), len(grid), seed
+            ),
+            "picture_border": _ratio(
+                lambda index, grid=grid, border=border: border_ratio(border[index], grid[index]),
+                len(grid),
+                seed,
+            ),
+        }
+    return {"sharpness": _ratio(sharpness, len(real), seed), "steps": steps}
+
+
+def _ratio(score: Any, count: int, seed: int) -> dict[str, Any] | None:
+    value = score(np.arange(count))
+    return None if np.isnan(value) else scored(value, score, count, seed=seed)
 
 
 def scored(value: float, score: Any, count: int, **options: Any) -> dict[str, Any]:

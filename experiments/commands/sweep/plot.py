@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 _INK, _FAINT, _GRID, _PAPER = (32, 33, 36), (120, 124, 130), (228, 230, 233), (255, 255, 255)
 _DOT, _MEAN = (31, 111, 235), (209, 36, 47)
+_BETTER = {True: "higher", False: "lower", None: "nearer to 1"}
 _SCALE = 2
 _MARGIN, _ROW, _TITLE = 16, 22, 44
 _NAMES, _PANEL, _GAP = 300, 230, 26
@@ -49,7 +50,7 @@ def draw_plot(content: Mapping[str, Any], path: Path) -> None:
         scores = [row["scores"][title] for row in rows]
         left = _MARGIN + _NAMES + place * (_PANEL + _GAP)
         axis = _axis(left, scores, content["real"][title])
-        better = "higher is better" if column["higher_is_better"] else "lower is better"
+        better = f"{_BETTER[column['higher_is_better']]} is better"
         pen.text(left, _MARGIN + 10, title, _INK, 14, "lm")
         pen.text(left, _MARGIN + 28, better, _FAINT, 11, "lm")
         _grid(pen, axis, top, len(rows) * _ROW)

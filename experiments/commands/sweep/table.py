@@ -14,6 +14,7 @@ from experiments.commands.sweep.plot import draw_plot
 from experiments.commands.sweep.runs import read_result
 from experiments.setup.output import write_text
 
+_ARROWS = {True: "↑", False: "↓", None: "→"}
 SWEEP, TABLE, PLOT, PICTURES = "sweep.json", "table.md", "table.png", "pictures.png"
 
 
@@ -23,13 +24,13 @@ class Score(NamedTuple):
     Attributes:
         title: of the column.
         path: of the score among those of an evaluation.
-        higher: whether higher is better.
+        higher: whether higher is better; None if best is what real pictures have, which is 1.
         real: path of what real pictures have, or None.
     """
 
     title: str
     path: tuple[str, ...]
-    higher: bool
+    higher: bool | None
     real: tuple[str, ...] | None = None
 
 
@@ -48,7 +49,8 @@ def scores_of(features: Sequence[str]) -> list[Score]:
         for name in features
         for title, key in (("FD", "frechet_distance"), ("KD", "kernel_distance"))
     ]
-    return [*segmentation, *distances, Score("LPIPS", ("lpips",), False)]
+    others = [Score("LPIPS", ("lpips",), False), Score("sharpness", ("sharpness",), None)]
+    return [*segmentation, *distances, *others]
 
 
 def write_tables(folder: Path, experiment: str, variants: Mapping[str, str]) -> str:
@@ -93,7 +95,7 @@ def summarise(
     columns = [
         score
         for score in scores_of(list(features))
-        if any(_find(result["scores"], score.path) is not None for result in results)
+        if any(isinstance(_find(result["scores"], score.path), Mapping) for result in results)
     ]
     rows = []
     for name, title in variants.items():
@@ -123,7 +125,9 @@ def summarise(
 
 def _over_seeds(results: Sequence[Mapping[str, Any]], score: Score) -> dict[str, Any] | None:
     found = [_find(result["scores"], score.path) for result in results]
-    values = [each["value"] for each in found if each is not None]
+    # A score without an interval is one of an earlier release.
+    found = [each for each in found if isinstance(each, Mapping)]
+    values = [each["value"] for each in found]
     if not values:
         return None
     return {
@@ -131,14 +135,14 @@ def _over_seeds(results: Sequence[Mapping[str, Any]], score: Score) -> dict[str,
         # None: one seed says nothing of others.
         "deviation": statistics.stdev(values) if len(values) > 1 else None,
         "values": values,
-        "intervals": [each["interval"] for each in found if each is not None],
+        "intervals": [each["interval"] for each in found],
     }
 
 
 def _real(results: Sequence[Mapping[str, Any]], score: Score) -> float | None:
     """What real pictures have: the ceiling of a segmentation score, the floor of a distance."""
     if score.real is None:
-        return None
+        return 1.0 if score.higher is None else None
     for result in results:
         found = _find(result["scores"], score.real)
         if found is not None:
@@ -174,7 +178,7 @@ def markdown(content: Mapping[str, Any]) -> str:
         content: of `summarise`.
     """
     columns = content["columns"]
-    titles = [f"{c['title']} {'↑' if c['higher_is_better'] else '↓'}" for c in columns]
+    titles = [f"{c['title']} {_ARROWS[c['higher_is_better']]}" for c in columns]
     best = {c["title"]: _best(content["rows"], c["title"], c["higher_is_better"]) for c in columns}
     lines = [
         "| variant | generator | seeds | " + " | ".join(titles) + " |",
@@ -198,17 +202,19 @@ def markdown(content: Mapping[str, Any]) -> str:
             "",
             f"{steps} steps of {batches} pictures of {' or '.join(content['datasets'])}, scored on "
             f"{counts} pictures that were held out. Generator: trained weights. ±: standard "
-            "deviation over seeds. ↑: higher is better, ↓: lower. Bold: the best mean. Real "
-            "pictures: what the segmenter finds in them, and the distance of one half of them to "
-            "the other.",
+            "deviation over seeds. ↑: higher is better, ↓: lower, →: nearer to 1. Bold: the best "
+            "mean. Real pictures: what the segmenter finds in them, and the distance of one half "
+            "of them to the other.",
             *warnings,
             "",
         ]
     )
 
 
-def _best(rows: Sequence[Mapping[str, Any]], title: str, higher: bool) -> float:
+def _best(rows: Sequence[Mapping[str, Any]], title: str, higher: bool | None) -> float:
     means = [row["scores"][title]["mean"] for row in rows if row["scores"][title]]
+    if higher is None:
+        return min(means, key=lambda mean: abs(mean - 1.0))
     return max(means) if higher else min(means)
 
 
@@ -234,7 +240,7 @@ def describe(result: Mapping[str, Any]) -> str:
     """The scores of one run, in a line."""
     columns = scores_of(list(result["protocol"]["features"]))
     found = [(score.title, _find(result["scores"], score.path)) for score in columns]
-    return ", ".join(f"{title} {_number(s['value'])}" for title, s in found if s is not None)
+    return ", ".join(f"{title} {_number(s['value'])}" for title, s in found if s)
 
 
 def _seed(place: Path) -> int:
