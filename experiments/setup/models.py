@@ -145,7 +145,12 @@ class ExportedModel:
         inputs = _inputs(maps, self.use_instance)
         if self.z_dim is None:
             return self._predict("serving_default", inputs)["image"][:, None]
-        inputs["z"] = np.asarray(z, np.float32)
+        z = np.asarray(z, np.float32)
+        if z.shape[1] == 1:
+            # All maps at once. `generate_styles` makes the pictures of one map after another, so
+            # that what depends on the map alone is computed once for all its styles.
+            return self._predict("generate_with_style", {**inputs, "z": z[:, 0]})["image"][:, None]
+        inputs["z"] = z
         return self._predict("generate_styles", inputs)["image"]
 
     def encode(self, image):

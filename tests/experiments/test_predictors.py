@@ -68,6 +68,32 @@ def test_a_server_is_sent_photographs_of_the_size_of_its_encoder(size, monkeypat
     assert row[-1] > 0.95
 
 
+@pytest.mark.parametrize(("styles", "name"), [(1, "generate_with_style"), (2, "generate_styles")])
+def test_maps_in_one_style_each_are_made_at_once(styles, name, monkeypatch):
+    asked = []
+
+    def predict(signature, inputs):
+        asked.append(signature)
+        z, label = inputs["z"], inputs["label"]
+        assert z.ndim == (2 if signature == "generate_with_style" else 3)
+        made = np.broadcast_to(label[:, None, ..., None], (3, styles, 32, 32, 3)).astype(np.uint8)
+        return {"image": made[:, 0] if z.ndim == 2 else made}
+
+    config = get_config()
+    config.generator.z_dim = 4
+    labels = LabelSet(("sky", "sea"), ((0, 0, 255), (0, 255, 0)), False, False)
+    content = {"config": dataclasses.asdict(config), "labels": labels.to_metadata()}
+    client = Client(json.dumps(content))
+    client.predict = predict
+    monkeypatch.setattr("spade_tf.serving.client.client.connect", lambda *_: client)
+    label = np.arange(3)[:, None, None] * np.ones([1, 32, 32], np.int32)
+    z = np.zeros([3, styles, 4], np.float32)
+    made = RemoteModel("http://a:1", "m").generate({"label": label}, z)
+    assert asked == [name]
+    assert made.shape == (3, styles, 32, 32, 3)
+    np.testing.assert_array_equal(made[:, 0, 0, 0, 0], [0, 1, 2])
+
+
 def test_the_discriminator_of_a_training_is_what_is_made_from_its_configuration():
     """As pix2pixHD's has it, so that `--init_from` finds the same weights."""
     config = get_config()
