@@ -12,8 +12,9 @@ from pathlib import Path
 
 import keras
 
+from spade_tf.training.svg import COLORS, element
+
 _WIDTH, _HEIGHT = 640, 220
-_COLORS = ("#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#0a7ea4", "#bf3989")
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -133,17 +134,17 @@ def _plot(title: str, records: Sequence[dict[str, float]], names: Sequence[str])
         value, step = low + (high - low) * i / 4, left + (right - left) * i / 4
         y, x = y_of(value), x_of(step)
         anchor = "end" if i == 4 else "middle"
-        marks.append(
-            f'<line class="grid" x1="{margin}" x2="{_WIDTH - 8}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            f'<text x="{margin - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>'
-            f'<text x="{x:.1f}" y="{_HEIGHT - 6}" text-anchor="{anchor}">{step:.0f}</text>'
-        )
+        marks += [
+            element("line", class_="grid", x1=margin, x2=_WIDTH - 8, y1=y, y2=y),
+            element("text", f"{value:.3g}", x=margin - 6, y=y + 4, text_anchor="end"),
+            element("text", f"{step:.0f}", x=x, y=_HEIGHT - 6, text_anchor=anchor),
+        ]
     lines, keys = [], []
-    for color, (name, curve) in zip(_COLORS, curves.items(), strict=False):
+    for color, (name, curve) in zip(COLORS, curves.items(), strict=False):
         # No more points than pixels.
         stride = max(len(curve) // _WIDTH, 1)
         path = " ".join(f"{x_of(x):.1f},{y_of(y):.1f}" for x, y in curve[::stride])
-        lines.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.5"/>')
+        lines.append(element("polyline", points=path, fill="none", stroke=color, stroke_width=1.5))
         keys.append(f'<span class="key" style="background:{color}"></span>{html.escape(name)}')
     return (
         f"<figure><figcaption><b>{html.escape(title)}</b>{''.join(keys)}</figcaption>"

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -114,8 +115,10 @@ def test_the_first_seed_of_all_rows_comes_first(commands, data_dir, tmp_path, ca
     assert "| real pictures | | | 0.500 | 3.00 |" in printed.out
     content = json.loads((tmp_path / "sweep.json").read_text())
     assert content["rows"][1]["scores"]["mIoU"]["values"] == pytest.approx([0.7, 0.8])
-    with Image.open(tmp_path / "table.png") as plot:
-        assert plot.width > 600
+    plot = ElementTree.parse(tmp_path / "table.svg").getroot()
+    assert int(plot.get("width")) > 600
+    # Two variants with two seeds each, in two scores.
+    assert len(plot.findall("{*}circle")) == 8
 
 
 def test_what_is_done_is_not_done_again(commands, data_dir, tmp_path):
@@ -265,7 +268,6 @@ def test_runs_that_do_not_compare_are_told(tmp_path):
     content = summarise("tiny", tiny_table.VARIANTS, same)
     assert content["warnings"] == []
     assert "| **0.250** |" in markdown(content)
-    draw_plot(content, tmp_path / "plot.png")
     other = [*same, result("spade", 1, 0.5, style="drawn")]
     (warning,) = summarise("tiny", tiny_table.VARIANTS, other)["warnings"]
     assert "2 different evaluation protocols" in warning
@@ -281,7 +283,16 @@ def test_the_sharpness_nearest_to_that_of_real_pictures_is_the_best(tmp_path):
     assert table[2].endswith("| 1.40 |")
     assert table[3].endswith("| **0.700** |")
     assert table[4].endswith("| 1.00 |")
-    draw_plot(content, tmp_path / "plot.png")
+    draw_plot(content, tmp_path / "plot.svg")
+    plot = ElementTree.parse(tmp_path / "plot.svg").getroot()
+    # By hand: the ends of the axis are 0.7 and 1.4, with 0.06 x 0.7 beside them, over 230 pixels
+    # that begin at 16 + 300 + 256.
+    expected = [572 + 230 * (value - 0.658) / 0.784 for value in (1.4, 0.7)]
+    # The panel of LPIPS is before.
+    found = [float(dot.get("cx")) for dot in plot.findall("{*}circle")[2:]]
+    assert found == pytest.approx(expected, abs=0.06)
+    (real,) = (line for line in plot.findall("{*}line") if line.get("stroke-dasharray"))
+    assert float(real.get("x1")) == pytest.approx(572 + 230 * (1 - 0.658) / 0.784, abs=0.06)
     # Of an earlier release, without an interval.
     results[1]["scores"]["sharpness"] = 0.7
     table = markdown(summarise("tiny", tiny_table.VARIANTS, results)).splitlines()

@@ -15,7 +15,7 @@ from experiments.commands.sweep.runs import read_result
 from experiments.setup.output import write_text
 
 _ARROWS = {True: "↑", False: "↓", None: "→"}
-SWEEP, TABLE, PLOT, PICTURES = "sweep.json", "table.md", "table.png", "pictures.png"
+SWEEP, TABLE, PLOT, PICTURES = "sweep.json", "table.md", "table.svg", "pictures.png"
 
 
 class Score(NamedTuple):
