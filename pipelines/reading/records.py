@@ -126,19 +126,6 @@ def corrupt_record_error(error: tf.errors.OpError) -> DataError | None:
     return DataError(found.group(1)) if found else None
 
 
-def find_corrupt_records(builder: tfds.core.DatasetBuilder, split: str) -> list[CorruptRecord]:
-    """Reads the shards of a split through and returns the damaged places.
-
-    Args:
-        builder: of a prepared data set.
-        split: as for `read_records`; shards are read as a whole.
-
-    Raises:
-        DataError: if there is no such split, or it is empty.
-    """
-    return [corrupt for part in _parts(builder, split) for corrupt in _examine(part)[1]]
-
-
 def _parts(builder: tfds.core.DatasetBuilder, split: str) -> list[_Part]:
     try:
         info = builder.info.splits[split]
