@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Unpack
 
 import tensorflow as tf
@@ -115,18 +115,9 @@ def make_dataset(
         )
     if cache not in (True, False, "auto"):
         raise DataError(f"cache: {cache!r} received; give True, False or 'auto'")
-    if with_instance and "instance" not in builder.info.features:
-        raise DataError(
-            f"with_instance: True received, but {builder.info.full_name} has no instance maps; "
-            "turn instances off, or prepare it from a source that has them"
-        )
-    operations = _operations(training, size)
-    if with_canvas and "canvas" not in builder.info.features:
-        raise DataError(
-            f"with_canvas: True received, but {builder.info.full_name} has no canvases; compose "
-            "them, or turn canvases off"
-        )
     extra = ["instance"] * with_instance + ["canvas"] * with_canvas
+    _check_features(builder, extra)
+    operations = _operations(training, size)
     read, num_examples, cached = _records(builder, split, cache, extra, on_corrupt_record)
     start = start_example + start_step * batch_size
     if training:
@@ -153,6 +144,18 @@ def _check_least(**given: tuple[int, int]) -> None:
     for name, (value, least) in given.items():
         if value < least:
             raise DataError(f"{name}: {value} received; give {least} or more")
+
+
+def _check_features(builder: tfds.core.DatasetBuilder, extra: Sequence[str]) -> None:
+    ways_out = {
+        "instance": "instance maps; turn instances off, or prepare it from a source that has them",
+        "canvas": "canvases; compose them, or turn canvases off",
+    }
+    for key in extra:
+        if key not in builder.info.features:
+            raise DataError(
+                f"with_{key}: True received, but {builder.info.full_name} has no {ways_out[key]}"
+            )
 
 
 def _operations(training: Training | None, size: Sizing) -> list[Transform]:
