@@ -63,6 +63,10 @@ class GeneratorConfig:
     norm: str = "batch"
     num_upsampling_layers: str = "normal"
     spectral_norm: bool = True
+    # For "spade" only: "nearest" (the paper's) or "bilinear"; and what lies outside of maps:
+    # "zeros" (the paper's), "reflect" or "replicate". See docs/TRAINING.md.
+    upsampling: str = "nearest"
+    padding: str = "zeros"
     # Length of the style vector that the generator starts from; 0 to start from the label map.
     z_dim: int = 0
     # For "pix2pixhd" only: number of halvings of the resolution, number of residual blocks, kernel

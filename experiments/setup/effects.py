@@ -43,7 +43,12 @@ _EFFECTS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
         "--config.generator.architecture=pix2pixhd",
     ),
     (
-        ("generator.num_upsampling_layers", "train.rematerialize"),
+        (
+            "generator.num_upsampling_layers",
+            "generator.upsampling",
+            "generator.padding",
+            "train.rematerialize",
+        ),
         lambda config: not _is_pix2pixhd(config),
         "--config.generator.architecture=spade",
     ),

@@ -65,6 +65,8 @@ def make_generator(
         condition_channels(config, labels),
         num_upsampling_layers=settings.num_upsampling_layers,
         rematerialize=config.train.rematerialize,
+        upsampling=settings.upsampling,
+        padding=settings.padding,
         **shared,
     )
 

@@ -29,6 +29,8 @@ KEPT = ("l1", "frechet_distance", "kernel_distance")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 AUGMENTATIONS = ("color", "translation", "cutout")
 ADVERSARIAL_LOSSES = ("hinge", "least_squares", "original", "wasserstein")
+UPSAMPLINGS = ("nearest", "bilinear")
+PADDINGS = ("zeros", "reflect", "replicate")
 UPSAMPLING_LAYERS = {"normal": 32, "more": 64, "most": 128}
 
 
@@ -124,6 +126,8 @@ def _validate_generator(config: Config) -> None:
     _choice(generator.architecture, "generator.architecture", ("spade", "pix2pixhd"))
     _choice(generator.conditioning, "generator.conditioning", CONDITIONINGS)
     _choice(generator.concat, "generator.concat", ("none", "convs", "blocks"))
+    _choice(generator.upsampling, "generator.upsampling", UPSAMPLINGS)
+    _choice(generator.padding, "generator.padding", PADDINGS)
     _choice(generator.down_padding, "generator.down_padding", ("reflect", "zeros"))
     is_plain = (generator.architecture, generator.conditioning) == ("pix2pixhd", "none")
     _choice(generator.norm, "generator.norm", (*NORMS, "none") if is_plain else NORMS)
@@ -173,6 +177,14 @@ def _validate_size(config: Config) -> None:
             value,
             f"a generator {makes} makes multiples of {multiple}: give {nearest}",
         )
+        least = _reflected(config) * multiple
+        _require(
+            value >= least,
+            f"data.{name}",
+            value,
+            f"with generator.padding=reflect the least is {least}: give that or more, or "
+            "generator.padding=replicate",
+        )
         load = getattr(config.data, f"load_{name}")
         _require(
             load >= value,
@@ -180,6 +192,15 @@ def _validate_size(config: Config) -> None:
             load,
             f"the crop, data.{name}={value}, is larger: give {value} or more",
         )
+
+
+def _reflected(config: Config) -> int:
+    """Pixels of the first feature map that reflection takes."""
+    generator = config.generator
+    if (generator.architecture, generator.padding) != ("spade", "reflect"):
+        return 1
+    convolves_labels = generator.conditioning in ("spade", "shared_spade")
+    return max(3, generator.kernel_size if convolves_labels else 1) // 2 + 1
 
 
 def _validate_style(config: Config) -> None:

@@ -116,6 +116,7 @@ def get_conditional_norm(
     *,
     semantic_channels: int,
     embedding_dim: int | None = None,
+    padding: str = "zeros",
     dtype: str | keras.DTypePolicy | None = None,
     layer_name: str | None = None,
 ) -> keras.layers.Layer:
@@ -128,6 +129,8 @@ def get_conditional_norm(
             its kind alone, such as "clade".
         semantic_channels: int >= 1, channels of the semantics it will be called with.
         embedding_dim: int >= 1, length of the embedding; needed by "adain".
+        padding: "zeros", "reflect" or "replicate", of the inputs of convolutions over the label
+            map. Default "zeros".
         dtype: dtype policy of the layer.
         layer_name: str, name of the layer.
 
@@ -152,6 +155,7 @@ def get_conditional_norm(
             hidden_filters=conditioning.hidden_filters,
             kernel_size=conditioning.kernel_size,
             form=conditioning.form,
+            padding=padding,
             **common,
         )
     if kind == "adain" and embedding_dim is not None:

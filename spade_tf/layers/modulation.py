@@ -11,6 +11,7 @@ import tensorflow as tf
 from spade_tf.layers.conditional_norm import as_semantics
 from spade_tf.layers.initialization import xavier_normal
 from spade_tf.layers.neighbourhoods import Neighbourhoods
+from spade_tf.layers.padding import check_padding, conv_padding, padded_for
 from spade_tf.layers.semantic_inputs import map_shape
 from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.symbolic import TracesSymbolicCalls
@@ -40,6 +41,8 @@ class SpatialModulation(TracesSymbolicCalls, keras.layers.Layer):
         kernel_size: odd int, of all three convolutions. Default 3.
         form: "dense", "deduplicated", or "auto": deduplicated where it can be, and where the
             label map at hand has few enough neighbourhoods for it to pay. Default "auto".
+        padding: "zeros", "reflect" or "replicate", of the inputs of all three convolutions.
+            Default "zeros".
 
     Call arguments:
         semantics: a `Semantics` of `semantic_channels`, a mapping with `label` and `instance`, int
@@ -65,10 +68,12 @@ class SpatialModulation(TracesSymbolicCalls, keras.layers.Layer):
         hidden_filters: int = 128,
         kernel_size: int = 3,
         form: str = "auto",
+        padding: str = "zeros",
         **kwargs,
     ):
         super().__init__(**kwargs)
         check_form(form)
+        check_padding(padding)
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd: received {kernel_size}")
         self.filters = filters
@@ -76,6 +81,7 @@ class SpatialModulation(TracesSymbolicCalls, keras.layers.Layer):
         self.hidden_filters = hidden_filters
         self.kernel_size = kernel_size
         self.form = form
+        self.padding = padding
         self.shared = self._conv(hidden_filters, "shared", activation="relu")
         self.gamma = self._conv(filters, "gamma")
         self.beta = self._conv(filters, "beta")
@@ -84,7 +90,7 @@ class SpatialModulation(TracesSymbolicCalls, keras.layers.Layer):
         return keras.layers.Conv2D(
             filters,
             self.kernel_size,
-            padding="same",
+            padding=conv_padding(self.padding),
             activation=activation,
             kernel_initializer=xavier_normal(),
             dtype=self.dtype_policy,
@@ -98,11 +104,11 @@ class SpatialModulation(TracesSymbolicCalls, keras.layers.Layer):
 
     def call(self, semantics: Semantics | Mapping[str, Any] | Any, after: tf.Tensor | None = None):
         semantics = as_semantics(self, semantics, self.semantic_channels)
-        prefers = prefers_lookup(semantics, self.kernel_size, self.form)
+        prefers = prefers_lookup(semantics, self.kernel_size, self.form, self.padding)
         if prefers is False:
             return self._dense(semantics)
         # Found outside of the branches, so that all layers of this resolution share them.
-        neighbourhoods = semantics.neighbourhoods(self.kernel_size)
+        neighbourhoods = semantics.neighbourhoods(self.kernel_size, self.padding)
         with tf.control_dependencies([] if after is None else [after]):
             if prefers is True:
                 return self._deduplicated(neighbourhoods)
@@ -113,13 +119,17 @@ class SpatialModulation(TracesSymbolicCalls, keras.layers.Layer):
             )
 
     def _dense(self, semantics):
-        hidden = self.shared(tf.cast(semantics.dense, self.compute_dtype))
+        dense = tf.cast(semantics.dense, self.compute_dtype)
+        hidden = self.shared(padded_for(dense, self.kernel_size, self.padding))
+        return self._convolve(hidden)
+
+    def _convolve(self, hidden):
+        hidden = padded_for(hidden, self.kernel_size, self.padding)
         return self.gamma(hidden), self.beta(hidden)
 
     def _half_deduplicated(self, neighbourhoods):
         # The convolution of the label map is looked up all the same: sums of few rows.
-        hidden = tf.gather(self._hidden(neighbourhoods), neighbourhoods.first_ids)
-        return self.gamma(hidden), self.beta(hidden)
+        return self._convolve(tf.gather(self._hidden(neighbourhoods), neighbourhoods.first_ids))
 
     def _deduplicated(self, neighbourhoods):
         return tuple(tf.gather(table, neighbourhoods.ids) for table in self.tables(neighbourhoods))
@@ -169,6 +179,7 @@ class SpatialModulation(TracesSymbolicCalls, keras.layers.Layer):
             "hidden_filters": self.hidden_filters,
             "kernel_size": self.kernel_size,
             "form": self.form,
+            "padding": self.padding,
         }
 
 
@@ -178,13 +189,16 @@ def check_form(form: str) -> None:
         raise ValueError(f"form must be one of {', '.join(FORMS)}: received {form!r}")
 
 
-def prefers_lookup(semantics: Semantics, kernel_size: int, form: str) -> bool | tf.Tensor:
+def prefers_lookup(
+    semantics: Semantics, kernel_size: int, form: str, padding: str = "zeros"
+) -> bool | tf.Tensor:
     """Whether gamma and beta are to be looked up rather than convolved.
 
     Args:
         semantics: what they are computed from.
         kernel_size: odd int, of the convolutions.
         form: one of `FORMS`.
+        padding: of the convolutions.
 
     Returns:
         A bool, or a bool scalar where it depends on the label map.
@@ -192,7 +206,8 @@ def prefers_lookup(semantics: Semantics, kernel_size: int, form: str) -> bool | 
     Raises:
         ValueError: if they are to be looked up and cannot be.
     """
-    if form == "dense":
+    # Convolutions would pad a part of a map where the map goes on.
+    if form == "dense" and not semantics.is_crop:
         return False
     obstacle = None
     if semantics.label is None:
@@ -204,9 +219,8 @@ def prefers_lookup(semantics: Semantics, kernel_size: int, form: str) -> bool | 
     if form == "deduplicated" or obstacle is not None:
         return obstacle is None
     if semantics.is_crop:
-        # Convolutions would pad it where the map goes on.
         return True
-    return semantics.neighbourhoods(kernel_size).share <= _LARGEST_SHARE
+    return semantics.neighbourhoods(kernel_size, padding).share <= _LARGEST_SHARE
 
 
 def hidden_table(kernel: tf.Tensor, bias: tf.Tensor, neighbourhoods: Neighbourhoods) -> tf.Tensor:

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from spade_tf.layers.padding import pad
+
 # Bits of each of three, or two, numbers that are packed in a positive 64-bit integer.
 _BITS = {2: 31, 3: 21}
 
@@ -16,8 +18,8 @@ class Neighbourhoods(NamedTuple):
     A pixel's symbol is its label and whether it is an edge. The first convolution sees a k x k
     window of symbols, the second a k x k window of what the first has seen. A convolution of
     ones and zeros is a sum of rows of its kernel, and so is one of what has been computed for
-    each distinct window: the sums are given as rows to be added up per segment. Cells outside
-    the picture, and labels that do not exist, add nothing.
+    each distinct window: the sums are given as rows to be added up per segment. Labels that do
+    not exist add nothing. Nor do cells outside the picture, unless padding puts others there.
 
     Attributes:
         ids: int32 `[B, H, W]`, which distinct window of the second level is around each pixel.
@@ -44,7 +46,13 @@ class Neighbourhoods(NamedTuple):
 
     @classmethod
     def of(
-        cls, label: tf.Tensor, edges: tf.Tensor | None, *, num_labels: int, kernel_size: int
+        cls,
+        label: tf.Tensor,
+        edges: tf.Tensor | None,
+        *,
+        num_labels: int,
+        kernel_size: int,
+        padding: str = "zeros",
     ) -> Neighbourhoods:
         """Finds them, by exact comparison, over all maps of the batch together.
 
@@ -53,6 +61,7 @@ class Neighbourhoods(NamedTuple):
             edges: bool `[B, H, W]`, the channel after those of the labels; None for none.
             num_labels: int >= 1.
             kernel_size: odd int, k.
+            padding: one of `PADDINGS`, of the input of both convolutions. Default "zeros".
 
         Returns:
             The `Neighbourhoods`.
@@ -65,10 +74,14 @@ class Neighbourhoods(NamedTuple):
         else:
             num_symbols *= 2
             symbols += (num_labels + 1) * tf.cast(edges, tf.int32)
-        windows, first_ids = distinct_windows(symbols, num_symbols, num_labels, kernel_size)
+        windows, first_ids = distinct_windows(
+            symbols, num_symbols, num_labels, kernel_size, padding=padding
+        )
         count = tf.shape(windows)[0]
         most = _at_most_one_each(first_ids)
-        second_windows, ids = distinct_windows(first_ids, count + 1, count, kernel_size, most)
+        second_windows, ids = distinct_windows(
+            first_ids, count + 1, count, kernel_size, most, padding
+        )
 
         taps = tf.range(kernel_size**2)
         edge = windows > num_labels
@@ -106,16 +119,18 @@ def distinct_windows(
     outside: int | tf.Tensor,
     kernel_size: int,
     most: int | None = None,
+    padding: str = "zeros",
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The distinct k x k windows of maps of ids, and which of them is around each pixel.
 
     Args:
         ids: int32 `[B, H, W]` in `[0, num_ids)`.
         num_ids: int or scalar, number of ids that there can be.
-        outside: int or scalar in `[0, num_ids)`, what lies outside the maps.
+        outside: int or scalar in `[0, num_ids)`, what lies outside the maps with padding "zeros".
         kernel_size: odd int, k.
         most: int >= `num_ids`, if there is one before `num_ids` is known: spares a graph what it
             would do if there were more.
+        padding: one of `PADDINGS`. Default "zeros".
 
     Returns:
         `(windows, which)`, int32 `[n, k * k]` in reading order, and int32 `[B, H, W]` in `[0, n)`.
@@ -125,13 +140,13 @@ def distinct_windows(
         return _distinct([ids], num_ids, most)
     margin = kernel_size // 2
     height, width = tf.shape(ids)[1], tf.shape(ids)[2]
-    padded = tf.pad(ids, [[0, 0], [0, 0], [margin, margin]], constant_values=outside)
+    padded = pad(ids, margin, padding, axes=[2], constant=outside)
     parts = [padded[:, :, i : i + width] for i in range(kernel_size)]
     rows, which = _distinct(parts, num_ids, most)
     # One more row, which lies outside.
     count = tf.shape(rows)[0]
     rows = tf.concat([rows, tf.fill([1, kernel_size], outside)], 0)
-    padded = tf.pad(which, [[0, 0], [margin, margin], [0, 0]], constant_values=count)
+    padded = pad(which, margin, padding, axes=[1], constant=count)
     parts = [padded[:, i : i + height] for i in range(kernel_size)]
     stacks, which = _distinct(parts, count + 1, _at_most_one_each(ids))
     return tf.reshape(tf.gather(rows, stacks), [-1, kernel_size**2]), which

@@ -182,27 +182,32 @@ class Semantics:
             dense = tf.concat([dense, tf.cast(self.edges, self.dtype)[..., None]], -1)
         return dense
 
-    def neighbourhoods(self, kernel_size: int) -> Neighbourhoods:
+    def neighbourhoods(self, kernel_size: int, padding: str = "zeros") -> Neighbourhoods:
         """The distinct neighbourhoods that two convolutions over this map see.
 
         Args:
             kernel_size: odd int, of both convolutions.
+            padding: of their inputs: "zeros", "reflect" or "replicate". Default "zeros".
 
         Returns:
-            `Neighbourhoods`, the same for the same kernel size.
+            `Neighbourhoods`, the same object for the same arguments.
 
         Raises:
             ValueError: if there are no label ids to tell apart.
         """
         if self._whole is not None:
-            return self._neighbourhoods_within(kernel_size)
+            return self._neighbourhoods_within(kernel_size, padding)
         label = self.label
         if label is None:
             raise ValueError("neighbourhoods are of label ids: received a dense map")
         return self._once(
-            ("neighbourhoods", kernel_size),
+            ("neighbourhoods", kernel_size, padding),
             lambda: Neighbourhoods.of(
-                label, self.edges, num_labels=self.num_labels, kernel_size=kernel_size
+                label,
+                self.edges,
+                num_labels=self.num_labels,
+                kernel_size=kernel_size,
+                padding=padding,
             ),
         )
 
@@ -275,7 +280,7 @@ class Semantics:
         cropped._whole = self, box
         return cropped
 
-    def _neighbourhoods_within(self, kernel_size: int) -> Neighbourhoods:
+    def _neighbourhoods_within(self, kernel_size: int, padding: str) -> Neighbourhoods:
         assert self._whole is not None
         whole, box = self._whole
 
@@ -286,13 +291,14 @@ class Semantics:
             wider = tf.stack(
                 [tf.maximum(box[0] - margin, corners[0]), tf.minimum(box[1] + margin, corners[1])]
             )
-            found = whole._map(lambda source: crop(source, wider)).neighbourhoods(kernel_size)
+            part = whole._map(lambda source: crop(source, wider))
+            found = part.neighbourhoods(kernel_size, padding)
             inner = box - wider[0]
             return found._replace(
                 ids=crop(found.ids, inner), first_ids=crop(found.first_ids, inner)
             )
 
-        return self._once(("neighbourhoods", kernel_size), find)
+        return self._once(("neighbourhoods", kernel_size, padding), find)
 
     def with_dense(self, dense: tf.Tensor) -> Semantics:
         """A continuous map of this resolution in place of these labels.

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from spade_tf.layers.conditional_norm import as_semantics
 from spade_tf.layers.initialization import xavier_normal
+from spade_tf.layers.padding import check_padding, conv_padding, padded_for
 from spade_tf.layers.semantic_inputs import map_shape
 from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.symbolic import TracesSymbolicCalls
@@ -30,6 +31,7 @@ class SharedPredictor(TracesSymbolicCalls, keras.layers.Layer):
         hidden_filters: int >= 1, width of both convolutions, and so of the features.
             Default 128.
         kernel_size: odd int, of both convolutions. Default 3.
+        padding: "zeros", "reflect" or "replicate", of the inputs of both. Default "zeros".
 
     Call arguments:
         semantics: a `Semantics` of `semantic_channels`, a mapping with `label` and `instance`, int
@@ -54,14 +56,21 @@ class SharedPredictor(TracesSymbolicCalls, keras.layers.Layer):
     """
 
     def __init__(
-        self, semantic_channels: int, hidden_filters: int = 128, kernel_size: int = 3, **kwargs
+        self,
+        semantic_channels: int,
+        hidden_filters: int = 128,
+        kernel_size: int = 3,
+        padding: str = "zeros",
+        **kwargs,
     ):
         super().__init__(**kwargs)
+        check_padding(padding)
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd: received {kernel_size}")
         self.semantic_channels = semantic_channels
         self.hidden_filters = hidden_filters
         self.kernel_size = kernel_size
+        self.padding = padding
         self.conv_0 = self._conv("conv_0")
         self.conv_1 = self._conv("conv_1")
 
@@ -69,7 +78,7 @@ class SharedPredictor(TracesSymbolicCalls, keras.layers.Layer):
         return keras.layers.Conv2D(
             self.hidden_filters,
             self.kernel_size,
-            padding="same",
+            padding=conv_padding(self.padding),
             activation="relu",
             kernel_initializer=xavier_normal(),
             dtype=self.dtype_policy,
@@ -82,7 +91,10 @@ class SharedPredictor(TracesSymbolicCalls, keras.layers.Layer):
 
     def call(self, semantics: Semantics | Mapping[str, Any] | Any):
         semantics = as_semantics(self, semantics, self.semantic_channels)
-        return self.conv_1(self.conv_0(tf.cast(semantics.dense, self.compute_dtype)))
+        x = tf.cast(semantics.dense, self.compute_dtype)
+        for conv in (self.conv_0, self.conv_1):
+            x = conv(padded_for(x, self.kernel_size, self.padding))
+        return x
 
     def compute_output_shape(self, semantics_shape):
         return (*map_shape(semantics_shape), self.hidden_filters)
@@ -93,4 +105,5 @@ class SharedPredictor(TracesSymbolicCalls, keras.layers.Layer):
             "semantic_channels": self.semantic_channels,
             "hidden_filters": self.hidden_filters,
             "kernel_size": self.kernel_size,
+            "padding": self.padding,
         }

@@ -11,6 +11,7 @@ from spade_tf.layers.conditional_norm import as_semantics
 from spade_tf.layers.folding import FoldsStatistics, fold_affine
 from spade_tf.layers.modulation import SpatialModulation, check_form
 from spade_tf.layers.normalization import get_normalization
+from spade_tf.layers.padding import check_padding
 from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.symbolic import TracesSymbolicCalls
 
@@ -29,6 +30,8 @@ class SPADE(TracesSymbolicCalls, FoldsStatistics, keras.layers.Layer):
             parameter-free normalisation. Default "batch".
         form: "dense", "deduplicated" or "auto": how gamma and beta are computed; the weights are
             the same and so is the result, up to rounding. See `SpatialModulation`. Default "auto".
+        padding: "zeros", "reflect" or "replicate", of the inputs of the convolutions. Default
+            "zeros".
 
     Call arguments:
         x: `[B, H, W, C]` activations.
@@ -62,15 +65,18 @@ class SPADE(TracesSymbolicCalls, FoldsStatistics, keras.layers.Layer):
         kernel_size: int = 3,
         norm: str = "batch",
         form: str = "auto",
+        padding: str = "zeros",
         **kwargs,
     ):
         super().__init__(**kwargs)
         check_form(form)
+        check_padding(padding)
         self.semantic_channels = semantic_channels
         self.hidden_filters = hidden_filters
         self.kernel_size = kernel_size
         self.norm = norm
         self.form = form
+        self.padding = padding
         self.normalization = get_normalization(norm, dtype=self.dtype_policy, name="normalization")
 
     def build(self, x_shape):
@@ -84,6 +90,7 @@ class SPADE(TracesSymbolicCalls, FoldsStatistics, keras.layers.Layer):
             hidden_filters=self.hidden_filters,
             kernel_size=self.kernel_size,
             form=self.form,
+            padding=self.padding,
             dtype=self.dtype_policy,
             name="modulation",
         )
@@ -113,6 +120,7 @@ class SPADE(TracesSymbolicCalls, FoldsStatistics, keras.layers.Layer):
             "kernel_size": self.kernel_size,
             "norm": self.norm,
             "form": self.form,
+            "padding": self.padding,
         }
 
     @classmethod

@@ -11,6 +11,7 @@ import tensorflow as tf
 from spade_tf.layers.conditional_norm import as_semantics
 from spade_tf.layers.conditioning import Conditioning, check_conditioning, get_conditional_norm
 from spade_tf.layers.initialization import xavier_normal
+from spade_tf.layers.padding import check_padding, conv_padding, padded_for
 from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.spectral_norm import SpectralConv2D
 from spade_tf.layers.symbolic import TracesSymbolicCalls
@@ -32,6 +33,9 @@ class SPADEResnetBlock(TracesSymbolicCalls, keras.layers.Layer):
         conditioning: a `Conditioning`: what takes the place of normalisation, and what is
             concatenated; or its kind alone, such as "clade". Default "spade".
         embedding_dim: int >= 1, length of the embedding; needed by "adain". Default None.
+
+        padding: "zeros", "reflect" or "replicate", of the inputs of all 3x3 convolutions, those
+            inside SPADE included. Default "zeros".
 
     Call arguments:
         x: `[B, H, W, C]`.
@@ -65,6 +69,7 @@ class SPADEResnetBlock(TracesSymbolicCalls, keras.layers.Layer):
         spectral_norm: bool = True,
         conditioning: str | Conditioning = "spade",
         embedding_dim: int | None = None,
+        padding: str = "zeros",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -73,13 +78,16 @@ class SPADEResnetBlock(TracesSymbolicCalls, keras.layers.Layer):
         self.spectral_norm = spectral_norm
         self.conditioning = Conditioning.of(conditioning)
         self.embedding_dim = embedding_dim
+        self.padding = padding
         check_conditioning(self.conditioning, embedding_dim)
+        check_padding(padding)
 
     def _spade(self, x_shape, name):
         spade = get_conditional_norm(
             self.conditioning,
             semantic_channels=self.semantic_channels,
             embedding_dim=self.embedding_dim,
+            padding=self.padding,
             dtype=self.dtype_policy,
             layer_name=name,
         )
@@ -91,13 +99,18 @@ class SPADEResnetBlock(TracesSymbolicCalls, keras.layers.Layer):
             x_shape = (*x_shape[:-1], x_shape[-1] + self.semantic_channels)
         if self.spectral_norm:
             conv = SpectralConv2D(
-                filters, kernel_size, use_bias=use_bias, dtype=self.dtype_policy, name=name
+                filters,
+                kernel_size,
+                padding=conv_padding(self.padding),
+                use_bias=use_bias,
+                dtype=self.dtype_policy,
+                name=name,
             )
         else:
             conv = keras.layers.Conv2D(
                 filters,
                 kernel_size,
-                padding="same",
+                padding=conv_padding(self.padding),
                 use_bias=use_bias,
                 kernel_initializer=xavier_normal(),
                 dtype=self.dtype_policy,
@@ -132,15 +145,16 @@ class SPADEResnetBlock(TracesSymbolicCalls, keras.layers.Layer):
         semantics = as_semantics(self, semantics, self.semantic_channels).like(x)
         condition = {"semantics": semantics, "embedding": embedding, "training": training}
 
-        def convolve(conv, x, concat):
+        def convolve(conv, x, concat, kernel_size=3):
             if concat:
                 x = tf.concat([x, tf.cast(semantics.dense, x.dtype)], -1)
+            x = padded_for(x, kernel_size, self.padding)
             return conv(x, training=training) if self.spectral_norm else conv(x)
 
         first, second = self._concatenates()
         shortcut = x
         if self.learned_shortcut:
-            shortcut = convolve(self.conv_s, self.spade_s(x, **condition), first)
+            shortcut = convolve(self.conv_s, self.spade_s(x, **condition), first, 1)
         x = tf.nn.leaky_relu(self.spade_0(x, **condition), 0.2)
         x = convolve(self.conv_0, x, first)
         x = tf.nn.leaky_relu(self.spade_1(x, **condition), 0.2)
@@ -163,6 +177,7 @@ class SPADEResnetBlock(TracesSymbolicCalls, keras.layers.Layer):
             "spectral_norm": self.spectral_norm,
             "conditioning": self.conditioning._asdict(),
             "embedding_dim": self.embedding_dim,
+            "padding": self.padding,
         }
 
     @classmethod

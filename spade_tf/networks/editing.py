@@ -145,9 +145,13 @@ class EditableGenerator(FusedGenerator):
             window = _window(changed, scale, self.reach, size)
             outer = _window(changed, scale, self.reach + _BLOCK_MARGIN, size)
             if upsamples:
-                # Even corners, so that a crop of the coarse map covers the same cells.
-                coarse = tf.stack([outer[0] // 2, (outer[1] + 1) // 2])
-                x, outer = upsample(crop(x, coarse)), 2 * coarse
+                # Even corners, so that a crop of the coarse map covers the same cells. Bilinear
+                # upsampling also sees the cells next to them.
+                beyond = int(self.upsampling == "bilinear")
+                first = tf.maximum(outer[0] // 2 - beyond, 0)
+                last = tf.minimum((outer[1] + 1) // 2 + beyond, size // 2)
+                coarse = tf.stack([first, last])
+                x, outer = upsample(crop(x, coarse), self.upsampling), 2 * coarse
             else:
                 x = crop(x, outer)
             new = block(x, semantics.downsample(scale).crop(outer))

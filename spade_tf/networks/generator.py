@@ -10,6 +10,7 @@ import tensorflow as tf
 from spade_tf.layers.conditioning import Conditioning, check_conditioning, conditions_by_scale
 from spade_tf.layers.convolution import NarrowConv2D
 from spade_tf.layers.initialization import xavier_normal
+from spade_tf.layers.padding import check_padding, conv_padding, padded_for
 from spade_tf.layers.rematerialization import rematerialize
 from spade_tf.layers.semantic_inputs import map_shape
 from spade_tf.layers.semantics import Semantics
@@ -19,7 +20,7 @@ from spade_tf.layers.symbolic import TracesSymbolicCalls
 from spade_tf.networks.fused.generator import FusedGenerator
 from spade_tf.networks.sizes import check_image_size, check_label_size
 from spade_tf.networks.styles import draw_style
-from spade_tf.networks.upsampling import upsample
+from spade_tf.networks.upsampling import check_upsampling, upsample
 
 # How many times the picture is larger than the first feature map, as a power of two.
 UPSAMPLINGS = {"normal": 5, "more": 6, "most": 7}
@@ -30,8 +31,8 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
     """From a label map, and optionally a style z, to a picture.
 
     A first feature map, from z by a dense layer or from the semantics by a convolution, goes
-    through SPADE residual blocks with nearest upsampling between them; then leaky ReLU, a 3x3
-    convolution to three channels, and tanh.
+    through SPADE residual blocks with upsampling between them; then leaky ReLU, a 3x3 convolution
+    to three channels, and tanh.
 
     Args:
         num_labels: int >= 1, label ids, the unknown one included.
@@ -49,6 +50,11 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
             how; or its kind alone, such as "clade". Default "spade".
         rematerialize: bool, whether training computes the blocks again for their gradients, which
             takes less memory and more time. Default False.
+        upsampling: "nearest", as in the official release, or "bilinear": without the steps
+            between repeated pixels, which later blocks must learn to smooth. Default "nearest".
+        padding: of the inputs of all 3x3 convolutions, SPADE's included: "zeros", as in the
+            official release, by which the network sees where the border is; or "reflect" (for
+            pictures of at least twice the smallest size) or "replicate". Default "zeros".
 
     Call arguments:
         inputs: a `Semantics`; or a mapping with `label` int `[B, H, W]` and, with edges,
@@ -90,6 +96,8 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
         spectral_norm: bool = True,
         conditioning: str | Conditioning = "spade",
         rematerialize: bool = False,
+        upsampling: str = "nearest",
+        padding: str = "zeros",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -103,11 +111,14 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
         self.rematerialize = rematerialize
         self.conditioning = Conditioning.of(conditioning)
         check_conditioning(self.conditioning, z_dim)
+        self.upsampling = upsampling
+        self.padding = padding
         self.starts_from_z = z_dim is not None and self.conditioning.kind != "adain"
         self._check_arguments()
         self.semantic_channels = num_labels + int(use_instance_edges)
-        self.scale = self.smallest_size = 2 ** UPSAMPLINGS[num_upsampling_layers]
-        check_image_size(self.image_size, self.scale)
+        self.scale = 2 ** UPSAMPLINGS[num_upsampling_layers]
+        self.smallest_size = self.scale * self._smallest_start()
+        check_image_size(self.image_size, self.scale, self.smallest_size)
         self._make_layers()
         # All shapes are known, so that weights exist (to be restored) before the first call.
         self.build()
@@ -120,6 +131,8 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
             )
         if self.filters < 1 or (self.num_upsampling_layers == "most" and self.filters % 2):
             raise ValueError(f"filters must be >= 1, and even for 'most': received {self.filters}")
+        check_upsampling(self.upsampling)
+        check_padding(self.padding)
         kind, concat = self.conditioning.kind, self.conditioning.concat
         unseen = kind in ("affine", "none") and concat is None
         if self.starts_from_z and unseen:
@@ -132,6 +145,13 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
                 "rematerialize=True keeps no gradient for the predictor of "
                 "conditioning='shared_spade': give one or the other"
             )
+
+    def _smallest_start(self):
+        """Height and width of the smallest first feature map: reflection by n takes n + 1."""
+        if self.padding != "reflect":
+            return 1
+        convolves_labels = self.conditioning.kind in ("spade", "shared_spade")
+        return max(3, self.conditioning.kernel_size if convolves_labels else 1) // 2 + 1
 
     def _make_layers(self):
         widths: list[float] = [16, 16, 16, 8, 4, 2, 1]
@@ -148,6 +168,7 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
                 self.semantic_channels,
                 hidden_filters=self.conditioning.hidden_filters,
                 kernel_size=self.conditioning.kernel_size,
+                padding=self.padding,
                 dtype=self.dtype_policy,
                 name="predictor",
             )
@@ -159,6 +180,7 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
                 spectral_norm=self.spectral_norm,
                 conditioning=self.conditioning,
                 embedding_dim=self.z_dim,
+                padding=self.padding,
                 dtype=self.dtype_policy,
                 name=name,
             )
@@ -168,7 +190,7 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
         self.conv_img = NarrowConv2D(
             3,
             3,
-            padding="same",
+            padding=conv_padding(self.padding),
             kernel_initializer=xavier_normal(),
             dtype="float32",
             name="conv_img",
@@ -181,7 +203,8 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
             "name": "fc",
         }
         if not self.starts_from_z:
-            return keras.layers.Conv2D(self.widths[0], 3, padding="same", **common)
+            padding = conv_padding(self.padding)
+            return keras.layers.Conv2D(self.widths[0], 3, padding=padding, **common)
         height, width = (size // self.scale for size in self.image_size)
         return keras.layers.Dense(self.widths[0] * height * width, **common)
 
@@ -209,20 +232,21 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
             use_instance_edges=self.use_instance_edges,
             dtype=self.compute_dtype,
         )
-        check_label_size(semantics, self.scale, self.image_size if self.starts_from_z else None)
+        size = self.image_size if self.starts_from_z else None
+        check_label_size(semantics, self.scale, size, self.smallest_size)
         z = self._style(semantics, z)
         x = self._start(semantics, z)
         condition = conditions_by_scale(semantics, self.predictor)
         features = []
         for index, (block, scale) in enumerate(zip(self.blocks, self.block_scales, strict=True)):
             if self.upsamples_before(index):
-                x = upsample(x)
+                x = upsample(x, self.upsampling)
             x = self._apply(block, x, condition(scale), z, training)
             features.append(x)
         x = tf.nn.leaky_relu(tf.cast(x, tf.float32), 0.2)
         if self.conditioning.concat == "convs":
             x = tf.concat([x, tf.cast(condition(1).dense, tf.float32)], -1)
-        image = tf.tanh(self.conv_img(x, training=training))
+        image = tf.tanh(self.conv_img(padded_for(x, 3, self.padding), training=training))
         return (image, features) if return_features else image
 
     def _apply(self, block, x, semantics, z, training):
@@ -240,7 +264,7 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
 
     def _start(self, semantics, z):
         if not self.starts_from_z:
-            return self.fc(semantics.downsample(self.scale).dense)
+            return self.fc(padded_for(semantics.downsample(self.scale).dense, 3, self.padding))
         height, width = (size // self.scale for size in self.image_size)
         return tf.reshape(self.fc(z), [-1, height, width, self.widths[0]])
 
@@ -292,6 +316,8 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
             "spectral_norm": self.spectral_norm,
             "conditioning": self.conditioning._asdict(),
             "rematerialize": self.rematerialize,
+            "upsampling": self.upsampling,
+            "padding": self.padding,
         }
 
     @classmethod

@@ -137,7 +137,9 @@ def test_round_trip(case, tmp_path):
         if network is not None:
             for a, b in zip(network.variables, other.variables, strict=True):
                 np.testing.assert_array_equal(a.numpy(), b.numpy())
-    assert told.generator.norm == networks.generator.conditioning.norm.removeprefix("local_")
+    assert told.generator.conditioning.norm == networks.generator.conditioning.norm.removeprefix(
+        "local_"
+    )
     for name in ("kernel_size", "spectral_norm", "filters", "z_dim", "semantic_channels"):
         assert getattr(told.generator, name) == getattr(networks.generator, name)
     assert (told.generator.num_upsampling_layers == "most") == (case == "most")
@@ -326,6 +328,8 @@ def test_saving_refuses_what_has_no_official_form(tmp_path):
         "kernel_size=11": {"kernel_size": 11},
         "conditioning=clade": {"conditioning": "clade"},
         "concat=convs": {"concat": "convs"},
+        "upsampling=bilinear has no official": {"upsampling": "bilinear"},
+        "padding=replicate has no official": {"padding": "replicate"},
     }.items():
         arguments = {"image_size": (32, 32), "filters": 1} | change
         refuse(match, Networks(SPADEGenerator(3, **conditioned(**arguments)), None, None))

@@ -233,6 +233,16 @@ def test_help_lists_the_keys_of_the_experiment_that_is_named(command, capsys):
             "train.rematerialize=True",
             "architecture=spade",
         ),
+        (
+            "landscapes --config.generator.architecture=pix2pixhd",
+            "generator.padding=replicate",
+            "architecture=spade",
+        ),
+        (
+            "landscapes --config.generator.architecture=pix2pixhd",
+            "generator.upsampling=bilinear",
+            "architecture=spade",
+        ),
     ],
 )
 def test_a_key_without_effect_is_refused(experiment, override, needed, capsys):

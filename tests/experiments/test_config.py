@@ -54,6 +54,8 @@ def test_every_experiment_is_valid_and_says_what_it_is():
         ("generator", "norm", "syncbatch", "batch"),
         ("generator", "kernel_size", 4, "odd"),
         ("generator", "num_upsampling_layers", "some", "normal"),
+        ("generator", "upsampling", "bicubic", "nearest, bilinear"),
+        ("generator", "padding", "same", "zeros, reflect, replicate"),
         ("optimizer", "beta_1", 1.0, "less than 1"),
         ("optimizer", "generator_learning_rate", 0.0, "more than 0"),
         ("encoder", "enabled", True, "256"),
@@ -66,6 +68,16 @@ def test_a_value_out_of_range_is_refused_with_its_remedy(section, name, value, r
     with pytest.raises(ConfigError, match=remedy) as caught:
         validate(config)
     assert "\n" not in str(caught.value)
+
+
+def test_reflection_needs_pixels_to_mirror():
+    config = Config()
+    config.data.height = 32
+    config.generator.padding = "reflect"
+    with pytest.raises(ConfigError, match=r"data\.height=32: with .* the least is 64: .*replicate"):
+        validate(config)
+    config.generator.padding = "replicate"
+    validate(config)
 
 
 def test_a_workdir_of_another_configuration_is_refused(tmp_path):
@@ -92,11 +104,13 @@ def test_a_damaged_workdir_is_named(tmp_path, content):
 
 def test_the_names_of_the_library_are_those_that_are_allowed():
     """They are listed twice, since a configuration is checked before TensorFlow is imported."""
-    from spade_tf.layers import conditioning
+    from spade_tf.layers import conditioning, padding
     from spade_tf.losses.adversarial import get_adversarial_loss
-    from spade_tf.networks import discriminator, generator, projected_discriminator
+    from spade_tf.networks import discriminator, generator, projected_discriminator, upsampling
 
     assert validation.CONDITIONINGS == conditioning.CONDITIONINGS
+    assert validation.PADDINGS == padding.PADDINGS
+    assert validation.UPSAMPLINGS == upsampling.METHODS
     assert validation.DISCRIMINATOR_NORMS == discriminator.NORMS
     assert tuple(projected_discriminator.BACKBONES) == validation.BACKBONES
     scales = {name: 2**count for name, count in generator.UPSAMPLINGS.items()}

@@ -29,6 +29,14 @@ GENERATORS = {
         {"image_size": (64, 64), "use_instance_edges": True, "norm": "instance"},
     ),
     "spade_layer_norm": (SPADEGenerator, {"image_size": (32, 64), "norm": "layer"}),
+    "spade_bilinear_reflect": (
+        SPADEGenerator,
+        {"image_size": (64, 64), "upsampling": "bilinear", "padding": "reflect"},
+    ),
+    "spade_bilinear_replicate": (
+        SPADEGenerator,
+        {"image_size": (32, 64), "upsampling": "bilinear", "padding": "replicate"},
+    ),
     "clade": (
         SPADEGenerator,
         {

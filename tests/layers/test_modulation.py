@@ -45,9 +45,9 @@ def form(request, monkeypatch):
     return "auto"
 
 
-def modulations(kernel_size, with_edges, form):
+def modulations(kernel_size, with_edges, form, padding="zeros"):
     def make(form):
-        layer = SpatialModulation(5, 4 + with_edges, 7, kernel_size=kernel_size, form=form)
+        layer = SpatialModulation(5, 4 + with_edges, 7, kernel_size, form, padding)
         layer.build()
         return layer
 
@@ -66,6 +66,28 @@ def test_all_forms_agree(kernel_size, with_edges, shape, form):
         assert actual.shape == expected.shape
         # Float32 sums of up to 175 terms whose sum is of order 1.
         np.testing.assert_allclose(actual, expected, rtol=0, atol=5e-6)
+
+
+@pytest.mark.parametrize("padding", ["reflect", "replicate"])
+@pytest.mark.parametrize("kernel_size", [3, 5])
+def test_all_forms_agree_on_what_lies_outside(kernel_size, padding, form):
+    dense, deduplicated = modulations(kernel_size, True, form, padding)
+    semantics = layout(2, 5, 8, with_edges=True)
+    zeros, _ = modulations(kernel_size, True, form)
+    zeros.set_weights(dense.get_weights())
+    for expected, actual, other in zip(
+        dense(semantics=semantics),
+        deduplicated(semantics=semantics),
+        zeros(semantics=semantics),
+        strict=True,
+    ):
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=5e-6)  # As above.
+        margin = 2 * (kernel_size // 2)
+        inner = slice(margin, -margin)
+        assert np.abs(expected - other).max() > 1e-2
+        np.testing.assert_allclose(
+            expected[:, inner, inner], other[:, inner, inner], rtol=0, atol=5e-6
+        )
 
 
 @pytest.mark.parametrize("training", [True, False])

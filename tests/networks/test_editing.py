@@ -20,14 +20,15 @@ def layout(size=(64, 96), stroke=None):
 
 
 @cache
-def make(reach, z_dim=None):
+def make(reach, z_dim=None, form="auto", **options):
     network = SPADEGenerator(
         5,
         (64, 96),
         use_instance_edges=True,
         filters=2,
         z_dim=z_dim,
-        conditioning=Conditioning(hidden_filters=8),
+        conditioning=Conditioning(hidden_filters=8, form=form),
+        **options,
     )
     rng = np.random.default_rng(1)
     for weight in network.trainable_weights:
@@ -52,6 +53,31 @@ def test_with_all_within_reach_an_edit_is_exact(stroke, z_dim):
     # Float32 through twenty convolutions.
     expected = network(layout(stroke=stroke), z=before.z)
     np.testing.assert_allclose(after.image, expected, rtol=0, atol=1e-5)
+
+
+# Around the first stroke, a rectangle of some cells is made anew; what is further away is stale.
+OTHERS = [
+    {"form": "dense"},
+    {"upsampling": "bilinear", "padding": "reflect"},
+    {"upsampling": "bilinear", "padding": "replicate"},
+]
+
+
+@pytest.mark.parametrize("options", OTHERS, ids=str)
+@pytest.mark.parametrize("stroke", [STROKES[0], STROKES[2]])
+def test_an_edit_within_reach_is_exact_with_other_options(options, stroke):
+    """Of all features but those of the changed map: a rectangle sees all that is around it."""
+    network, editor = make(reach=2, **options)
+    new = editor.paint(layout(stroke=stroke))
+    # As if the old picture had had the features of the new one: nothing is stale.
+    before = editor.paint(layout())._replace(image=new.image, features=new.features)
+    after = editor.edit(before, layout(stroke=stroke))
+    for found, expected in zip(
+        (after.image, *after.features), (new.image, *new.features), strict=True
+    ):
+        # Float32 through twenty convolutions.
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(after.image, network(layout(stroke=stroke)), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("stroke", STROKES)

@@ -19,11 +19,11 @@ def layout(batch=1, height=32, width=64, count=5, noise=False):
 
 
 @cache
-def make(**kwargs):
+def make(image_size=(32, 64), **kwargs):
     """Weights and statistics of their own, pictures that are neither grey nor saturated."""
     network = SPADEGenerator(
         5,
-        image_size=(32, 64),
+        image_size=image_size,
         use_instance_edges=True,
         filters=2,
         **conditioned(hidden_filters=8, **kwargs),
@@ -77,6 +77,26 @@ def test_fused_is_the_generator(network, form, options):
     assert algorithms == ["product"] * 5 + [last] * 2
     pictures = tf.function(fused, autograph=False)(inputs)
     np.testing.assert_allclose(pictures, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("padding", "options", "noise"),
+    [
+        ("reflect", {}, True),
+        ("reflect", {"jit_compile": True, "winograd": True}, False),
+        ("replicate", {}, False),
+        ("replicate", {"jit_compile": True}, True),
+    ],
+)
+def test_fused_is_the_generator_with_other_borders(padding, options, noise):
+    """Looked up, and convolved where nothing repeats itself; 64 rows, which reflection takes."""
+    how = {"image_size": (64, 96), "upsampling": "bilinear", "padding": padding}
+    inputs = layout(1, 64, 96, noise=noise)
+    expected = make(form="dense", **how)(inputs)
+    assert 0.05 < np.std(expected) < 0.7
+    assert np.abs(expected - make(image_size=(64, 96), form="dense")(inputs)).max() > 0.05
+    found = tf.function(make(**how).fuse(**options), autograph=False)(inputs)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)  # As above.
 
 
 def test_unknown_sizes(tmp_path):

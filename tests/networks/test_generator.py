@@ -10,7 +10,6 @@ from shapes_alone import shapes_alone
 from spade_tf.layers.semantics import Semantics
 from spade_tf.networks.generator import SPADEGenerator
 from spade_tf.networks.sizes import check_image_size
-from spade_tf.networks.upsampling import upsample
 
 
 def labels(height, width, batch=2, count=3):
@@ -198,17 +197,15 @@ def test_sizes_are_checked_when_called(from_semantics, from_z):
         ({"image_size": (48, 32)}, "multiples of 32"),
         ({"image_size": (32, 32), "num_upsampling_layers": "more"}, "multiples of 64"),
         ({"filters": 0}, "filters must be >= 1"),
+        ({"upsampling": "bicubic"}, "upsampling must be one of nearest, bilinear: .* 'bicubic'"),
+        ({"padding": "same"}, "padding must be one of zeros, reflect, replicate: .* 'same'"),
+        (
+            {"padding": "reflect", "image_size": (32, 32)},
+            "at least 64 with padding='reflect', .* received 32x32",
+        ),
         ({"filters": 3, "num_upsampling_layers": "most", "image_size": (128, 128)}, "even"),
     ],
 )
 def test_bad_arguments(config, message):
     with pytest.raises(ValueError, match=message):
         SPADEGenerator(3, **{"filters": 2, **config})
-
-
-def test_upsample_repeats_pixels():
-    x = np.arange(12.0, dtype="float32").reshape(1, 2, 3, 2)
-    expected = x.repeat(2, 1).repeat(2, 2)
-    np.testing.assert_array_equal(upsample(tf.constant(x)), expected)
-    function = tf.function(upsample, input_signature=[tf.TensorSpec([None, None, None, 2])])
-    np.testing.assert_array_equal(function(x), expected)

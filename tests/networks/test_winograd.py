@@ -21,6 +21,18 @@ def test_is_the_convolution(shape):
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)
 
 
+@pytest.mark.parametrize(("padding", "mode"), [("reflect", "reflect"), ("replicate", "edge")])
+def test_other_paddings(padding, mode):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2, 6, 10, 5)).astype("float32")
+    kernel = rng.standard_normal((3, 3, 5, 7)).astype("float32")
+    padded = np.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], mode)
+    expected = tf.nn.conv2d(padded, kernel, 1, "VALID")
+    transformed = tf.constant(transform_kernel(kernel), tf.float32)
+    found = convolve(tf.constant(x), transformed, tf.zeros(7), padding)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)  # As above.
+
+
 def test_of_integers_nothing_is_rounded():
     """Halves and quarters of small integers are exact in float32."""
     rng = np.random.default_rng(1)

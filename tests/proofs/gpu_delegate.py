@@ -32,6 +32,8 @@ NO_SWIFTSHADER = 3
 NAMES = (
     "spade_with_edges_and_style",
     "spade_instance_norm",
+    "spade_bilinear_reflect",
+    "spade_bilinear_replicate",
     "clade",
     "shared_spade",
     "conditional_batch",

@@ -34,4 +34,4 @@ class MainConvolutions(FusedGenerator):
 
     def make_block(self, block: Any, dtype: tf.DType, algorithm: Algorithm) -> FusedBlock:
         """The block without its SPADE layers."""
-        return _Block(block, dtype, algorithm)
+        return _Block(block, dtype, algorithm, upsampling=self.upsampling)

@@ -29,6 +29,7 @@ GPU_SAFE_OPS = frozenset(
         "MUL",
         "PAD",
         "RESHAPE",
+        "RESIZE_BILINEAR",
         "RESIZE_NEAREST_NEIGHBOR",
         "RSQRT",
         "SPLIT",

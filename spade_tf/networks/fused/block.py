@@ -21,6 +21,7 @@ class FusedBlock(tf.Module):
         dtype: the type that weights are held in, and computed in.
         algorithm: how the 3x3 convolutions are computed; see `FusedConv2D`.
         jit_compile: bool, see `FusedSPADE`.
+        upsampling: "nearest" or "bilinear", where it upsamples.
     """
 
     def __init__(
@@ -29,13 +30,15 @@ class FusedBlock(tf.Module):
         dtype: tf.DType,
         algorithm: Algorithm = "convolution",
         jit_compile: bool = False,
+        upsampling: str = "nearest",
     ):
         super().__init__(name=block.name)
         self.jit_compile = jit_compile
+        self.upsampling = upsampling
         self.spade_0 = self.make_spade(block.spade_0, dtype, 0.2)
         self.spade_1 = self.make_spade(block.spade_1, dtype, 0.2)
-        self.conv_0 = FusedConv2D(block.conv_0, dtype, algorithm)
-        self.conv_1 = FusedConv2D(block.conv_1, dtype, algorithm)
+        self.conv_0 = FusedConv2D(block.conv_0, dtype, algorithm, block.padding)
+        self.conv_1 = FusedConv2D(block.conv_1, dtype, algorithm, block.padding)
         self.spade_s = self.conv_s = None
         if block.learned_shortcut:
             self.spade_s = self.make_spade(block.spade_s, dtype, 1.0)
@@ -59,8 +62,9 @@ class FusedBlock(tf.Module):
             upsamples: bool, whether to make `x` twice as high and wide first.
         """
         by_layer = (semantics,) * 3 if isinstance(semantics, Semantics) else semantics
-        shortcut = upsample(x) if upsamples else x
-        if not self.jit_compile:
+        shortcut = upsample(x, self.upsampling) if upsamples else x
+        # XLA's loop over the pixels can repeat them as it reads them, and no more.
+        if not self.jit_compile or self.upsampling != "nearest":
             x, upsamples = shortcut, False
         if self.conv_s is not None and self.spade_s is not None:
             shortcut = self.conv_s(self.spade_s(x, by_layer[2], upsamples))

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 import keras
 import tensorflow as tf
 
+from spade_tf.layers.padding import pad, padded_for
 from spade_tf.networks.fused import winograd
 from spade_tf.networks.fused.weights import array, constant
 
@@ -23,12 +24,18 @@ class FusedConv2D(tf.Module):
             reorders its kernel at every call. On small maps that is a good part of its time, and
             a "product" of matrices takes the kernel as it is. "winograd" is Winograd's filtering,
             for 3x3 kernels and even heights and widths.
+        padding: "zeros", "reflect" or "replicate", of its input.
     """
 
     def __init__(
-        self, conv: keras.layers.Layer, dtype: tf.DType, algorithm: Algorithm = "convolution"
+        self,
+        conv: keras.layers.Layer,
+        dtype: tf.DType,
+        algorithm: Algorithm = "convolution",
+        padding: str = "zeros",
     ):
         super().__init__(name=conv.name)
+        self.padding = padding
         spectral = hasattr(conv, "normalized_kernel")
         kernel = conv.normalized_kernel().numpy() if spectral else array(conv.kernel)
         self.algorithm = algorithm if dtype == tf.float32 else "convolution"
@@ -42,19 +49,31 @@ class FusedConv2D(tf.Module):
         if self.algorithm == "winograd":
             kernel = tf.convert_to_tensor(self.kernel)
             bias = tf.zeros(kernel.shape[2]) if self.bias is None else self.bias
-            return winograd.convolve(x, kernel, tf.convert_to_tensor(bias))
+            return winograd.convolve(x, kernel, tf.convert_to_tensor(bias), self.padding)
         if self.algorithm == "product":
-            x = _product(x, tf.convert_to_tensor(self.kernel))
+            x = _product(x, tf.convert_to_tensor(self.kernel), self.padding)
         else:
-            x = tf.nn.conv2d(x, self.kernel, 1, "SAME")
+            x = convolve(x, self.kernel, self.padding)
         return x if self.bias is None else tf.nn.bias_add(x, self.bias)
 
 
-def _product(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+def convolve(x: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
+    """A convolution of stride 1 that keeps the size.
+
+    Args:
+        x: `[B, H, W, C]`.
+        kernel: `[k, k, C, filters]`.
+        padding: "zeros", "reflect" or "replicate".
+    """
+    x = padded_for(x, kernel.shape[0], padding)
+    return tf.nn.conv2d(x, kernel, 1, "SAME" if padding == "zeros" else "VALID")
+
+
+def _product(x: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
     """A convolution of stride 1 as a product of matrices."""
     size, _, channels, filters = kernel.shape
     height, width, margin = tf.shape(x)[1], tf.shape(x)[2], size // 2
-    padded = tf.pad(x, [[0, 0], [margin, margin], [margin, margin], [0, 0]])
+    padded = pad(x, margin, padding)
     taps = [padded[:, i : i + height, j : j + width] for i in range(size) for j in range(size)]
     rows = tf.reshape(tf.concat(taps, -1), [-1, size * size * channels])
     result = tf.matmul(rows, tf.reshape(kernel, [-1, filters]))

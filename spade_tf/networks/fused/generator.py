@@ -106,13 +106,18 @@ class FusedGenerator(tf.Module):
         self.image_size = generator.image_size
         self.use_instance_edges = generator.use_instance_edges
         self.z_dim = generator.z_dim
+        self.upsampling = generator.upsampling
         self.scale = generator.scale
+        self.smallest_size = generator.smallest_size
         self.starts_from_z = generator.starts_from_z
         self.widths = list(generator.widths)
         self.upsamples = [generator.upsamples_before(i) for i in range(len(self.widths))]
         compute = tf.as_dtype(dtype)
-        start = FusedDense if self.starts_from_z else FusedConv2D
-        self.fc = start(generator.fc, compute)
+        self.fc = (
+            FusedDense(generator.fc, compute)
+            if self.starts_from_z
+            else FusedConv2D(generator.fc, compute, padding=generator.padding)
+        )
         self.blocks = []
         for block, scale in zip(generator.blocks, generator.block_scales, strict=True):
             pixels = math.prod(length // scale for length in self.image_size)
@@ -122,13 +127,13 @@ class FusedGenerator(tf.Module):
                 algorithm = "winograd"
             self.blocks.append(self.make_block(block, compute, algorithm))
         # Float32, as in the generator: half precision would quantise the picture.
-        self.conv_img = FusedConv2D(generator.conv_img, tf.float32)
+        self.conv_img = FusedConv2D(generator.conv_img, tf.float32, padding=generator.padding)
 
     def make_block(
         self, block: keras.layers.Layer, dtype: tf.DType, algorithm: Algorithm
     ) -> FusedBlock:
         """Makes what takes the place of a block of the generator."""
-        return FusedBlock(block, dtype, algorithm, self.jit_compile)
+        return FusedBlock(block, dtype, algorithm, self.jit_compile, self.upsampling)
 
     def __call__(
         self, inputs: Inputs, z: tf.Tensor | None = None, training: bool = False
@@ -169,7 +174,7 @@ class FusedGenerator(tf.Module):
             dtype=self.compute_dtype,
         )
         size = self.image_size if self.starts_from_z else None
-        check_label_size(semantics, self.scale, size)
+        check_label_size(semantics, self.scale, size, self.smallest_size)
         return semantics
 
     def start(self, semantics: Semantics, z: tf.Tensor | None) -> tf.Tensor:

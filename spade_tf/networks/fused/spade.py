@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from spade_tf.layers.modulation import hidden_table, prefers_lookup, sum_rows
 from spade_tf.layers.semantics import Semantics
+from spade_tf.networks.fused.convolution import convolve
 from spade_tf.networks.fused.weights import array, constant
 from spade_tf.networks.upsampling import upsample
 
@@ -62,6 +63,7 @@ class FusedSPADE(tf.Module):
         self.jit_compile = jit_compile
         self.form = spade.modulation.form
         self.kernel_size = spade.kernel_size
+        self.padding = spade.padding
         norm, layer = spade.normalization, spade.modulation
         mean, variance = array(norm.moving_mean), array(norm.moving_variance)
         gamma, gamma_bias = array(layer.gamma.kernel), array(layer.gamma.bias)
@@ -89,7 +91,7 @@ class FusedSPADE(tf.Module):
             x: `[B, H, W, C]`.
             semantics: at the size of the result, or its `scale_and_shift`. One example serves
                 for the whole batch.
-            upsamples: bool, whether to make `x` twice as high and wide first.
+            upsamples: bool, whether to make `x` twice as high and wide first, by the nearest pixel.
         """
         if not isinstance(semantics, ScaleAndShift):
             # Tables depend on labels alone. If they did not wait for `x`, all layers would make
@@ -106,17 +108,17 @@ class FusedSPADE(tf.Module):
             semantics: at the size of the features.
             after: a tensor to wait for; or None.
         """
-        prefers = prefers_lookup(semantics, self.kernel_size, self.form)
+        prefers = prefers_lookup(semantics, self.kernel_size, self.form, self.padding)
         waiting = tf.control_dependencies([] if after is None else [after])
         if prefers is False:
             dense = tf.cast(semantics.dense, self.hidden_kernel.dtype)
             with waiting:
-                hidden = tf.nn.conv2d(dense, self.hidden_kernel, 1, "SAME")
+                hidden = convolve(dense, self.hidden_kernel, self.padding)
             hidden = tf.nn.relu(tf.nn.bias_add(hidden, self.hidden_bias))
             maps = tf.nn.bias_add(self._convolve(hidden), self.bias)
             scale, shift = tf.split(maps, 2, axis=-1)
             return ScaleAndShift(scale, shift, None)
-        neighbourhoods = semantics.neighbourhoods(self.kernel_size)
+        neighbourhoods = semantics.neighbourhoods(self.kernel_size, self.padding)
         with waiting:
             hidden = self._hidden(neighbourhoods)
 
@@ -173,7 +175,7 @@ class FusedSPADE(tf.Module):
         """Scale and shift of every pixel, without biases."""
         size = self.kernel_size
         kernel = tf.reshape(self.kernel, [-1, size, size, self.bias.shape[0]])
-        return tf.nn.conv2d(hidden, tf.transpose(kernel, [1, 2, 0, 3]), 1, "SAME")
+        return convolve(hidden, tf.transpose(kernel, [1, 2, 0, 3]), self.padding)
 
 
 def activate(x: tf.Tensor, slope: float) -> tf.Tensor:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from spade_tf.layers.padding import pad
+
 # Of kernels, from 3 taps to 4. Sums of inputs and of products are written out below.
 _KERNEL = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 
@@ -15,8 +17,8 @@ def transform_kernel(kernel: np.ndarray) -> np.ndarray:
     return transformed.reshape(16, *kernel.shape[2:])
 
 
-def convolve(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    """`conv2d(x, kernel, 1, "SAME") + bias`, up to rounding.
+def convolve(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, padding: str = "zeros") -> tf.Tensor:
+    """`conv2d(x, kernel, 1, "SAME") + bias`, up to rounding, or with another padding.
 
     In tiles of 2x2 results, F(2x2, 3x3): 16 products in place of 36, as 16 products of matrices.
     XLA compiles what is before and after them, once per size.
@@ -25,6 +27,7 @@ def convolve(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
         x: float32 `[B, H, W, C]`, H and W even.
         kernel: float32 `[16, C, filters]`, of `transform_kernel`.
         bias: float32 `[filters]`.
+        padding: "zeros", "reflect" or "replicate". Default "zeros".
 
     Returns:
         float32 `[B, H, W, filters]`.
@@ -32,14 +35,14 @@ def convolve(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     Reference: Lavin & Gray, Fast Algorithms for Convolutional Neural Networks, CVPR 2016, section
     4.1, equations 8 and 9.
     """
-    return _results(tf.matmul(_tiles(x), kernel), tf.shape(x), bias)
+    return _results(tf.matmul(_tiles(x, padding), kernel), tf.shape(x), bias)
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _tiles(x):
+def _tiles(x, padding):
     """`[16, B * H/2 * W/2, C]`, sums and differences within each 4x4 tile of inputs."""
     batch, height, width, channels = tf.unstack(tf.shape(x))
-    padded = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
+    padded = pad(x, 1, padding)
 
     def combine(x0, x1, x2, x3):
         return x0 - x2, x1 + x2, x2 - x1, x1 - x3
