@@ -26,3 +26,13 @@ def nearest(source: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) 
         rows = tf.range(size) * tf.shape(source)[axis] // size
         source = tf.gather(source, rows, axis=axis)
     return source
+
+
+def crop(source: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
+    """A rectangle of each map of a batch.
+
+    Args:
+        source: `[B, H, W, ...]`.
+        box: int32 `[2, 2]`, `(top, left)` and `(bottom, right)`, the latter excluded.
+    """
+    return source[:, box[0, 0] : box[1, 0], box[0, 1] : box[1, 1]]

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from spade_tf.layers.instance_edges import edges_of, instance_edges
 from spade_tf.layers.neighbourhoods import Neighbourhoods
-from spade_tf.layers.resizing import nearest
+from spade_tf.layers.resizing import crop, nearest
 from spade_tf.layers.semantic_inputs import check_ids, check_not_symbolic
 
 __all__ = ["Semantics", "crop", "instance_edges"]
@@ -347,13 +347,3 @@ def _with_canvas(label, canvas, edges, num_channels, dtype):
     if edges is not None:
         parts.append(tf.cast(edges, dtype)[..., None])
     return tf.concat(parts, -1)
-
-
-def crop(source: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
-    """A rectangle of each map of a batch.
-
-    Args:
-        source: `[B, H, W, ...]`.
-        box: int32 `[2, 2]`, `(top, left)` and `(bottom, right)`, the latter excluded.
-    """
-    return source[:, box[0, 0] : box[1, 0], box[0, 1] : box[1, 1]]
