@@ -87,7 +87,7 @@ class WorkdirModel:
         from spade_tf.training.pictures import to_uint8
 
         function, repeats, _ = self._networks
-        given = _inputs(maps, self.use_instance)
+        given = _inputs(maps, self.use_instance, self.use_canvas)
         count, styles = len(next(iter(given.values()))), 1 if z is None else z.shape[1]
         times = 1 if count == 1 and not repeats else styles
         inputs = {name: tf.repeat(tf.constant(each), times, 0) for name, each in given.items()}
@@ -142,7 +142,7 @@ class ExportedModel:
 
     def generate(self, maps, z):
         """Pictures of maps; see `Model`."""
-        inputs = _inputs(maps, self.use_instance)
+        inputs = _inputs(maps, self.use_instance, self.use_canvas)
         if self.z_dim is None:
             return self._predict("serving_default", inputs)["image"][:, None]
         z = np.asarray(z, np.float32)
@@ -245,8 +245,12 @@ class RemoteModel(ExportedModel):
         return super().encode(image)
 
 
-def _inputs(maps, use_instance):
+def _inputs(maps, use_instance, use_canvas):
     """A batch of maps. If a model sees instances but gets none, all pixels are one instance."""
+    if use_canvas != ("canvas" in maps):
+        if use_canvas:
+            raise ConfigError("this model sees a canvas beside each label map, and got none")
+        maps = {key: value for key, value in maps.items() if key != "canvas"}
     inputs = {
         key: np.asarray(value, np.float32 if key in ("condition", "canvas") else np.int32)
         for key, value in maps.items()

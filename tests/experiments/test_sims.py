@@ -14,6 +14,7 @@ from experiments.commands.evaluate.evaluate import evaluate
 from experiments.commands.evaluate.judges import FeatureNetwork
 from experiments.commands.evaluate.options import JudgedBy
 from experiments.commands.evaluate.pairs import folder_pairs
+from experiments.commands.study import make
 from experiments.commands.sweep.checks import check_runs
 from experiments.commands.sweep.runs import Run
 from experiments.commands.train import train
@@ -21,6 +22,7 @@ from experiments.setup.assemble import make_gaugan
 from experiments.setup.config import Config, ConfigError
 from experiments.setup.initialization import initialize
 from experiments.setup.layouts import dataset_layouts, folder_layouts
+from experiments.setup.models import ExportedModel
 from experiments.setup.predictors import load_model
 from experiments.setup.trained_model import load_workdir
 from pipelines.prepare.compose import compose_canvases
@@ -116,6 +118,27 @@ def test_files_get_the_canvases_that_the_data_set_has(trained, source_dir):
                 _, held_out = dataset_layouts(model, None, 8)
                 same = {each.name: each.maps["canvas"] for each in held_out}
                 np.testing.assert_array_equal(layout.maps["canvas"], same[layout.name])
+
+
+def test_a_study_compares_it_with_a_model_that_sees_no_canvas(trained, tmp_path, monkeypatch):
+    seen = []
+
+    def predict(name, inputs):
+        seen.append(set(inputs))
+        return {"image": np.zeros((1, 64, 64, 3), np.uint8)}
+
+    sims_model = load_model(trained)
+    config = sims()
+    config.data.use_canvas, config.data.use_instance = False, True
+    content = {"config": config.to_dict(), "labels": sims_model.labels.to_metadata()}
+    models = {"plain": ExportedModel(content, tmp_path, predict), "sims": sims_model}
+    monkeypatch.setattr(make, "load_model", models.get)
+    # Whichever is named first, the one with the canvas says which data set is read.
+    make.make_study(["plain", "sims"], output_dir=tmp_path / "s", num_layouts=1, num_checks=1)
+    assert seen == [{"label", "instance"}]
+    label = np.zeros((1, 64, 64), np.int32)
+    with pytest.raises(ConfigError, match="sees a canvas beside each label map, and got none"):
+        sims_model.generate({"label": label, "instance": label}, None)
 
 
 def test_what_cannot_compose_is_refused_in_one_line(trained, tmp_path, capsys):

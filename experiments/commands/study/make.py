@@ -19,6 +19,7 @@ from experiments.setup.config import ConfigError
 from experiments.setup.layouts import shown_map
 from experiments.setup.output import check_writable, write_text
 from experiments.setup.predictors import Model, load_model
+from pipelines.reading.prepared import without_canvases
 from spade_tf.training.pictures import write_png
 
 PAGE, PICTURES, KEY = "page", "pictures", "key.json"
@@ -72,7 +73,9 @@ def make_study(
     names = [str(model) for model in models]
     _check_same_data(names, loaded)
     random = np.random.default_rng(seed)
-    pairs = _choose(loaded[0], data_dir, split, num_layouts + num_checks, random)
+    # The data set with canvases has all that the other one has.
+    reader = max(loaded, key=lambda model: model.use_canvas)
+    pairs = _choose(reader, data_dir, split, num_layouts + num_checks, random)
     partial = folder.with_name(folder.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -96,7 +99,7 @@ def _check_same_data(names: Sequence[str], models: Sequence[Model]) -> None:
     for what, values in (
         ("classes", (list(one.labels.class_names), list(other.labels.class_names))),
         ("sizes", (one.image_size, other.image_size)),
-        ("data sets", (one.dataset, other.dataset)),
+        ("data sets", (without_canvases(one.dataset), without_canvases(other.dataset))),
     ):
         if values[0] != values[1]:
             raise ConfigError(
