@@ -169,7 +169,7 @@ class _Running:
         )
         rest = uvicorn.Server(config)
         grpc_server = None
-        with _listener(self._host, self._port) as listener:
+        with listening_socket(self._host, self._port) as listener:
             try:
                 if self._grpc_port:
                     from spade_tf.serving.fronts.grpc_server import GrpcServer
@@ -220,7 +220,7 @@ def _shown(host: str) -> str:
     return "127.0.0.1" if host in ("0.0.0.0", "::") else bracketed(host)
 
 
-def _listener(host: str, port: int) -> socket.socket:
+def listening_socket(host: str, port: int) -> socket.socket:
     """A socket on an address.
 
     Raises:

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from experiments.command_line.main import main
+from experiments.commands.serve import sample_layouts
+from pipelines.landscapes import CLASS_NAMES, render
 from spade_tf.serving.dispatch import Dispatch, Target
 from spade_tf.serving.errors import BadRequestError
 from spade_tf.serving.limits import RequestLimits
@@ -19,8 +21,8 @@ SPECS = {"serving_default": {"label": Spec("int32", (None, None, None))}}
 
 
 @pytest.fixture
-def limits_of(tmp_path, monkeypatch):
-    """What the server is limited to, given flags besides --model."""
+def arguments_of(tmp_path, monkeypatch):
+    """What the server is asked for, given flags besides --model."""
     server = pytest.importorskip("spade_tf.serving.server")
     given = {}
     monkeypatch.setattr(server, "serve", lambda model, **arguments: given.update(arguments))
@@ -28,11 +30,43 @@ def limits_of(tmp_path, monkeypatch):
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "saved_model.pb").touch()
 
-    def limits_of(*flags):
+    def arguments_of(*flags):
         assert main(["serve", f"--model={tmp_path}", *flags]) == 0
-        return given["limits"]
+        return given
 
-    return limits_of
+    return arguments_of
+
+
+@pytest.fixture
+def limits_of(arguments_of):
+    """What the server is limited to, given flags besides --model."""
+    return lambda *flags: arguments_of(*flags)["limits"]
+
+
+def test_only_this_machine_is_answered_unless_told_otherwise(arguments_of):
+    given = arguments_of()
+    assert (given["host"], given["painter"].local) == ("127.0.0.1", True)
+    given = arguments_of("--host=0.0.0.0")
+    assert (given["host"], given["painter"].local) == ("0.0.0.0", False)
+    assert arguments_of("--nopainter")["painter"] is None
+
+
+@pytest.mark.parametrize(
+    ("names", "size", "there"),
+    [
+        (CLASS_NAMES, (64, 128), True),
+        (CLASS_NAMES, (64, 96), False),
+        (CLASS_NAMES, (1024, 1024), False),
+        (CLASS_NAMES[:-1], (64, 64), False),
+    ],
+)
+def test_landscapes_have_sample_layouts(names, size, there):
+    sampler = sample_layouts(list(names), *size)
+    assert (sampler is not None) == there
+    if sampler is not None:
+        label = sampler(3)
+        assert (label.shape, label.dtype) == (size, np.uint8)
+        np.testing.assert_array_equal(label, render(3, 0, *size).label)
 
 
 def test_every_limit_is_a_flag(limits_of):

@@ -85,8 +85,7 @@ def look(browser, url, folder, name, options):
         page.locator("#vary").click()
         page.locator("#variations li").nth(4).wait_for(timeout=120_000)
     with Image.open(io.BytesIO(page.screenshot())) as image:
-        colors = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-        colors.save(folder / f"{name}.png", optimize=True)
+        image.convert("RGB").save(folder / f"{name}.png", optimize=True)
     context.close()
 
 
