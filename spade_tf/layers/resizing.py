@@ -1,4 +1,4 @@
-"""Nearest resizing, as the official release does it."""
+"""Maps at another size, nearest as the official release resizes them, and parts of maps."""
 
 from __future__ import annotations
 
