@@ -155,8 +155,11 @@ def _sharpness(scores: dict[str, Any]) -> list[str]:
     steps = scores["steps"]
     meaning = "mean step between pixels, over that of real ones"
     figures = [("sharpness", scores["sharpness"], {"value": 1.0}, meaning)]
-    for name, place in (("block_border", "blocks"), ("picture_border", "the picture")):
-        meaning = f"largest step at the borders of {place}, over the median"
+    for name, place, steps_there in (
+        ("block_border", "blocks", "of the positions in a block"),
+        ("picture_border", "the picture", "of the outermost two of each side"),
+    ):
+        meaning = f"largest step {steps_there}, over the median"
         fake, real = (steps[kind][name] for kind in ("fake", "real"))
         figures.append((f"steps at borders of {place}", fake, real, meaning))
     return [

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from spade_tf.training.pictures import write_png
 
 # Between the cells of a sample grid; see `spade_tf.training.pictures.grid`.
 _GAP = 2
@@ -45,10 +46,7 @@ def draw_pictures(folder: Path, results: Sequence[Mapping[str, Any]], path: Path
         return
     layouts = ("label map", [label for label, _, _ in first])
     real = ("real picture", [picture for _, _, picture in first])
-    image = _drawn([layouts, *rows, real])
-    temporary = path.with_name(path.name + ".part")
-    image.save(temporary, "PNG")
-    os.replace(temporary, path)
+    write_png(path, np.asarray(_drawn([layouts, *rows, real])))
 
 
 def read_samples(path: Path, height: int, width: int) -> list[Triple]:
