@@ -18,6 +18,9 @@ from experiments.setup.config import ConfigError
 ROOT = Path(__file__).parents[2]
 
 
+HUGE = 10**20  # More than 64 bits hold.
+
+
 def fails(capsys, *arguments):
     assert main(list(arguments)) == 2
     error = capsys.readouterr().err
@@ -52,6 +55,11 @@ def fails(capsys, *arguments):
         (["export", "--model=x", "--output_dir=x", "--format=litert,onnx"], "saved_model, litert"),
         (["prepare", "--source_dir=nowhere", "--num_classes=3"], "nowhere"),
         (["prepare", "--dataset=coc"], "coc"),
+        (["generate", "--model=x", f"--seed={HUGE}"], f"--seed={HUGE}: give"),
+        (["prepare", "--dataset=landscapes", f"--seed=-{HUGE}"], f"--seed=-{HUGE}: give"),
+        (["serve", "--model=x", f"--max_queue={HUGE}"], f"--max_queue={HUGE}: give"),
+        (["benchmark", f"--repeats={HUGE}"], f"--repeats={HUGE}: give"),
+        (["train", "--local_workers=-1"], "--local_workers=-1: give"),
     ],
 )
 def test_bad_input_is_one_line_that_names_it(arguments, text, capsys, tmp_path, monkeypatch):
@@ -340,20 +348,3 @@ def test_a_flag_that_has_no_effect_is_refused(arguments, said, capsys, monkeypat
     error = fails(capsys, *arguments)
     assert said in error
     assert "leave it out" in error
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["generate", "--model=x", "--seed=99999999999999999999"],
-        ["prepare", "--dataset=landscapes", "--seed=-99999999999999999999"],
-        ["serve", "--model=x", "--max_queue=99999999999999999999"],
-        ["benchmark", "--repeats=99999999999999999999"],
-        ["train", "--local_workers=-1"],
-    ],
-)
-def test_numbers_have_64_bits(arguments, capsys):
-    flag, _, value = arguments[-1].partition("=")
-    error = fails(capsys, *arguments)
-    assert flag in error
-    assert value in error

@@ -70,7 +70,13 @@ def test_mouse_tools_undo_and_redo(painting, tmp_path):
     assert (states[-2] == SKY).all()
     assert set(np.unique(states[-1][:32])) == {SKY}
     assert set(np.unique(states[-1][32:])) == {GRASS}
-    # Undone one by one, by keys and by the button, and redone.
+    undo_and_redo(painting, states)
+    np.testing.assert_array_equal(painting.saved_ids(tmp_path / "map.png"), painting.ids())
+
+
+def undo_and_redo(painting, states):
+    """Undoes all one by one, by keys and by the button, and redoes some."""
+    page = painting.page
     for state in states[-2::-1]:
         page.keyboard.press("Control+z")
         np.testing.assert_array_equal(painting.ids(), state)
@@ -84,7 +90,6 @@ def test_mouse_tools_undo_and_redo(painting, tmp_path):
     page.keyboard.press("b")
     painting.drag((5, 60), (9, 60))
     assert page.locator("#redo").is_disabled()
-    np.testing.assert_array_equal(painting.saved_ids(tmp_path / "map.png"), painting.ids())
 
 
 def test_a_stroke_keeps_the_tool_that_it_began_with(painting):
@@ -158,6 +163,12 @@ def test_the_picture_is_that_of_the_map_and_of_the_style(painting, double_server
     painting.changed(lambda: page.locator("#photo-file").set_input_files(tmp_path / "small.png"))
     check(style_of_photograph(file, Z_DIM))
 
+    check_what_is_shown_and_saved(painting, tmp_path)
+
+
+def check_what_is_shown_and_saved(painting, tmp_path):
+    """The picture is downloaded as it is shown, and is shown as a blend with the map."""
+    page = painting.page
     download = painting.file_of("#download")
     assert download.suggested_filename == "double.png"
     download.save_as(tmp_path / "picture.png")
