@@ -117,8 +117,34 @@ def _taps(dy, size: Sequence[int], kernel_size: Sequence[int], before: Sequence[
             yield padded[:, row : row + rows, column : column + columns], i, j
 
 
+@keras.saving.register_keras_serializable("spade_tf")
 class NarrowConv2D(keras.layers.Conv2D):
-    """`keras.layers.Conv2D` of few output channels, with the gradients of `convolve`."""
+    """`keras.layers.Conv2D` of few output channels, with the gradients of `convolve` in training.
+
+    Args:
+        filters: int >= 1, output channels.
+        kernel_size: int >= 1, or height and width.
+        padding: "same" or "valid". Default "valid".
+        **kwargs: other arguments of `keras.layers.Conv2D`.
+
+    Call arguments:
+        inputs: `[B, H, W, C]`.
+        training: bool, whether gradients are wanted. What comes out is the same.
+
+    Returns:
+        `[B, H', W', filters]`.
+
+    Example:
+        >>> import numpy as np
+        >>> from spade_tf.layers.convolution import NarrowConv2D
+        >>> tuple(NarrowConv2D(1, 3)(np.ones((1, 4, 4, 2), "float32")).shape)
+        (1, 2, 2, 1)
+    """
+
+    def __init__(
+        self, filters: int, kernel_size: int | tuple[int, int], padding: str = "valid", **kwargs
+    ):
+        super().__init__(filters, kernel_size, padding=padding, **kwargs)
 
     def call(self, inputs, training=False):
         if not training:

@@ -137,10 +137,10 @@ def test_round_trip(case, tmp_path):
         if network is not None:
             for a, b in zip(network.variables, other.variables, strict=True):
                 np.testing.assert_array_equal(a.numpy(), b.numpy())
-    assert told.generator.conditioning.norm == networks.generator.conditioning.norm.removeprefix(
-        "local_"
-    )
-    for name in ("kernel_size", "spectral_norm", "filters", "z_dim", "semantic_channels"):
+    ours, theirs = networks.generator.conditioning, told.generator.conditioning
+    assert theirs.norm == ours.norm.removeprefix("local_")
+    assert theirs.kernel_size == ours.kernel_size
+    for name in ("spectral_norm", "filters", "z_dim", "semantic_channels"):
         assert getattr(told.generator, name) == getattr(networks.generator, name)
     assert (told.generator.num_upsampling_layers == "most") == (case == "most")
     for name in ("num_scales", "filters", "num_layers"):

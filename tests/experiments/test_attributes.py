@@ -128,6 +128,7 @@ def landscapes(tmp_path):
         split="val",
         sizing=sizing_options(config),
         use_instance=False,
+        use_canvas=False,
         data_dir=str(shutil.copytree(source, tmp_path / "data")),
         labels=label_set(open_dataset("landscapes/64x64_2+2", source)),
     )

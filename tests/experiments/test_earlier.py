@@ -171,4 +171,4 @@ def test_an_export_whose_weights_are_cut_off_is_named(earlier, layout, tmp_path,
     (weights,) = broken.rglob("variables.data*")
     weights.write_bytes(weights.read_bytes()[:kept])
     with pytest.raises(ConfigError, match=f"--model={broken}.*: cannot be loaded .*; export the"):
-        load_model(broken).generate(layout, None)
+        load_model(broken).generate(layout, np.zeros((1, 1, 4), "float32"))

@@ -19,6 +19,7 @@ from spade_tf.layers.adain import AdaIN
 from spade_tf.layers.clade import CLADE
 from spade_tf.layers.conditional_batch_norm import ConditionalBatchNorm
 from spade_tf.layers.conditioning import Conditioning
+from spade_tf.layers.convolution import NarrowConv2D
 from spade_tf.layers.gaussian_sampling import GaussianSampling
 from spade_tf.layers.modulation import SpatialModulation
 from spade_tf.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
@@ -52,6 +53,11 @@ def layer_norm():
 def group_norm():
     config = {"groups": 3, "epsilon": 1e-3}
     return of_x(config)
+
+
+@register(NarrowConv2D)
+def narrow_conv():
+    return of_x({"filters": 2, "kernel_size": (3, 3), "padding": "same"})
 
 
 @register(SpectralConv2D)
