@@ -23,6 +23,12 @@ class PictureSteps(NamedTuple):
             without the border; NaN where a picture has no such position.
         border: float32 `[B, 2, 4]`, the outermost two steps of each side: horizontal ones from left
             to right, vertical ones from top to bottom.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> from spade_tf.metrics import picture_steps
+        >>> type(picture_steps(tf.zeros([1, 8, 8, 3]), block=4)).__name__
+        'PictureSteps'
     """
 
     mean: tf.Tensor
