@@ -14,8 +14,6 @@ from spade_tf.export.serving_config import is_model_name
 from spade_tf.serving.limits import RequestLimits
 from spade_tf.serving.model.folders import newest_version
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
 
 def serve(
     model: str | os.PathLike[str],
@@ -64,7 +62,7 @@ def serve(
 
     require("tritonclient.grpc", "serve")
     from spade_tf.serving import server
-    from spade_tf.serving.fronts.painter import Painter
+    from spade_tf.serving.fronts.painter import LOOPBACK, Painter
     from spade_tf.serving.model.work import available_memory
 
     if limits.max_memory is None:
@@ -78,7 +76,7 @@ def serve(
         version_labels=version_labels,
         limits=limits,
         host=host,
-        painter=Painter(sample_layouts, local=host in _LOOPBACK) if painter else None,
+        painter=Painter(sample_layouts, local=host in LOOPBACK) if painter else None,
     )
 
 

@@ -77,6 +77,7 @@ def _make_devices(
 ) -> Any:
     import tensorflow as tf
 
+    from spade_tf.layers.convolution import only_processors
     from spade_tf.training.strategy import check_batch_size, configure_virtual_cpus, make_strategy
 
     if config.train.deterministic:
@@ -86,7 +87,7 @@ def _make_devices(
     devices = make_strategy(strategy, connect_seconds)
     check_batch_size(config.train.batch_size, devices)
     _check_parts(config, devices.num_replicas_in_sync)
-    if all(device.device_type == "CPU" for device in tf.config.list_physical_devices()):
+    if only_processors():
         # Grappler takes more than half of the first step's time. On processors, later steps then
         # take as long as without it. On GPUs it chooses the layout of convolutions.
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -43,12 +43,13 @@ def convolve(x: tf.Tensor, kernel: tf.Tensor, strides: int, padding: str) -> tf.
         >>> tuple(convolve(tf.ones([1, 4, 4, 2]), tf.ones([3, 3, 2, 5]), 1, "same").shape)
         (1, 4, 4, 5)
     """
-    if strides != 1 or None in x.shape[1:3] or not _only_processors():
+    if strides != 1 or None in x.shape[1:3] or not only_processors():
         return tf.nn.conv2d(x, kernel, strides, padding.upper())
     return _convolve(padding.upper())(x, kernel)
 
 
-def _only_processors() -> bool:
+def only_processors() -> bool:
+    """Whether TensorFlow has no other devices than processors."""
     return {device.device_type for device in tf.config.list_logical_devices()} == {"CPU"}
 
 
@@ -63,27 +64,23 @@ def _convolve(padding: str) -> Any:
     return convolution
 
 
-def _before(size: int, padding: str) -> int:
-    """Rows or columns that the padding adds before the first."""
-    return (size - 1) // 2 if padding == "SAME" else 0
+def _paddings(x, kernel, dy, padding):
+    """How far `dy` is padded so that it has a value at each tap of each of the input's pixels."""
+    paddings = [[0, 0]]
+    for size, taps, given in zip(x.shape[1:3], kernel.shape[:2], dy.shape[1:3], strict=True):
+        before = taps - 1 - ((taps - 1) // 2 if padding == "SAME" else 0)
+        paddings.append([before, size + taps - 1 - before - given])
+    return [*paddings, [0, 0]]
 
 
 def _input_gradient(x, kernel, dy, padding):
-    height, width, _, filters = kernel.shape
-    top, left = height - 1 - _before(height, padding), width - 1 - _before(width, padding)
-    rows, columns = x.shape[1:3]
+    rows, columns, _ = x.shape[1:]
     if rows * columns >= _FEW_POSITIONS:
-        bottom, right = (
-            size + k - 1 - before - given
-            for size, k, before, given in zip(
-                (rows, columns), (height, width), (top, left), dy.shape[1:3], strict=True
-            )
-        )
         rotated = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
-        return tf.nn.conv2d(dy, rotated, 1, [[0, 0], [top, bottom], [left, right], [0, 0]])
+        return tf.nn.conv2d(dy, rotated, 1, _paddings(x, kernel, dy, padding))
     products = []
-    for shifted, i, j in _taps(dy, (rows, columns), (height, width), (top, left)):
-        flat = tf.reshape(shifted, [-1, filters])
+    for shifted, i, j in _taps(x, kernel, dy, padding):
+        flat = tf.reshape(shifted, [-1, kernel.shape[3]])
         products.append(tf.matmul(flat, kernel[i, j], transpose_b=True))
     return tf.reshape(tf.add_n(products), tf.shape(x))
 
@@ -98,19 +95,18 @@ def _kernel_gradient(x, kernel, dy, padding):
             strides=[1, 1, 1, 1],
             padding=padding,
         )
-    before = height - 1 - _before(height, padding), width - 1 - _before(width, padding)
-    shifted = [each for each, _, _ in _taps(dy, x.shape[1:3], (height, width), before)]
+    shifted = [each for each, _, _ in _taps(x, kernel, dy, padding)]
     columns = tf.reshape(tf.concat(shifted, -1), [-1, height * width * filters])
     product = tf.matmul(tf.reshape(x, [-1, channels]), columns, transpose_a=True)
     product = tf.reshape(product, [channels, height, width, filters])
     return tf.transpose(product, [1, 2, 0, 3])
 
 
-def _taps(dy, size: Sequence[int], kernel_size: Sequence[int], before: Sequence[int]):
+def _taps(x, kernel, dy, padding) -> Iterator[tuple[tf.Tensor, int, int]]:
     """For each tap `(i, j)` of the kernel, the map of `dy[p - tap]` of the input's size."""
-    paddings = [[0, 0], *([b, n + k] for b, n, k in zip(before, size, kernel_size, strict=True))]
-    padded = tf.pad(dy, [*paddings, [0, 0]])
-    (rows, columns), (height, width) = size, kernel_size
+    padded = tf.pad(dy, _paddings(x, kernel, dy, padding))
+    rows, columns = x.shape[1:3]
+    height, width = kernel.shape[:2]
     for i in range(height):
         for j in range(width):
             row, column = height - 1 - i, width - 1 - j
@@ -150,4 +146,4 @@ class NarrowConv2D(keras.layers.Conv2D):
         if not training:
             return super().call(inputs)
         x = convolve(inputs, tf.convert_to_tensor(self.kernel), self.strides[0], self.padding)
-        return tf.nn.bias_add(x, self.bias) if self.use_bias else x
+        return self.activation(tf.nn.bias_add(x, self.bias) if self.use_bias else x)

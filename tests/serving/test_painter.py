@@ -5,13 +5,12 @@ import http.client
 import io
 import json
 import re
-import urllib.error
-import urllib.request
 from importlib import resources
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from asking import ask
 from painted_double import Double
 from painted_export import CLASSES, PALETTE
 from PIL import Image
@@ -24,17 +23,6 @@ from spade_tf.serving.fronts.rest_server import make_app
 
 LABEL = layouts(1).astype(np.uint8)
 SEED = 11
-
-
-def fetch(server, path, body=None, **headers):
-    """Status, headers and body of an answer."""
-    headers = {name.replace("_", "-"): value for name, value in headers.items()}
-    request = urllib.request.Request(server.url + path, body, headers)
-    try:
-        with urllib.request.urlopen(request, timeout=60) as response:
-            return response.status, response.headers, response.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.headers, error.read()
 
 
 def said(answer):
@@ -54,7 +42,7 @@ PICTURE = f"/painter/api/picture?height={SIZE}&width={SIZE}"
 
 
 def test_the_page_and_all_that_it_refers_to_is_there(server):
-    status, headers, page = fetch(server, "/")
+    status, headers, page = ask(server, "/")
     assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     # It works without a network: nothing is of another host.
     folder = resources.files("spade_tf.serving").joinpath("painter")
@@ -63,24 +51,24 @@ def test_the_page_and_all_that_it_refers_to_is_there(server):
         assert "//" not in re.sub(r"^\s*//.*$|: //|\s// .*$", "", text, flags=re.M).replace(
             "</", ""
         ), file.name
-        status, headers, content = fetch(server, f"/painter/{file.name}")
+        status, headers, content = ask(server, f"/painter/{file.name}")
         assert (status, content) == (200, file.read_bytes())
         assert headers["X-Content-Type-Options"] == "nosniff"
     for name in re.findall(r'(?:href|src)="([^"]+)"', page.decode()):
-        assert fetch(server, f"/{name}")[0] == 200
+        assert ask(server, f"/{name}")[0] == 200
     assert len(re.findall(r"<script", page.decode())) == 1
     assert "style=" not in page.decode()
 
 
 def test_pages_come_with_a_policy_and_are_fetched_once(server):
-    _, headers, _ = fetch(server, "/")
+    _, headers, _ = ask(server, "/")
     policy = headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'self'; ")
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
     assert headers["X-Frame-Options"] == "DENY"
     assert headers["Referrer-Policy"] == "no-referrer"
-    status, _, body = fetch(server, "/", If_None_Match=headers["ETag"])
+    status, _, body = ask(server, "/", If_None_Match=headers["ETag"])
     assert (status, body) == (304, b"")
 
 
@@ -110,7 +98,7 @@ def test_no_part_of_an_address_is_a_path(server, name):
 
 
 def test_it_says_what_the_model_knows(server):
-    status, headers, body = fetch(server, "/painter/api/model")
+    status, headers, body = ask(server, "/painter/api/model")
     model = json.loads(body)
     assert (status, headers["Cache-Control"]) == (200, "no-store")
     assert [each["name"] for each in model["classes"]] == list(CLASSES)
@@ -122,7 +110,7 @@ def test_it_says_what_the_model_knows(server):
 
 
 def test_a_seed_is_the_style_that_it_is_elsewhere(server):
-    _, _, body = fetch(server, f"/painter/api/style?seed={SEED}")
+    _, _, body = ask(server, f"/painter/api/style?seed={SEED}")
     np.testing.assert_array_equal(np.frombuffer(body, "<f4"), style()[0])
 
 
@@ -133,12 +121,12 @@ def test_a_painted_picture_is_the_export_s(server, signatures):
         instance=tf.constant(LABEL, tf.int32),
         z=tf.constant(style()),
     )["image"].numpy()[0]
-    status, headers, body = fetch(server, PICTURE, body_of())
+    status, headers, body = ask(server, PICTURE, body_of())
     assert (status, headers["Content-Type"]) == (200, "image/png")
     made = np.asarray(Image.open(io.BytesIO(body)))
     # Two kinds of sessions: a rounding apart at most.
     assert np.abs(made.astype(int) - expected).max() <= 1
-    status, headers, body = fetch(server, f"{PICTURE}&format=jpeg", body_of())
+    status, headers, body = ask(server, f"{PICTURE}&format=jpeg", body_of())
     assert (status, headers["Content-Type"]) == (200, "image/jpeg")
     drafted = np.asarray(Image.open(io.BytesIO(body)).convert("RGB")).astype(int)
     # JPEG of quality 90: mean error of a few levels.
@@ -149,7 +137,7 @@ def test_a_photograph_gives_its_style(server, signatures):
     file = io.BytesIO()
     photograph = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
     Image.fromarray(photograph).save(file, "png")
-    status, _, body = fetch(server, "/painter/api/photograph", file.getvalue())
+    status, _, body = ask(server, "/painter/api/photograph", file.getvalue())
     expected = signatures["encode_style"](image_bytes=tf.constant([file.getvalue()]))["z"]
     assert status == 200
     np.testing.assert_allclose(np.frombuffer(body, "<f4"), expected.numpy()[0], atol=1e-5)
@@ -192,14 +180,14 @@ HOSTILE = [
 
 @pytest.mark.parametrize(("path", "body", "sentence"), HOSTILE, ids=range(len(HOSTILE)))
 def test_what_cannot_be_drawn_is_refused_with_a_sentence(server, path, body, sentence):
-    status, error = said(fetch(server, path, body))
+    status, error = said(ask(server, path, body))
     assert status == 400
     assert sentence in error
     assert "\n" not in error
 
 
 def test_bodies_have_the_limits_of_other_requests(server):
-    status, error = said(fetch(server, PICTURE, bytes((16 << 20) + 1)))
+    status, error = said(ask(server, PICTURE, bytes((16 << 20) + 1)))
     assert (status, "and 16777216 are taken at most" in error) == (413, True)
 
 
@@ -217,18 +205,18 @@ def test_bodies_have_the_limits_of_other_requests(server):
     ],
 )
 def test_other_sites_get_nothing(server, headers):
-    status, error = said(fetch(server, "/painter/api/style?seed=1", **headers))
+    status, error = said(ask(server, "/painter/api/style?seed=1", **headers))
     assert status == 403
     assert "the painter answers its own page" in error or "is for this machine" in error
     if "Host" not in headers:
         headers = {**headers, "Content_Type": "application/octet-stream"}
-        assert said(fetch(server, PICTURE, body_of(), **headers))[0] == 403
+        assert said(ask(server, PICTURE, body_of(), **headers))[0] == 403
 
 
 def test_its_own_page_is_answered(server):
     headers = {"Origin": server.url, "Sec_Fetch_Site": "same-origin"}
-    assert fetch(server, PICTURE, body_of(), **headers)[0] == 200
-    assert fetch(server, "/painter/api/model", Host="localhost:1")[0] == 200
+    assert ask(server, PICTURE, body_of(), **headers)[0] == 200
+    assert ask(server, "/painter/api/model", Host="localhost:1")[0] == 200
 
 
 def client_of(double, painter):

@@ -5,8 +5,6 @@ import gzip
 import json
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 import zlib
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from asking import ask
 from served_networks import Z_DIM, layouts
 
 from spade_tf.serving.client.client import connect
@@ -35,18 +34,6 @@ def expected(signatures):
     files = {"label_bytes": tf.constant([FILE]), "instance_bytes": tf.constant([FILE])}
     image = signatures["serving_default"](**maps, seed=seed)["image"].numpy()
     return image, signatures["generate_png_bytes"](**files, seed=seed)["image_bytes"].numpy()[0]
-
-
-def ask(server, path, body=None, **headers):
-    """Status, headers and body of an answer."""
-    named = {key.replace("_", "-"): value for key, value in headers.items()}
-    request = urllib.request.Request(server.url + path, body, named)
-    try:
-        with urllib.request.urlopen(request, timeout=60) as response:
-            return response.status, response.headers, response.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.headers, error.read()
 
 
 def test_clients_of_tf_serving_work_unchanged(server, expected, tmp_path):

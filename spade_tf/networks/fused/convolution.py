@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 import keras
 import tensorflow as tf
 
-from spade_tf.layers.padding import pad, padded_for
+from spade_tf.layers.padding import conv_padding, pad, padded_for
 from spade_tf.networks.fused import winograd
 from spade_tf.networks.fused.weights import array, constant
 
@@ -66,7 +66,7 @@ def convolve(x: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
         padding: "zeros", "reflect" or "replicate".
     """
     x = padded_for(x, kernel.shape[0], padding)
-    return tf.nn.conv2d(x, kernel, 1, "SAME" if padding == "zeros" else "VALID")
+    return tf.nn.conv2d(x, kernel, 1, conv_padding(padding).upper())
 
 
 def _product(x: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:

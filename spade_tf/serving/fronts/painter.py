@@ -45,7 +45,8 @@ _HEADERS = {
 }
 # Answers depend on the model, which may be replaced; files of the page on the release.
 _FRESH = {"Cache-Control": "no-store"}
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# Names of this machine for itself.
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _FRONT = "painter"
 
 
@@ -263,7 +264,7 @@ def _check_origin(request: HttpRequest, local: bool) -> None:
         name = urlsplit(f"//{host}").hostname
     except ValueError:
         name = None
-    if local and name not in _LOOPBACK:
+    if local and name not in LOOPBACK:
         raise ForbiddenError(
             f"this painter is for this machine, and {host[:80]!r} was asked; open it at "
             "http://127.0.0.1 and its port, or start serve with --host=0.0.0.0 to paint from "
