@@ -15,7 +15,7 @@ from experiments.commands.study.answers import (
     preference,
     wilson_interval,
 )
-from experiments.commands.study.make import _least_like, make_study
+from experiments.commands.study.make import least_like, make_study
 from experiments.commands.study.page import write_page
 from experiments.setup.config import ConfigError
 from experiments.setup.sizing import sizing_options
@@ -92,7 +92,7 @@ def test_a_check_shows_the_photograph_and_one_of_another_layout():
         return Pair("", {"label": np.array([ids])}, np.zeros((1, 4, 3), np.uint8))
 
     pairs = [pair([0, 0, 1, 1]), pair([0, 0, 1, 2]), pair([2, 0, 2, 2])]
-    assert _least_like(pairs[0], pairs) is pairs[2]
+    assert least_like(pairs[0], pairs) is pairs[2]
 
 
 def answers_of(study, who, chosen):

@@ -165,7 +165,7 @@ def _trials(
         if number < num_layouts:
             yield pair, [_picture(model, pair, seed + number) for model in models], "pair"
         else:
-            yield pair, [pair.image, _least_like(pair, pairs).image], "check"
+            yield pair, [pair.image, least_like(pair, pairs).image], "check"
 
 
 def _picture(model: Model, pair: Pair, seed: int) -> np.ndarray:
@@ -182,7 +182,7 @@ def _picture(model: Model, pair: Pair, seed: int) -> np.ndarray:
     return model.generate(maps, z)[0, 0]
 
 
-def _least_like(pair: Pair, pairs: Sequence[Pair]) -> Pair:
+def least_like(pair: Pair, pairs: Sequence[Pair]) -> Pair:
     """The pair whose map has the fewest pixels in common."""
     key = "label" if "label" in pair.maps else "condition"
 
