@@ -130,7 +130,7 @@ def test_a_training_goes_on(earlier, capfd):
     assert len(losses) >= 5
     for name in losses:
         if name in DRAWN:
-            assert found[name] == pytest.approx(expected[name], abs=0.05), name
+            assert found[name] == pytest.approx(expected[name], abs=0.01), name
         else:
             assert found[name] == pytest.approx(expected[name], rel=LOSS_TOLERANCE), name
     assert load_workdir(workdir).step == 31

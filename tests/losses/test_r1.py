@@ -35,4 +35,5 @@ def test_scales_are_averaged():
 def test_half_precision_gives_a_float32_loss(dtype):
     penalty = r1_penalty(lambda image: [tf.cast(image, dtype)], tf.ones((2, 4, 4, 3)))
     assert penalty.dtype == tf.float32
-    np.testing.assert_allclose(penalty, 0.5 / 48, rtol=0.02)
+    # The square of 1/48, rounded by up to 2^-9: bfloat16 keeps 8 bits.
+    np.testing.assert_allclose(penalty, 0.5 / 48, rtol=0.005)
