@@ -1,5 +1,6 @@
 """Shared by all tests: two virtual devices, quick graphs, seeds, and the order of files."""
 
+import gc
 import os
 import random
 
@@ -43,19 +44,49 @@ def pytest_configure(config):
     config.option.loadscopereorder = False
 
 
+def pytest_collection_finish():
+    # What has been imported stays: no collection of garbage need go through it again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+
+
 def pytest_collection_modifyitems(items):
     place = {name: index for index, name in enumerate(FIRST)}
     items.sort(key=lambda item: place.get(item.path.name, len(FIRST)))
+
+
+def _nameless(next_creator, **arguments):
+    with tf.name_scope(""):
+        return next_creator(**{**arguments, "name": None})
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nameless_variables():
+    """TensorFlow prepares an operation for each name of a variable; one is enough for a shape.
+
+    Keras and checkpoints know variables by their paths.
+    """
+    with tf.variable_creator_scope(_nameless):
+        yield
 
 
 @pytest.fixture(autouse=True)
 def _seeded():
     """Keras draws initial weights from Python's numbers.
 
-    `keras.utils.set_random_seed` would also make TensorFlow forget every graph that is ready to
-    run, among them those of exports that tests share.
+    `keras.utils.set_random_seed` would also make TensorFlow forget every operation and graph that
+    is ready to run, among them those of exports that tests share.
     """
     random.seed(0)
+
+
+@pytest.fixture
+def eagerly():
+    """Runs functions operation by operation: one call takes less time than to trace its graph."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +100,7 @@ def two_replicas():
 def networks():
     """A generator and an encoder with everything that can be exported."""
     # The same ones in every test process: one of them makes the export for all.
-    keras.utils.set_random_seed(0)
+    random.seed(0)
     return served_networks.spade_with_styles(), served_networks.encoder()
 
 

@@ -88,6 +88,7 @@ def test_training_goes_on_without_a_jump(converted, golden):
         np.testing.assert_allclose(losses[ours], train[f"loss_{theirs}"][0], rtol=1e-5)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_train_takes_the_workdir(converted, ten_classes, tmp_path):
     workdir = tmp_path / "fine"
     shutil.copytree(converted, workdir)
@@ -110,6 +111,7 @@ def test_train_takes_the_workdir(converted, ten_classes, tmp_path):
     assert all(np.isfinite(value) for value in losses.values())
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_generate_takes_the_workdir(converted, source_dir, tmp_path):
     paths = generate(converted, labels=source_dir / "val_label", output_dir=tmp_path)
     assert [np.asarray(Image.open(path)).shape for path in paths] == [(64, 64, 3)] * 2

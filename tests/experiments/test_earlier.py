@@ -113,6 +113,7 @@ def test_a_model_makes_the_same_pictures(earlier, tmp_path, model):
     assert_same_pictures(pictures(tmp_path), pictures(EARLIER / "pictures" / model))
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_training_goes_on(earlier, capfd):
     workdir = earlier / "workdir"
     config = read_config(workdir)

@@ -56,17 +56,19 @@ def test_a_run_leaves_losses_samples_and_checkpoints(workdir):
 
 @pytest.fixture
 def deterministic(small):
-    """Operations whose sums are added up in one order, for one test."""
+    """Operations whose sums are added up in one order, in graphs, for one test."""
     # TensorFlow has no public way back; were this one gone, the test would fail.
     from tensorflow.python.framework.config import disable_op_determinism
 
     small.train.deterministic = True
+    tf.config.run_functions_eagerly(False)
     yield
     disable_op_determinism()
 
 
 @pytest.mark.usefixtures("deterministic")
 def test_resumed_equals_uninterrupted(small, data_dir, tmp_path, capsys):
+    small.train.average_decay = 0.9
     train(small, data_dir=data_dir, workdir=tmp_path / "straight", strategy="one")
     small.train.steps = 2
     train(small, data_dir=data_dir, workdir=tmp_path / "w", strategy="one")
@@ -174,7 +176,6 @@ def test_another_batch_size_goes_on_at_the_next_example(
             firsts.append(next(iter(batches))["image"].numpy())
         return batches
 
-    small.train.average_decay = 0.0
     small.train.steps, small.train.batch_size = 2, 3
     train(small, data_dir=data_dir, workdir=tmp_path, strategy="one")
     if old:

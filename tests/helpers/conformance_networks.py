@@ -38,7 +38,7 @@ def generator_from_z():
         "num_labels": 3,
         "image_size": (64, 64),
         "filters": 2,
-        "conditioning": Conditioning(hidden_filters=8, norm="layer"),
+        "conditioning": Conditioning(hidden_filters=8, norm="layer", form="dense"),
         "num_upsampling_layers": "more",
         "z_dim": 5,
         "spectral_norm": False,

@@ -1,8 +1,8 @@
 """Small generators of every kind that can be exported for edge devices, with realistic weights."""
 
+import random
 from functools import cache
 
-import keras
 import numpy as np
 import pytest
 from conditioned import PLAIN, conditioned
@@ -86,15 +86,15 @@ ALL = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for
 
 def make_generator(name, seed=0, **more):
     """One of `GENERATORS`, with random weights and the batch statistics that match them."""
-    keras.utils.set_random_seed(seed)
+    random.seed(seed)
     kind, arguments = GENERATORS[name]
     arguments = {**_SMALL, **arguments, **more}
     if kind is Pix2PixHDGenerator:
         arguments["default"] = PLAIN
     generator = kind(**conditioned(**arguments))
-    random = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     for weight in generator.trainable_weights:
-        weight.assign(weight + 0.1 * random.standard_normal(weight.shape))
+        weight.assign(weight + 0.1 * rng.standard_normal(weight.shape))
     layouts = make_layouts(generator, 4, seed)
     batch = {key: np.concatenate([layout[key] for layout in layouts]) for key in layouts[0]}
     norms = [layer for layer in nested_layers(generator) if isinstance(layer, BatchNorm)]
@@ -127,7 +127,7 @@ def make_layouts(generator, count, seed=1):
 
 def make_encoder(seed=0):
     """An encoder for the generators of 32x64 with a style."""
-    keras.utils.set_random_seed(seed)
+    random.seed(seed)
     return ConvEncoder(z_dim=8, filters=2, image_size=(32, 64), num_layers=3)
 
 

@@ -1,5 +1,7 @@
 """Networks with every kind of state, small enough to be traced in a second."""
 
+import random
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -78,7 +80,7 @@ class SmallEncoder(keras.Model):
 
 def make_small(norm="batch", dtype=None, optimizer=None, average=False, num_labels=3, **kwargs):
     """A compiled GauGAN of the three."""
-    keras.utils.set_random_seed(0)
+    random.seed(0)
     model = GauGAN(
         SmallGenerator(norm=norm, num_labels=num_labels, dtype=dtype, name="generator"),
         SmallDiscriminator(num_labels, dtype=dtype, name="discriminator"),
@@ -95,10 +97,10 @@ def make_small(norm="batch", dtype=None, optimizer=None, average=False, num_labe
 
 def small_batch(size=4, seed=0):
     """A batch of noise."""
-    random = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     return {
-        "image": tf.constant(random.uniform(-1, 1, (size, SIZE, SIZE, 3)), tf.float32),
-        "label": tf.constant(random.integers(0, 3, (size, SIZE, SIZE)), tf.int32),
+        "image": tf.constant(rng.uniform(-1, 1, (size, SIZE, SIZE, 3)), tf.float32),
+        "label": tf.constant(rng.integers(0, 3, (size, SIZE, SIZE)), tf.int32),
     }
 
 

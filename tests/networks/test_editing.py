@@ -42,6 +42,7 @@ def make(reach, z_dim=None, form="auto", **options):
 STROKES = [(20, 30, 28, 44), (0, 0, 9, 5), (50, 88, 64, 96), (31, 31, 33, 33)]
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize(("stroke", "z_dim"), [(STROKES[0], 3), (STROKES[1], None)])
 def test_with_all_within_reach_an_edit_is_exact(stroke, z_dim):
     network, editor = make(reach=96, z_dim=z_dim)
