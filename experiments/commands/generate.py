@@ -16,7 +16,7 @@ from experiments.setup.layouts import (
     folder_layouts,
     grouped,
     read_photograph,
-    shown_map,
+    shown_maps,
 )
 from experiments.setup.output import check_writable
 from experiments.setup.predictors import Model, find_model, make_pictures
@@ -102,7 +102,7 @@ def generate(
     ):
         if len(paths) < _SHOWN * num_samples:
             if index == 0:
-                overview.append([shown_map(layout.maps, loaded.labels.palette)])
+                overview.append([*shown_maps(layout.maps, loaded.labels.palette).values()])
             # A part of a batch would keep all of it in memory.
             overview[-1].append(picture.copy())
         suffix = f"_{index}" if num_samples > 1 else ""

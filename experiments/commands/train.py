@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -308,12 +309,18 @@ def _non_finite(failures: list) -> str:
 
 def _next_commands(config: Config, workdir: Path, done: int) -> str:
     state = "finished" if done >= config.train.steps else "stopped, to go on run the same command"
+    model, out = f"--model={workdir}", f"out/{config.name}"
+    commands = [["generate", model, f"--output_dir={out}"]]
+    if config.data.use_canvas:
+        # Servers cannot compose canvases, so that such a model is not exported.
+        commands.append(["evaluate", model, f"--output_dir={out}_evaluation"])
+    else:
+        target = f"--output_dir=saved_models/{config.name}"
+        commands.append(["export", model, "--format=saved_model", target])
     return "\n".join(
         [
             f"step {done}: {state}. Curves and samples: {workdir / 'report.html'}. Next:",
-            f"  {program()} generate --model={workdir} --output_dir=out/{config.name}",
-            f"  {program()} export --model={workdir} "
-            f"--format=saved_model --output_dir=saved_models/{config.name}",
+            *(f"  {program()} {shlex.join(arguments)}" for arguments in commands),
         ]
     )
 

@@ -306,6 +306,25 @@ def shown_map(maps: Mapping[str, np.ndarray], palette: Sequence[Sequence[int]]) 
     return to_uint8(2.0 * condition[..., channels] - 1.0)
 
 
+def shown_maps(
+    maps: Mapping[str, np.ndarray], palette: Sequence[Sequence[int]]
+) -> dict[str, np.ndarray]:
+    """All that a model sees of a layout, as pictures by name.
+
+    Args:
+        maps: see `Layout`.
+        palette: an RGB colour in 0..255 per label id.
+
+    Returns:
+        `label map`, see `shown_map`; and `canvas`, if there is one, over grey checks where no
+        segment covers it. uint8 `[H, W, 3]` each.
+    """
+    from spade_tf.training.pictures import over_checks
+
+    shown = {"label map": shown_map(maps, palette)}
+    return shown | ({"canvas": over_checks(maps["canvas"])} if "canvas" in maps else {})
+
+
 def _check_same_size(shape, path, wanted, label_path):
     if shape != wanted:
         raise BadFileError(

@@ -16,7 +16,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from spade_tf.training.checkpoints import Checkpoints
-from spade_tf.training.pictures import colorize, grid, to_uint8, write_png
+from spade_tf.training.pictures import colorize, grid, over_checks, to_uint8, write_png
 
 
 class ProgressBar(keras.callbacks.Callback):
@@ -124,15 +124,22 @@ class JsonLines(keras.callbacks.Callback):
 class SampleGrid(keras.callbacks.Callback):
     """Grids of label map | generated | real, as PNG files `step-NNNNNN.png`.
 
-    Pictures are made in inference mode. With an encoder they have the style of the real ones,
-    otherwise always the same noise. The mean absolute difference of generated and real, in units of
-    [-1, 1], is added to the logs of that step as `samples/l1`.
+    A batch with canvases has them after the label maps, over grey checks where nothing covers them.
+    The description of each file names the columns. Pictures are made in inference mode. With an
+    encoder they have the style of the real ones, otherwise always the same noise. The mean absolute
+    difference of generated and real, in units of [-1, 1], is added to the logs of that step as
+    `samples/l1`.
 
     Args:
         directory: folder of the files.
         batch: a training batch with the pictures to show.
         palette: an RGB colour in 0..255 per label id.
         every: int >= 1, steps between two grids.
+
+    Attributes:
+        columns: names of the pictures of a sample, in their order, such as "label | generated |
+            real".
+        picture: the newest grid, uint8 `[H, W, 3]`; None before the first.
     """
 
     def __init__(
@@ -147,6 +154,8 @@ class SampleGrid(keras.callbacks.Callback):
         self.batch = dict(batch)
         self.palette = palette
         self.every = every
+        conditions = ("label", "canvas") if "canvas" in self.batch else ("label",)
+        self.columns = " | ".join((*conditions, "generated", "real"))
         self.picture: np.ndarray | None = None
 
     def on_train_batch_end(self, batch, logs=None):
@@ -157,15 +166,20 @@ class SampleGrid(keras.callbacks.Callback):
         real = self.batch["image"].numpy()
         if logs is not None:
             logs["samples/l1"] = tf.constant(np.abs(fake - real).mean())
-        pictures = (self._conditions(), to_uint8(fake))
-        rows: list[tuple] = list(zip(*pictures, to_uint8(real), strict=True))
-        # Two triples per row, so that the grid is about as wide as high.
+        pictures = (*self._conditions(), to_uint8(fake), to_uint8(real))
+        rows: list[tuple] = list(zip(*pictures, strict=True))
+        # Two samples per row, so that the grid is about as wide as high.
         if len(rows) % 2 == 0 and len(rows) > 2:
             rows = [first + second for first, second in zip(rows[::2], rows[1::2], strict=True)]
         self.picture = grid(rows)
-        write_png(self.directory / f"step-{batch:06d}.png", self.picture)
+        write_png(self.directory / f"step-{batch:06d}.png", self.picture, self.columns)
 
-    def _conditions(self) -> np.ndarray:
+    def _conditions(self) -> list[np.ndarray]:
+        """What networks see of each sample, as pictures: its map, and its canvas if it has one."""
+        canvas = [over_checks(self.batch["canvas"].numpy())] if "canvas" in self.batch else []
+        return [self._maps(), *canvas]
+
+    def _maps(self) -> np.ndarray:
         if "label" in self.batch:
             return colorize(self.batch["label"].numpy(), self.palette)
         channels = self.batch["condition"].shape[-1]

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
+
+# One of the keywords that the PNG specification names.
+_DESCRIPTION = "Description"
 
 
 def colorize(label: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
@@ -27,6 +30,22 @@ def colorize(label: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
 def to_uint8(image: np.ndarray) -> np.ndarray:
     """Pictures in [-1, 1] as uint8, rounded to the nearest value."""
     return np.clip(np.rint((np.asarray(image) + 1.0) * 127.5), 0, 255).astype(np.uint8)
+
+
+def over_checks(picture: np.ndarray, side: int = 4) -> np.ndarray:
+    """A picture over a pattern of grey checks, which shows where the picture is transparent.
+
+    Args:
+        picture: float `[..., H, W, 4]`, 0 to 1: red, green and blue, multiplied by the opacity;
+            and the opacity.
+        side: int >= 1, of a check in pixels.
+
+    Returns:
+        uint8 `[..., H, W, 3]`.
+    """
+    rows, columns = np.indices(picture.shape[-3:-1]) // side
+    checks = np.where((rows + columns) % 2, 0.5, 0.75)[..., None]
+    return to_uint8(2.0 * (picture[..., :3] + (1.0 - picture[..., 3:]) * checks) - 1.0)
 
 
 def grid(rows: Sequence[Sequence[np.ndarray]], gap: int = 2) -> np.ndarray:
@@ -64,18 +83,35 @@ def encode_png(picture: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def write_png(path: str | os.PathLike[str], picture: np.ndarray) -> None:
+def write_png(path: str | os.PathLike[str], picture: np.ndarray, description: str = "") -> None:
     """Writes a PNG, whole or not at all.
 
     Args:
         path: the file. Its directory is made if absent.
         picture: uint8 `[H, W, 3]`.
+        description: text to keep in the file; see `read_description`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
     try:
-        Image.fromarray(picture).save(temporary, "PNG")
+        text = PngImagePlugin.PngInfo()
+        if description:
+            text.add_text(_DESCRIPTION, description)
+        Image.fromarray(picture).save(temporary, "PNG", pnginfo=text)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_description(path: str | os.PathLike[str]) -> str:
+    """The text that `write_png` kept in a file; empty if there is none, or no picture.
+
+    Args:
+        path: of the PNG.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.info.get(_DESCRIPTION, "")
+    except UnidentifiedImageError:
+        return ""

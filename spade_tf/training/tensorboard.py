@@ -63,10 +63,10 @@ class TensorBoard(keras.callbacks.Callback):
                     optimizer = getattr(self.model, f"{name}_optimizer")
                     rate = tf.convert_to_tensor(optimizer.learning_rate)
                     tf.summary.scalar(f"{name}/learning_rate", rate)
-            picture = None if self.samples is None else self.samples.picture
-            if picture is not None and picture is not self.shown:
-                tf.summary.image("label | generated | real", picture[None])
-                self.shown = picture
+            samples = self.samples
+            if samples and samples.picture is not None and samples.picture is not self.shown:
+                tf.summary.image(samples.columns, samples.picture[None])
+                self.shown = samples.picture
             if self.histograms_every and (batch % self.histograms_every == 0 or last):
                 for network in ("generator", "discriminator", "encoder"):
                     if getattr(self.model, network) is not None:

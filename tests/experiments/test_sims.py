@@ -1,11 +1,15 @@
 """SIMS from end to end: canvases are composed, and a network that refines them is trained."""
 
+import contextlib
+import io
 import json
+import shlex
 import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from tiny_experiment import get_config
 
 from experiments.command_line.main import main
@@ -16,6 +20,7 @@ from experiments.commands.evaluate.options import JudgedBy
 from experiments.commands.evaluate.pairs import folder_pairs
 from experiments.commands.study import make
 from experiments.commands.sweep.checks import check_runs
+from experiments.commands.sweep.pictures import read_samples
 from experiments.commands.sweep.runs import Run
 from experiments.commands.train import train
 from experiments.setup.assemble import make_gaugan
@@ -56,10 +61,17 @@ def composed(data_dir, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(composed, tmp_path_factory):
+def training(composed, tmp_path_factory):
+    """The workdir of a training, and what it said."""
     workdir = tmp_path_factory.mktemp("runs") / "sims"
-    assert train(sims(), data_dir=composed, workdir=workdir, strategy="one") == 2
-    return workdir
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        assert train(sims(), data_dir=composed, workdir=workdir, strategy="one") == 2
+    return workdir, said.getvalue()
+
+
+@pytest.fixture(scope="module")
+def trained(training):
+    return training[0]
 
 
 def test_networks_see_labels_canvas_and_edges(trained):
@@ -91,6 +103,34 @@ def test_the_canvas_changes_the_picture_and_gets_gradients(trained):
         loss = tf.reduce_mean(tf.square(gan.generator(inputs=semantics, training=True)))
     by_channel = tf.reduce_sum(tf.abs(tape.gradient(loss, semantics.dense)), [0, 1, 2])
     assert (by_channel.numpy() > 0).all()
+
+
+def test_a_training_advises_commands_that_take_its_model(
+    training, cheap, tmp_path, monkeypatch, capsys
+):
+    _, _, advice = training[1].partition("Next:\n")
+    commands = [shlex.split(line.partition("run.py ")[2]) for line in advice.splitlines()]
+    assert [command[0] for command in commands] == ["generate", "evaluate"]
+    monkeypatch.chdir(tmp_path)
+    more = {"generate": [], "evaluate": ["--nolpips", "--cache_dir="]}
+    for command in commands:
+        assert main([*command, *more[command[0]]]) == 0, capsys.readouterr().err
+    page = (tmp_path / "out" / "sims_evaluation" / "report.html").read_text()
+    assert page.count("<p>Label map, canvas, generated, real.</p>") == 2
+
+
+def test_samples_show_the_canvas(trained):
+    path = trained / "samples" / "step-000002.png"
+    with Image.open(path) as picture:
+        # Two rows of label map, canvas, generated, real, with two pixels between.
+        assert picture.size == (4 * 66 - 2, 2 * 66 - 2)
+        pixels = np.asarray(picture)
+    assert "step-000002: label | canvas | generated | real" in (trained / "report.html").read_text()
+    # The sweep's picture has the same three columns as for the other variants.
+    for row, triple in enumerate(read_samples(path, 64, 64)):
+        for cell, place in zip(triple, (0, 2, 3), strict=True):
+            left, top = 66 * place, 66 * row
+            np.testing.assert_array_equal(cell, pixels[top : top + 64, left : left + 64])
 
 
 def test_evaluate_and_generate_take_the_held_out_canvases(trained, tmp_path, monkeypatch):

@@ -97,19 +97,76 @@ def test_a_run_writes_what_it_should(trained):
     assert not list(workdir.rglob("*.part"))
 
 
-def test_event_files_can_be_read(trained):
-    model, workdir = trained
+def steps_by_tag(folder):
     tags = {}
-    for path in (workdir / "tensorboard").glob("events*"):
+    for path in folder.glob("events*"):
         for record in tf.data.TFRecordDataset(str(path)):
             event = tf.compat.v1.Event.FromString(record.numpy())
             for value in event.summary.value:
                 tags.setdefault(value.tag, []).append(event.step)
+    return tags
+
+
+def test_event_files_can_be_read(trained):
+    model, workdir = trained
+    tags = steps_by_tag(workdir / "tensorboard")
     assert tags["generator/adversarial"] == [2, 4, 6]
     assert tags["generator/learning_rate"] == [2, 4, 6]
     assert tags["label | generated | real"] == [3, 6]
     weight = model.generator.trainable_variables[0]
     assert tags[f"generator/{weight.path}"] == [6]
+
+
+def test_samples_show_the_canvas_that_the_model_refines(tmp_path):
+    class Copies:
+        """A model whose pictures are the colours of the canvas."""
+
+        average_generator = encoder = None
+        generator_optimizer = discriminator_optimizer = keras.optimizers.SGD(1.0)
+
+        def semantics(self, batch):
+            return batch
+
+        def generator(self, inputs, z, training):
+            return 2.0 * inputs["canvas"][..., :3] - 1.0
+
+    canvas = np.zeros([1, 8, 16, 4], np.float32)
+    # Red pieces cover the left half, and nothing the right one.
+    canvas[:, :, :8] = [1, 0, 0, 1]
+    batch = {
+        "image": tf.ones([1, 8, 16, 3]),
+        "label": tf.ones([1, 8, 16], tf.int32),
+        "canvas": tf.constant(canvas),
+    }
+    samples = callbacks.SampleGrid(tmp_path / "samples", batch, PALETTE, 1)
+    board = TensorBoard(tmp_path / "tensorboard", 1, samples)
+    model = Copies()
+    Copies.generator.z_dim = None
+    begin(board, model)
+    samples.set_model(model)
+    samples.on_train_batch_end(1, {})
+    board.on_train_batch_end(1, {})
+    board.on_train_end()
+    cells = [samples.picture[:, left : left + 16] for left in range(0, 4 * 18, 18)]
+    assert samples.picture.shape == (8, 4 * 18 - 2, 3)
+    label, shown, generated, real = cells
+    assert (label == PALETTE[1]).all()
+    assert (shown[:, :8] == [255, 0, 0]).all()
+    # Checks of 4x4 pixels in two greys, which no canvas has everywhere.
+    assert (shown[:4, 8:12] == 191).all()
+    assert (shown[:4, 12:] == 128).all()
+    assert (shown[4:, 8:12] == 128).all()
+    assert (generated[:, 8:] == 0).all()
+    assert (real == 255).all()
+    said = "label | canvas | generated | real"
+    assert steps_by_tag(tmp_path / "tensorboard")[said] == [1]
+    page = write_report(tmp_path).read_text()
+    assert f"<h2>step-000001: {said}</h2>" in page
+    # A grid of an earlier version has no description; and a broken file ends no training.
+    write_png(tmp_path / "samples" / "step-000002.png", samples.picture)
+    assert "step-000002: label | generated | real" in write_report(tmp_path).read_text()
+    (tmp_path / "samples" / "step-000003.png").write_bytes(b"")
+    assert "step-000003: label | generated | real" in write_report(tmp_path).read_text()
 
 
 def test_the_average_gets_the_plain_mean_of_the_batches_statistics(trained):

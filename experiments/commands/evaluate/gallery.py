@@ -9,17 +9,17 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.commands.evaluate.pairs import Batch
-from experiments.setup.layouts import shown_map
+from experiments.setup.layouts import shown_maps
 
 _SHOWN, _LAYOUTS = 8, 4
 
 
 class Shown(NamedTuple):
-    """A generated picture beside its map and the real one; uint8 `[H, W, 3]` each."""
+    """A generated picture beside its maps and the real one; uint8 `[H, W, 3]` each."""
 
     name: str
     distance: float
-    layout: np.ndarray
+    maps: dict[str, np.ndarray]
     fake: np.ndarray
     real: np.ndarray
 
@@ -31,7 +31,7 @@ class Gallery:
         palette: an RGB colour in 0..255 per id, of label maps.
 
     Attributes:
-        styles: for each of the first layouts, its map, and its pictures in several styles.
+        styles: for each of the first layouts, its maps, and its pictures in several styles.
     """
 
     def __init__(self, palette: Sequence[Sequence[int]]):
@@ -51,11 +51,11 @@ class Gallery:
         """
         for index, name in enumerate(batch.names):
             maps = {key: value[index] for key, value in batch.maps.items()}
-            layout = shown_map(maps, self.palette)
+            pictures = shown_maps(maps, self.palette)
             if len(self.styles) < _LAYOUTS and fakes.shape[1] > 1:
-                self.styles.append([layout, *fakes[index]])
+                self.styles.append([*pictures.values(), *fakes[index]])
             shown = Shown(
-                name, float(distances[index]), layout, fakes[index, 0], batch.images[index]
+                name, float(distances[index]), pictures, fakes[index, 0], batch.images[index]
             )
             self._count += 1
             # The smallest of a heap goes first: the farthest of the near, the nearest of the far.

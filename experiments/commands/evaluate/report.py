@@ -205,13 +205,16 @@ def _classes(content: dict[str, Any]) -> str:
 
 
 def _pictures(title: str, shown: Sequence[Shown]) -> str:
+    columns = [*(shown[0].maps if shown else ()), "generated", "real"]
     figures = "".join(
-        f"<figure>{_image(grid([[each.layout, each.fake, each.real]]), each.name)}<figcaption>"
+        f"<figure>{_image(grid([[*each.maps.values(), each.fake, each.real]]), each.name)}"
+        "<figcaption>"
         f"{html.escape(each.name)}: {each.distance:.3f}</figcaption></figure>"
         for each in shown
     )
     return (
-        f"<h2>{title}</h2><p>Label map, generated, real.</p><div class='pictures'>{figures}</div>"
+        f"<h2>{title}</h2><p>{', '.join(columns).capitalize()}.</p>"
+        f"<div class='pictures'>{figures}</div>"
     )
 
 

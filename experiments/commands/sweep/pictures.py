@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from spade_tf.training.pictures import write_png
+from spade_tf.training.pictures import read_description, write_png
 
 # Between the cells of a sample grid; see `spade_tf.training.pictures.grid`.
 _GAP = 2
@@ -53,7 +53,8 @@ def read_samples(path: Path, height: int, width: int) -> list[Triple]:
     """The pictures of a grid that a training has drawn.
 
     Args:
-        path: PNG of rows of cells: label map, generated, real, and so on.
+        path: PNG of rows of cells: label map, maybe canvas, generated, real, and so on; its
+            description names them.
         height: of a cell, in pixels.
         width: of a cell.
 
@@ -67,7 +68,12 @@ def read_samples(path: Path, height: int, width: int) -> list[Triple]:
         for top in range(0, pixels.shape[0], height + _GAP)
         for left in range(0, pixels.shape[1], width + _GAP)
     ]
-    return list(zip(cells[::3], cells[1::3], cells[2::3], strict=True))
+    # Grids of earlier versions have no canvas, and do not say what they have.
+    names = (read_description(path) or "label | generated | real").split(" | ")
+    label, generated, real = (
+        cells[names.index(name) :: len(names)] for name in ("label", "generated", "real")
+    )
+    return list(zip(label, generated, real, strict=True))
 
 
 def _samples(folder: Path, result: Mapping[str, Any]) -> list[Triple]:
