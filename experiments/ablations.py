@@ -11,11 +11,13 @@ Expected: SPADE before Concat before plain normalisation, in mIoU and in distanc
     Fréchet distance for its mIoU, as it is made of pieces of real pictures. docs/EXPERIMENTS.md
     says what was measured.
 Reference: Park et al. 2019, tables 3 to 5, and section 4 for the baselines. Rows start from the
-    label map and have no styles, so that all networks take the same input; sims has the canvas of
-    Qi et al. 2018 beside it (experiments/sims.py).
+    label map and have no styles, so that all networks take the same input. Three differ: sims has
+    the canvas of Qi et al. 2018 beside the map (experiments/sims.py); encoder and encoder_cut
+    start from the style of the photograph (section 3.3), which the encoder of encoder learns to
+    find. That of encoder_cut keeps the random weights that it starts with: no gradient reaches it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.setup.config import Config
@@ -23,6 +25,14 @@ from experiments.setup.config import Config
 _PLUS_PLUS = {
     "generator.architecture": "pix2pixhd",
     "generator.conditioning": "affine",
+}
+
+# As in landscapes.py: light and weather are much of these pictures, and styles carry them.
+_ENCODER = {
+    "encoder.enabled": True,
+    "encoder.filters": 16,
+    "generator.z_dim": 16,
+    "loss.kl_weight": 0.01,
 }
 
 # By name: what a variant is, and how it differs from `get_config()`.
@@ -66,6 +76,11 @@ _VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "kernel_5": ("SPADE, 5x5 kernels", {"generator.kernel_size": 5}),
     "instance_norm": ("SPADE, instance norm", {"generator.norm": "instance"}),
     "group_norm": ("SPADE, group norm", {"generator.norm": "group"}),
+    "encoder": ("SPADE with an image encoder", _ENCODER),
+    "encoder_cut": (
+        "SPADE with an image encoder, its gradient cut",
+        {**_ENCODER, "encoder.trainable": False},
+    ),
     "no_perceptual": ("SPADE without perceptual loss", {"loss.perceptual_weight": 0.0}),
     "no_feature_matching": (
         "SPADE without feature matching",
@@ -74,6 +89,31 @@ _VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 VARIANTS: Mapping[str, str] = {name: title for name, (title, _) in _VARIANTS.items()}
+
+# Scores, and variants that should come in this order, the best first; and what the paper has: mIoU
+# on COCO-Stuff, ADE20K and Cityscapes (table 3), unless it says otherwise.
+ORDERINGS: Sequence[tuple[str, tuple[str, ...], str]] = (
+    (
+        "mIoU",
+        ("spade", "decoder_concat", "pix2pixhdpp"),
+        "35.2, 38.5, 62.3; 31.9, 33.6, 61.1; 32.7, 38.3, 58.8",
+    ),
+    ("mIoU", ("spade", "pix2pixhdpp"), "35.2, 38.5, 62.3; 32.7, 38.3, 58.8"),
+    ("FD(efficientnet_lite2)", ("spade", "decoder_concat", "pix2pixhdpp"), ""),
+    ("LPIPS", ("spade", "decoder_concat", "pix2pixhdpp"), ""),
+    (
+        "mIoU",
+        ("pix2pixhdpp_spade", "pix2pixhdpp_concat", "pix2pixhdpp"),
+        "34.4, 39.0, 62.2; 32.9, 38.9, 57.1; 32.7, 38.3, 58.8",
+    ),
+    ("mIoU", ("pix2pixhdpp", "pix2pixhd"), "32.7, 38.3, 58.8; 14.6, 20.3, 58.3"),
+    ("mIoU", ("spade", "sims"), "62.3; 47.2 (Cityscapes, table 1)"),
+    ("FD(efficientnet_lite2)", ("sims", "spade"), "49.7; 71.8 (FID, Cityscapes, table 1)"),
+    ("mIoU", ("spade", "kernel_1"), "35.2, 38.5, 62.3; 32.7, 35.9, 59.9 (table 4)"),
+    ("mIoU", ("spade", "no_feature_matching"), "35.2; 33.2 (COCO-Stuff)"),
+    ("mIoU", ("spade", "no_perceptual"), "35.2; 24.7 (COCO-Stuff)"),
+    ("time of day", ("encoder", "encoder_cut"), ""),
+)
 
 
 def get_config(variant: str = "") -> Config:

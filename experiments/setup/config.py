@@ -109,6 +109,9 @@ class EncoderConfig:
     # Whether to train the paper's image encoder (VAE). The generator then needs a z_dim.
     enabled: bool = False
     filters: int = 64
+    # Whether its weights are trained. If not, it keeps those that it starts with, no gradient
+    # passes it, and there is no KL divergence.
+    trainable: bool = True
 
 
 @dataclass(slots=True)

@@ -27,9 +27,14 @@ def _is_pix2pixhd(config: Config) -> bool:
 # Keys, whether they have an effect, and what they would have one with.
 _EFFECTS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
     (
-        ("encoder.filters", "loss.kl_weight", "loss.kl_examples"),
+        ("encoder.filters", "encoder.trainable"),
         lambda config: config.encoder.enabled,
         "--config.encoder.enabled=True",
+    ),
+    (
+        ("loss.kl_weight", "loss.kl_examples"),
+        lambda config: config.encoder.enabled and config.encoder.trainable,
+        "--config.encoder.enabled=True and --config.encoder.trainable=True",
     ),
     (
         (

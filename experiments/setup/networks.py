@@ -118,7 +118,7 @@ def make_encoder(config: Config) -> ConvEncoder | None:
     if not config.encoder.enabled:
         return None
     image_size = (config.data.height, config.data.width)
-    return ConvEncoder(
+    encoder = ConvEncoder(
         z_dim=config.generator.z_dim,
         filters=config.encoder.filters,
         image_size=image_size,
@@ -126,6 +126,8 @@ def make_encoder(config: Config) -> ConvEncoder | None:
         dtype=config.train.precision,
         name="encoder",
     )
+    encoder.trainable = config.encoder.trainable
+    return encoder
 
 
 def encoder_layers(image_size: tuple[int, int]) -> int:

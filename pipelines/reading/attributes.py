@@ -38,6 +38,10 @@ _ATTRIBUTES = {
 }
 
 
+# The names of all attributes.
+ATTRIBUTES = tuple(dict.fromkeys(attribute.name for attribute in _ATTRIBUTES.values()))
+
+
 def attribute_of(dataset: str) -> Attribute | None:
     """The attribute of a data set; None where it has none.
 

@@ -165,6 +165,9 @@ class StepLosses:
         if self.encoder is None:
             return z, None
         style = self.encoder(real_image, training=training and self.encoder.trainable)
+        if not self.encoder.trainable:
+            # Tapes follow weights that are not trained, too.
+            style = tuple(tf.stop_gradient(each) for each in style)
         return self.sampling(*style, noise=z), style
 
     def augmented(

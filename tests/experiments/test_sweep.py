@@ -24,7 +24,7 @@ from experiments.commands.sweep import sweep as module
 from experiments.commands.sweep.pictures import draw_pictures, read_samples
 from experiments.commands.sweep.plot import draw_plot
 from experiments.commands.sweep.sweep import sweep
-from experiments.commands.sweep.table import markdown, summarise
+from experiments.commands.sweep.table import describe, markdown, summarise
 from experiments.setup.config import ConfigError
 from experiments.setup.lock import held
 from experiments.setup.validation import validate
@@ -271,6 +271,52 @@ def test_runs_that_do_not_compare_are_told(tmp_path):
     other = [*same, result("spade", 1, 0.5, style="drawn")]
     (warning,) = summarise("tiny", tiny_table.VARIANTS, other)["warnings"]
     assert "2 different evaluation protocols" in warning
+
+
+def test_rows_that_see_a_canvas_or_know_styles_compare_with_the_others():
+    results = [
+        result("spade", 0, 0.5, style="none", num_styles=1, dataset="landscapes/64x64"),
+        result("concat", 0, 0.25, style="photograph", num_styles=2, dataset="landscapes/64x64"),
+        result("spade", 1, 0.5, style="none", num_styles=1, dataset="landscapes_canvases/64x64"),
+    ]
+    results[2]["config"]["data"]["use_canvas"] = True
+    # One file of weights in two places.
+    for number, each in enumerate(results):
+        each["protocol"]["segmenter"] = {"path": f"runs/{number}", "weights_sha256": "1"}
+    content = summarise("tiny", tiny_table.VARIANTS, results)
+    assert content["warnings"] == []
+    said = "With the style of the real picture, which other rows do not see: the tiny model with"
+    assert said in markdown(content)
+    results[2]["protocol"]["segmenter"]["weights_sha256"] = "2"
+    (warning,) = summarise("tiny", tiny_table.VARIANTS, results)["warnings"]
+    assert "2 different evaluation protocols" in warning
+    results[2]["protocol"] = {**results[1]["protocol"], "dataset": "facades"}
+    (warning,) = summarise("tiny", tiny_table.VARIANTS, results)["warnings"]
+    assert "2 different evaluation protocols" in warning
+
+
+def test_rows_with_an_encoder_say_how_true_styles_are():
+    results = [result("spade", 0, 0.5, style="none"), result("concat", 0, 0.5, style="photograph")]
+    results[1]["scores"] |= {
+        "lpips_styles": {"value": 0.125, "interval": [0.1, 0.2]},
+        "attributes": {
+            "time of day": {
+                "classifier": {"accuracy": 0.9375},
+                "reproduced": {"value": 0.75, "interval": [0.7, 0.8]},
+            }
+        },
+    }
+    content = summarise("tiny", tiny_table.VARIANTS, results)
+    table = markdown(content)
+    lines = table.splitlines()
+    assert lines[0].endswith("| LPIPS ↓ | time of day ↑ | LPIPS of styles ↑ |")
+    assert lines[2].endswith("| – | – |")
+    assert lines[3].endswith("| **0.750** | **0.125** |")
+    # A classifier that errs finds no more in the best of pictures.
+    assert lines[4].endswith("| 0.938 |  |")
+    assert "Time of day: share of pictures with that of the photograph" in table
+    assert describe(results[1]).endswith("time of day 0.750, LPIPS of styles 0.125")
+    assert "time of day" not in describe(results[0])
 
 
 def test_the_sharpness_nearest_to_that_of_real_pictures_is_the_best(tmp_path):

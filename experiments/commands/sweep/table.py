@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,8 @@ from experiments.commands.sweep.pictures import draw_pictures
 from experiments.commands.sweep.plot import draw_plot
 from experiments.commands.sweep.runs import read_result
 from experiments.setup.output import write_text
+from pipelines.reading.attributes import ATTRIBUTES
+from pipelines.reading.prepared import without_canvases
 
 _ARROWS = {True: "↑", False: "↓", None: "→"}
 SWEEP, TABLE, PLOT, PICTURES = "sweep.json", "table.md", "table.svg", "pictures.png"
@@ -34,11 +36,12 @@ class Score(NamedTuple):
     real: tuple[str, ...] | None = None
 
 
-def scores_of(features: Sequence[str]) -> list[Score]:
+def scores_of(features: Sequence[str], attributes: Sequence[str] = ()) -> list[Score]:
     """The columns.
 
     Args:
         features: names of the networks whose features were compared.
+        attributes: names of what styles were tried on, such as "time of day".
     """
     segmentation = [
         Score(title, ("segmentation", "fake", key), True, ("segmentation", "real", key))
@@ -50,7 +53,29 @@ def scores_of(features: Sequence[str]) -> list[Score]:
         for title, key in (("FD", "frechet_distance"), ("KD", "kernel_distance"))
     ]
     others = [Score("LPIPS", ("lpips",), False), Score("sharpness", ("sharpness",), None)]
-    return [*segmentation, *distances, *others]
+    styles = [
+        Score(
+            name,
+            ("attributes", name, "reproduced"),
+            True,
+            ("attributes", name, "classifier", "accuracy"),
+        )
+        for name in attributes
+    ]
+    # Whether there is more than one style is a question to models that know several.
+    styles.append(Score("LPIPS of styles", ("lpips_styles",), True))
+    return [*segmentation, *distances, *others, *styles]
+
+
+def _scores_of(results: Sequence[Mapping[str, Any]]) -> list[Score]:
+    """The columns that some result has."""
+    features = dict.fromkeys(name for r in results for name in r["protocol"]["features"])
+    attributes = dict.fromkeys(name for r in results for name in r["scores"].get("attributes", ()))
+    return [
+        score
+        for score in scores_of(list(features), list(attributes))
+        if any(isinstance(_find(result["scores"], score.path), Mapping) for result in results)
+    ]
 
 
 def write_tables(folder: Path, experiment: str, variants: Mapping[str, str]) -> str:
@@ -64,12 +89,7 @@ def write_tables(folder: Path, experiment: str, variants: Mapping[str, str]) -> 
     Returns:
         The table as Markdown; empty, and nothing written, if no run is done.
     """
-    results = [
-        result
-        for name in variants
-        for place in sorted(folder.glob(f"{name}/seed-*"), key=_seed)
-        if (result := read_result(place)) is not None
-    ]
+    results = read_results(folder, variants)
     if not results:
         return ""
     content = summarise(experiment, variants, results)
@@ -79,6 +99,21 @@ def write_tables(folder: Path, experiment: str, variants: Mapping[str, str]) -> 
     draw_plot(content, folder / PLOT)
     draw_pictures(folder, results, folder / PICTURES)
     return text
+
+
+def read_results(folder: Path, variants: Iterable[str]) -> list[dict[str, Any]]:
+    """What came out of all runs of a sweep that are done.
+
+    Args:
+        folder: workdir of the sweep.
+        variants: names, in the order of the rows.
+    """
+    return [
+        result
+        for name in variants
+        for place in sorted(folder.glob(f"{name}/seed-*"), key=_seed)
+        if (result := read_result(place)) is not None
+    ]
 
 
 def summarise(
@@ -91,12 +126,7 @@ def summarise(
         variants: what each variant is, by name.
         results: of runs, see `Run.finish`; at least one.
     """
-    features = dict.fromkeys(name for r in results for name in r["protocol"]["features"])
-    columns = [
-        score
-        for score in scores_of(list(features))
-        if any(isinstance(_find(result["scores"], score.path), Mapping) for result in results)
-    ]
+    columns = _scores_of(results)
     rows = []
     for name, title in variants.items():
         mine = [result for result in results if result["variant"] == name]
@@ -107,6 +137,7 @@ def summarise(
                     "title": title,
                     "seeds": [result["seed"] for result in mine],
                     "parameters": mine[0]["parameters"],
+                    "style": mine[0]["protocol"].get("style"),
                     "scores": {score.title: _over_seeds(mine, score) for score in columns},
                 }
             )
@@ -161,14 +192,34 @@ def _find(scores: Any, path: Sequence[str]) -> Any:
 def _warnings(results: Sequence[Mapping[str, Any]]) -> list[str]:
     found = []
     for what, values in (
-        ("evaluation protocols", {json.dumps(r["protocol"], sort_keys=True) for r in results}),
+        ("evaluation protocols", _protocols(results)),
         ("numbers of steps", {r["config"]["train"]["steps"] for r in results}),
         ("batch sizes", {r["config"]["train"]["batch_size"] for r in results}),
-        ("data sets", {json.dumps(r["config"]["data"], sort_keys=True) for r in results}),
+        # With canvases beside them, maps and pictures are the same.
+        ("data sets", {_text({**r["config"]["data"], "use_canvas": None}) for r in results}),
     ):
         if len(values) > 1:
             found.append(f"These runs have {len(values)} different {what}: do not compare them.")
     return found
+
+
+def _protocols(results: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The protocols, without what follows from the networks: canvases and a single style."""
+    protocols = [dict(result["protocol"]) for result in results]
+    styled = [each for each in protocols if each.get("style") != "none"]
+    for each in protocols:
+        if "dataset" in each:
+            each["dataset"] = without_canvases(each["dataset"])
+        if styled and each.get("style") == "none":
+            # A network with a single style is scored as the others are, as far as it can be.
+            each.update({key: styled[0].get(key) for key in ("style", "num_styles")})
+        if each.get("segmenter"):
+            each["segmenter"] = each["segmenter"]["weights_sha256"]
+    return {_text(each) for each in protocols}
+
+
+def _text(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True)
 
 
 def markdown(content: Mapping[str, Any]) -> str:
@@ -204,11 +255,30 @@ def markdown(content: Mapping[str, Any]) -> str:
             f"{counts} pictures that were held out. Generator: trained weights. ±: standard "
             "deviation over seeds. ↑: higher is better, ↓: lower, →: nearer to 1. Bold: the best "
             "mean. Real pictures: what the segmenter finds in them, and the distance of one half "
-            "of them to the other.",
+            f"of them to the other.{_of_styles(content)}",
             *warnings,
             "",
         ]
     )
+
+
+def _of_styles(content: Mapping[str, Any]) -> str:
+    """What is to be said of rows whose networks know several styles."""
+    titles = [row["title"] for row in content["rows"] if row.get("style") == "photograph"]
+    if not titles:
+        return ""
+    said = ""
+    if len(titles) < len(content["rows"]):
+        names = "; ".join(titles)
+        said = f" With the style of the real picture, which other rows do not see: {names}."
+    columns = {column["title"] for column in content["columns"]}
+    attributes = [name for name in ATTRIBUTES if name in columns]
+    if attributes:
+        said += (
+            f" {', '.join(attributes).capitalize()}: share of pictures with that of the photograph "
+            "which gave the style, by a classifier; real pictures: its accuracy."
+        )
+    return said
 
 
 def _best(rows: Sequence[Mapping[str, Any]], title: str, higher: bool | None) -> float:
@@ -238,9 +308,8 @@ def _number(value: float | None) -> str:
 
 def describe(result: Mapping[str, Any]) -> str:
     """The scores of one run, in a line."""
-    columns = scores_of(list(result["protocol"]["features"]))
-    found = [(score.title, _find(result["scores"], score.path)) for score in columns]
-    return ", ".join(f"{title} {_number(s['value'])}" for title, s in found if s)
+    found = [(score.title, _find(result["scores"], score.path)) for score in _scores_of([result])]
+    return ", ".join(f"{title} {_number(s['value'])}" for title, s in found)
 
 
 def _seed(place: Path) -> int:
