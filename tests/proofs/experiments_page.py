@@ -1,0 +1,91 @@
+"""Makes the figures of docs/EXPERIMENTS.md anew from the workdir of a sweep of the ablations.
+
+    python tests/proofs/experiments_page.py runs/ablations
+
+It writes the raw numbers to docs/results/ablations.json, the picture to docs/images/ablations.png,
+and the parts of the page between its marks: how much was trained, the table, and which of the
+paper's orderings hold. The sweep is only read, and may still be running. The rest of the page is
+written by hand: read it again after this.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from experiments import ablations  # noqa: E402
+from experiments.commands.sweep.orderings import Ordering, orderings_markdown  # noqa: E402
+from experiments.commands.sweep.pictures import draw_pictures  # noqa: E402
+from experiments.commands.sweep.table import markdown, read_results, summarise  # noqa: E402
+from experiments.setup.output import write_text  # noqa: E402
+
+PAGE = ROOT / "docs/EXPERIMENTS.md"
+NUMBERS = ROOT / "docs/results/ablations.json"
+PICTURE = ROOT / "docs/images/ablations.png"
+
+
+def main() -> int:
+    """Writes numbers, picture and page."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("workdir", type=Path, help="of a sweep with --config=ablations")
+    folder = parser.parse_args().workdir
+    results = read_results(folder, ablations.VARIANTS)
+    if not results:
+        print(f"{folder}: no run of the ablations is done in it", file=sys.stderr)
+        return 1
+    content = summarise("ablations", ablations.VARIANTS, results)
+    page = filled(PAGE.read_text(encoding="utf-8"), parts(content))
+    write_text(NUMBERS, json.dumps(content, indent=1) + "\n")
+    draw_pictures(folder, results, PICTURE)
+    write_text(PAGE, page)
+    print(f"{len(content['rows'])} rows: {PAGE}, {NUMBERS}, {PICTURE}", file=sys.stderr)
+    return 0
+
+
+def parts(content: Mapping[str, Any]) -> dict[str, str]:
+    """The parts of the page that numbers decide, by the names of their marks.
+
+    Args:
+        content: of `sweep.json`.
+    """
+    counts = sorted({len(row["seeds"]) for row in content["rows"]})
+    seeds = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
+    done = (
+        f"{len(content['rows'])} of the {len(ablations.VARIANTS)} rows are trained so far, with "
+        f"{seeds} seed{'' if counts == [1] else 's'} each."
+    )
+    orderings = [Ordering(*each) for each in ablations.ORDERINGS]
+    return {
+        "table": f"{done}\n\n{markdown(content).strip()}",
+        "orderings": orderings_markdown(content, orderings, "in the paper"),
+    }
+
+
+def filled(page: str, made: Mapping[str, str]) -> str:
+    """The page with its marked parts made anew.
+
+    Args:
+        page: its text.
+        made: the text of each part, by name.
+
+    Raises:
+        ValueError: if the page does not have the marks of a part once.
+    """
+    for name, text in made.items():
+        begin, end = f"<!-- made: {name} -->", f"<!-- end: {name} -->"
+        if page.count(begin) != 1 or page.count(end) != 1:
+            raise ValueError(f"{PAGE}: {begin} … {end} should be there once")
+        head, tail = page.partition(begin)[0], page.partition(end)[2]
+        page = f"{head}{begin}\n{text}\n{end}{tail}"
+    return page
+
+
+if __name__ == "__main__":
+    sys.exit(main())
