@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -66,7 +67,12 @@ def make_gaugan(config: Config, labels: LabelSet, rate_factor: float = 1.0) -> G
         labels: label set of its data set.
         rate_factor: float > 0, factor on both learning rates.
     """
-    keras.utils.set_random_seed(config.train.seed)
+    # Keras draws initial weights from Python's numbers. `keras.utils.set_random_seed` would also
+    # make TensorFlow prepare every operation of this process again.
+    random.seed(config.train.seed)
+    if config.train.deterministic:
+        # Operations that draw numbers then ask for it.
+        tf.random.set_seed(config.train.seed)
     networks = [
         make_generator(config, labels),
         make_discriminator(config, labels),

@@ -37,21 +37,22 @@ def variables(workdir):
     return {name: reader.get_tensor(name) for name in names if not name.startswith(skipped)}
 
 
-def test_a_run_leaves_losses_samples_and_checkpoints(workdir):
-    lines = losses(workdir)
+def test_a_run_leaves_losses_samples_and_checkpoints(small, data_dir, tmp_path):
+    assert train(small, data_dir=data_dir, workdir=tmp_path, strategy="one") == 4
+    lines = losses(tmp_path)
     assert [line["step"] for line in lines] == [1, 2, 3, 4]
     names = {"generator/adversarial", "generator/feature_matching", "generator/kl"}
     names |= {"discriminator/fake", "discriminator/real"}
     assert names <= set(lines[0])
     assert all(np.isfinite(value) for line in lines for value in line.values())
-    assert sorted(path.name for path in (workdir / "samples").iterdir()) == [
+    assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == [
         "step-000002.png",
         "step-000004.png",
     ]
     # Two rows of label map, generated, real, with two pixels between.
-    with Image.open(workdir / "samples" / "step-000004.png") as picture:
-        assert picture.size == (3 * 66 - 2, 2 * 66 - 2)
-    assert (workdir / "checkpoints" / "step-4.index").exists()
+    with Image.open(tmp_path / "samples" / "step-000004.png") as picture:
+        assert picture.size == (3 * 34 - 2, 2 * 34 - 2)
+    assert (tmp_path / "checkpoints" / "step-4.index").exists()
 
 
 @pytest.fixture
