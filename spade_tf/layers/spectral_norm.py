@@ -17,6 +17,15 @@ from spade_tf.layers.state import singular_vectors_held
 _INITIAL_ITERATIONS = 12
 
 
+def _power_iterations(matrix, u, epsilon):
+    for _ in range(_INITIAL_ITERATIONS):
+        v = matrix @ u
+        v /= max(np.linalg.norm(v), epsilon)
+        u = v @ matrix
+        u /= max(np.linalg.norm(u), epsilon)
+    return u, v
+
+
 class _SpectralLayer(keras.layers.Layer):
     """Keeps the raw kernel, and divides it by an estimate of its largest singular value.
 
@@ -63,10 +72,11 @@ class _SpectralLayer(keras.layers.Layer):
     def _initial_singular_vectors(self):
         matrix = tf.reshape(tf.cast(self.kernel, tf.float32), [-1, self.filters])
         u = keras.initializers.RandomNormal()((self.filters,), "float32")
-        for _ in range(_INITIAL_ITERATIONS):
-            v = self._normalize(tf.linalg.matvec(matrix, u))
-            u = self._normalize(tf.linalg.matvec(matrix, v, transpose_a=True))
-        return u, v
+        # In NumPy: TensorFlow takes longer to start each of these operations than to compute it,
+        # and networks have dozens of such layers.
+        iterate = functools.partial(_power_iterations, epsilon=self.epsilon)
+        u, v = tf.numpy_function(iterate, [matrix, u], [tf.float32, tf.float32])
+        return tf.ensure_shape(u, [self.filters]), tf.ensure_shape(v, [matrix.shape[0]])
 
     def normalized_kernel(self, training=False):
         """The kernel divided by sigma, in the compute dtype; moves u and v when training."""

@@ -87,6 +87,14 @@ def test_a_fresh_layer_knows_its_singular_value(make, x_shape, dtype):
     np.testing.assert_allclose(ratio, 1.0, rtol=0.02)
 
 
+def test_a_layer_that_is_made_within_a_graph():
+    layer = SpectralConv2D(4, 3)
+    tf.function(layer, autograph=False)(image())
+    assert np.linalg.norm(layer.u) == pytest.approx(1.0, rel=1e-6)
+    sigma = layer.u.numpy() @ matrix(layer) @ layer.v.numpy()
+    assert sigma > 0.9 * np.linalg.svd(matrix(layer), compute_uv=False)[0]
+
+
 def test_a_fresh_layer_in_a_functional_model_and_in_a_file(tmp_path):
     random.seed(3)
     inputs = keras.Input((8, 8, 5))
