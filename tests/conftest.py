@@ -10,6 +10,7 @@ import keras
 import pytest
 import served_networks
 import tensorflow as tf
+from eager import eager
 from made_once import made_once
 
 from spade_tf.training.strategy import make_strategy
@@ -84,9 +85,8 @@ def _seeded():
 @pytest.fixture
 def eagerly():
     """Runs functions operation by operation: one call takes less time than to trace its graph."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+    with eager():
+        yield
 
 
 @pytest.fixture(scope="session")

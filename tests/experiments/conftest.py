@@ -1,6 +1,7 @@
 """A tiny paired_folder data set, the workdir of a tiny model, and its export."""
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,12 +57,13 @@ def workdir(data_dir, tmp_path_factory):
     """What a training of four steps leaves for other commands; tests only read it.
 
     The steps are not taken: to trace them takes a minute. The weights are random, and livelier
-    than four steps make them.
+    than four steps make them. The conditioning is the one that is traced fastest.
     """
 
     def make(folder):
         labels = label_set(open_dataset("paired_folder", data_dir))
         config = follow_instances(get_config(), labels.has_instance)
+        config.generator.conditioning = "clade"
         model = make_gaugan(config, labels)
         for generator in (model.generator, model.average_generator):
             lively(generator)
@@ -85,9 +87,15 @@ def exported(workdir, tmp_path_factory):
 def loads_once():
     """Loads each model once for all tests of a module."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("experiments.setup.predictors.load_model", cache(load_model))
-        patch.setattr("experiments.setup.trained_model.load_workdir", cache(load_workdir))
+        patch.setattr("experiments.setup.predictors.load_model", by_path(load_model))
+        patch.setattr("experiments.setup.trained_model.load_workdir", by_path(load_workdir))
         yield
+
+
+def by_path(load):
+    """A function that loads each path once, be it a string or a `Path`."""
+    loaded = cache(load)
+    return lambda path: loaded(Path(path))
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from tiny_experiment import get_config
 
 from experiments.commands.convert.convert import convert, label_files_of
 from experiments.commands.export.export import export
@@ -15,7 +14,7 @@ from experiments.commands.train import train
 from experiments.setup.assemble import make_gaugan
 from experiments.setup.config import Config, ConfigError
 from experiments.setup.trained_model import load_workdir
-from experiments.setup.workdir import read_workdir, write_workdir
+from experiments.setup.workdir import read_workdir
 from pipelines.prepare.prepare import prepare
 from pipelines.schema import LabelFiles, LabelSet
 from pipelines.sources.label_sets import ADE20K
@@ -24,12 +23,29 @@ from spade_tf.convert.torch_file import read_state_dict
 from spade_tf.training.checkpoints import Checkpoints
 
 GOLDEN = Path(__file__).parents[1] / "goldens" / "nvlabs"
+PIX2PIXHD = GOLDEN.parent / "pix2pixhd"
+# The checkpoint that is read and written fastest, of four classes.
+SMALL = PIX2PIXHD / "spade_spectralsync_batch"
+NAMES = [f"thing {index}" for index in range(4)]
 
 
 @pytest.fixture(scope="module")
-def converted(tmp_path_factory):
-    output = tmp_path_factory.mktemp("converted") / "coco"
-    return convert(source="nvlabs", checkpoint_dir=GOLDEN / "coco_like", output=output)
+def converted(ten_classes, tmp_path_factory):
+    """The workdir of a checkpoint, which goes on with a data set."""
+    return convert(
+        source="nvlabs",
+        checkpoint_dir=GOLDEN / "coco_like",
+        output=tmp_path_factory.mktemp("converted") / "coco",
+        dataset="paired_folder",
+        data_dir=ten_classes,
+    )
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory):
+    """The workdir of the small checkpoint, with names of its classes."""
+    output = tmp_path_factory.mktemp("named") / "small"
+    return convert(source="nvlabs", checkpoint_dir=SMALL, output=output, class_names=NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +78,11 @@ def test_files_of_official_ade20k_are_shifted():
 
 
 def test_the_workdir_makes_the_official_pictures(converted, golden):
-    picture = load_workdir(converted).generator(inputs_of(golden))
-    # The bound of all parity tests; see tests/convert/test_nvlabs_parity.py.
-    np.testing.assert_allclose(picture, golden["fake_eval"], atol=1e-4)
+    generator = load_workdir(converted).generator
+    # The second is the form that exports have.
+    for form in (generator, generator.fuse()):
+        # The bound of all parity tests; see tests/convert/test_nvlabs_parity.py.
+        np.testing.assert_allclose(form(inputs_of(golden)), golden["fake_eval"], atol=1e-4)
 
 
 def test_training_goes_on_without_a_jump(converted, golden):
@@ -94,7 +112,7 @@ def test_train_takes_the_workdir(converted, ten_classes, tmp_path):
     shutil.copytree(converted, workdir)
     content = read_workdir(workdir)
     # A begun run must not change its settings, so this is written first.
-    content["config"]["train"]["batch_size"] = 2
+    content["config"]["train"] |= {"batch_size": 2, "statistics_batches": 1}
     (workdir / "config.json").write_text(json.dumps(content))
     config = Config.from_dict(content["config"])
     config.train.steps = 1
@@ -117,10 +135,11 @@ def test_generate_takes_the_workdir(converted, source_dir, tmp_path):
     assert [np.asarray(Image.open(path)).shape for path in paths] == [(64, 64, 3)] * 2
 
 
-def test_export_takes_the_workdir(converted, golden, tmp_path):
-    exported = tf.saved_model.load(str(export(converted, output_dir=tmp_path)))
-    picture = exported.signatures["generate"](**inputs_of(golden))["image"]
-    np.testing.assert_allclose(picture, golden["fake_eval"], atol=1e-4)
+def test_export_takes_the_workdir(named, tmp_path):
+    exported = tf.saved_model.load(str(export(named, output_dir=tmp_path)))
+    golden = np.load(SMALL / "forward.npz")
+    picture = exported.signatures["generate"](label=tf.constant(golden["label"], tf.int32))["image"]
+    np.testing.assert_allclose(picture, golden["fake"], atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["coco_like", "vae"])
@@ -146,9 +165,6 @@ def test_the_way_back_is_bit_identical(name, converted, tmp_path):
     assert written.items() <= options.items() | {("norm_E", "spectralinstance")}
 
 
-PIX2PIXHD = GOLDEN.parent / "pix2pixhd"
-
-
 @pytest.mark.parametrize("name", ["spade_spectralsync_batch", "original_instance", "original_rgb"])
 def test_pix2pixhd_becomes_a_workdir_and_goes_back(name, tmp_path, capsys):
     folder = PIX2PIXHD / name
@@ -168,6 +184,7 @@ def test_pix2pixhd_becomes_a_workdir_and_goes_back(name, tmp_path, capsys):
     assert ("its pictures are taken to be 64x64" in said) == name.startswith("original")
     assert ("latest_net_D.pth: left out" in said) == is_rgb
     assert loaded.labels.condition_channels == 3 * is_rgb
+    assert is_rgb or loaded.labels.class_names[:2] == ("class 0", "class 1")
 
     config = Config.from_dict(read_workdir(workdir)["config"])
     assert config.loss.adversarial == ("hinge" if name.startswith("spade") else "least_squares")
@@ -207,11 +224,10 @@ def test_pictures_and_instance_edges_together_are_refused(tmp_path):
 
 def test_options_decide_how_training_goes_on(tmp_path):
     options = json.loads((GOLDEN / "coco_like" / "options.json").read_text())
+    options |= json.loads((SMALL / "options.json").read_text()) | {"semantic_nc": 4}
     options |= {"gan_mode": "ls", "lr": 1e-3, "no_TTUR": True, "beta2": 0.9, "lambda_feat": 3}
     options |= {"no_vgg_loss": False, "lambda_vgg": 2.5}
-    output = convert(
-        source="nvlabs", checkpoint_dir=GOLDEN / "coco_like", output=tmp_path / "w", options=options
-    )
+    output = convert(source="nvlabs", checkpoint_dir=SMALL, output=tmp_path / "w", options=options)
     config = Config.from_dict(read_workdir(output)["config"])
     assert config.loss.adversarial == "least_squares"
     assert (config.loss.feature_matching_weight, config.loss.perceptual_weight) == (3.0, 2.5)
@@ -224,15 +240,16 @@ def test_options_decide_how_training_goes_on(tmp_path):
     }
 
 
-def test_a_generator_alone_can_be_used_and_trained(golden, tmp_path, capsys):
+def test_a_generator_alone_can_be_used_and_trained(tmp_path, capsys):
     folder = tmp_path / "official"
     folder.mkdir()
     for name in ("latest_net_G.pth", "options.json"):
-        shutil.copy(GOLDEN / "coco_like" / name, folder)
+        shutil.copy(SMALL / name, folder)
     output = convert(source="nvlabs", checkpoint_dir=folder, output=tmp_path / "workdir")
     assert "train will begin with a new discriminator" in capsys.readouterr().err
-    picture = load_workdir(output).generator(inputs_of(golden))
-    np.testing.assert_allclose(picture, golden["fake_eval"], atol=1e-4)
+    golden = np.load(SMALL / "forward.npz")
+    picture = load_workdir(output).generator({"label": tf.constant(golden["label"], tf.int32)})
+    np.testing.assert_allclose(picture, golden["fake"], atol=1e-4)
     content = read_workdir(output)
     model = make_gaugan(
         Config.from_dict(content["config"]), LabelSet.from_metadata(content["labels"])
@@ -240,25 +257,14 @@ def test_a_generator_alone_can_be_used_and_trained(golden, tmp_path, capsys):
     assert Checkpoints(model, output / "checkpoints").restore_latest() == 0
 
 
-def test_labels_come_from_a_data_set_or_a_list_or_a_file(converted, ten_classes, tmp_path):
-    folder = GOLDEN / "coco_like"
-    assert labels_of(converted).class_names[:2] == ("class 0", "class 1")
-    names = [f"thing {index}" for index in range(10)]
-    (tmp_path / "names.txt").write_text("\n".join(names))
-    for index, given in enumerate((names, tmp_path / "names.txt")):
-        output = tmp_path / str(index)
-        convert(source="nvlabs", checkpoint_dir=folder, output=output, class_names=given)
-        assert list(labels_of(output).class_names) == names
-    output = tmp_path / "from_dataset"
-    convert(
-        source="nvlabs",
-        checkpoint_dir=folder,
-        output=output,
-        dataset="paired_folder",
-        data_dir=ten_classes,
-    )
-    labels = labels_of(output)
+def test_labels_come_from_a_data_set_or_a_list_or_a_file(converted, named, tmp_path):
+    labels = labels_of(converted)
     assert (labels.num_classes, labels.has_unknown, labels.has_instance) == (10, True, True)
+    (tmp_path / "names.txt").write_text("\n".join(NAMES))
+    output, file = tmp_path / "output", tmp_path / "names.txt"
+    convert(source="nvlabs", checkpoint_dir=SMALL, output=output, class_names=file)
+    for workdir in (named, output):
+        assert list(labels_of(workdir).class_names) == NAMES
 
 
 @pytest.mark.parametrize(
@@ -278,20 +284,20 @@ def test_arguments_that_cannot_be_used(arguments, message, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_refusals_leave_nothing_behind(converted, data_dir, tmp_path):
-    folder = GOLDEN / "coco_like"
+def test_refusals_leave_nothing_behind(converted, ten_classes, tmp_path):
+    folder = SMALL
     with pytest.raises(ConfigError, match="is there already; give a new folder"):
         convert(source="nvlabs", checkpoint_dir=folder, output=converted)
     output = tmp_path / "out"
-    with pytest.raises(ConfigError, match="1 received, but the checkpoint has 10 classes"):
+    with pytest.raises(ConfigError, match="1 received, but the checkpoint has 4 classes"):
         convert(source="nvlabs", checkpoint_dir=folder, output=output, class_names=["sky"])
-    with pytest.raises(ConfigError, match="4 classes, unknown=True, but the checkpoint has 10"):
+    with pytest.raises(ConfigError, match="10 classes, unknown=True, but the checkpoint has 4"):
         convert(
             source="nvlabs",
             checkpoint_dir=folder,
             output=output,
             dataset="paired_folder",
-            data_dir=data_dir,
+            data_dir=ten_classes,
         )
     with pytest.raises(ConversionError, match="no such folder"):
         convert(source="nvlabs", checkpoint_dir=tmp_path / "none", output=output)
@@ -304,11 +310,7 @@ def test_refusals_leave_nothing_behind(converted, data_dir, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["official"]
 
 
-def test_a_model_without_an_official_counterpart_is_refused(tmp_path):
-    config = get_config()
-    labels = LabelSet(("sky", "sea"), ((0, 0, 255), (0, 255, 0)), False, True)
-    Checkpoints(make_gaugan(config, labels), tmp_path / "tiny" / "checkpoints").save(0)
-    write_workdir(config, tmp_path / "tiny", labels.to_metadata(), "data")
+def test_a_model_without_an_official_counterpart_is_refused(workdir, tmp_path):
     with pytest.raises(ConversionError, match="has no official counterpart"):
-        convert(target="nvlabs", model=tmp_path / "tiny", output=tmp_path / "out")
+        convert(target="nvlabs", model=workdir, output=tmp_path / "out")
     assert not (tmp_path / "out").exists()

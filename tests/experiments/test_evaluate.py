@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from experiments.commands.evaluate.options import JudgedBy, Pictures, Styles
 from experiments.setup.config import ConfigError
 from pipelines.schema import BadFileError
 
+pytestmark = pytest.mark.usefixtures("loads_once")
 NO_LPIPS = JudgedBy(lpips=False)
 
 
@@ -136,7 +138,7 @@ def test_a_model_that_makes_nan_is_named(workdir, cheap, tmp_path, monkeypatch, 
     class Broken(predictors.WorkdirModel):
         _networks = (broken, True, lambda image, training: [tf.zeros([len(image), 8])])
 
-    monkeypatch.setattr(predictors, "WorkdirModel", Broken)
+    monkeypatch.setattr(predictors, "load_model", lambda path: Broken(Path(path)))
     arguments = [f"--model={workdir}", f"--output_dir={tmp_path / 'out'}", "--cache_dir="]
     assert main(["evaluate", *arguments, "--nolpips"]) == 2
     error = capsys.readouterr().err.splitlines()[-1]

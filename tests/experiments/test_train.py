@@ -220,6 +220,7 @@ def test_a_workdir_that_cannot_be_written_is_refused(data_dir, tmp_path, monkeyp
 
 def test_another_configuration_in_a_workdir_is_refused(workdir, data_dir):
     config = get_config()
+    config.generator.conditioning = "clade"
     config.generator.filters = 4
     with pytest.raises(ConfigError, match=r"generator\.filters=2, not 4"):
         train(config, data_dir=data_dir, workdir=workdir)
