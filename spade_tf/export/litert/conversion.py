@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import shutil
 import tempfile
 import warnings
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 
 import keras
@@ -60,35 +63,43 @@ class EdgeFunction:
             raise ExportError(
                 f"quantization={quantization!r}: give one of {', '.join(QUANTIZATIONS)}"
             )
-        with tempfile.TemporaryDirectory(prefix="spade-tf-") as folder:
-            function = self._concrete()
-            tf.saved_model.save(tf.Module(), folder, signatures=function)
-            converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-            if quantization != "float32":
-                converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            if quantization == "float16":
-                converter.target_spec.supported_types = [tf.float16]
-            if quantization == "int8":
-                examples = [dict(example) for example in representative]
-                if not examples:
-                    raise ExportError(
-                        "int8: no label maps to take the ranges of activations from; give some, "
-                        "or leave int8 out"
-                    )
-                converter.representative_dataset = lambda: iter(examples)
-                converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-                converter.inference_input_type = tf.int8
-                converter.inference_output_type = tf.int8
-            with warnings.catch_warnings():
-                # The converter calibrates with TensorFlow's own interpreter, which says that it
-                # is to be replaced by ai_edge_litert's.
-                warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated")
-                try:
-                    return converter.convert()
-                except Exception as error:
-                    # Whatever the converter raises, it is about this network.
-                    reason = " ".join(str(error).split())[:200]
-                    raise ExportError(f"{quantization}: cannot be converted ({reason})") from error
+        examples = [dict(example) for example in representative]
+        if quantization == "int8" and not examples:
+            raise ExportError(
+                "int8: no label maps to take the ranges of activations from; give some, "
+                "or leave int8 out"
+            )
+        converter = tf.lite.TFLiteConverter.from_saved_model(self._saved_model)
+        if quantization != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if quantization == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if quantization == "int8":
+            converter.representative_dataset = lambda: iter(examples)
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            converter.inference_input_type = tf.int8
+            converter.inference_output_type = tf.int8
+        with warnings.catch_warnings():
+            # The converter calibrates with TensorFlow's own interpreter, which says that it
+            # is to be replaced by ai_edge_litert's.
+            warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated")
+            try:
+                return converter.convert()
+            except Exception as error:
+                # Whatever the converter raises, it is about this network.
+                reason = " ".join(str(error).split())[:200]
+                raise ExportError(f"{quantization}: cannot be converted ({reason})") from error
+
+    @functools.cached_property
+    def _saved_model(self) -> str:
+        """A SavedModel of the network, made once for all quantizations.
+
+        A generator takes longer to be traced and written than to be converted.
+        """
+        folder = tempfile.mkdtemp(prefix="spade-tf-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        tf.saved_model.save(tf.Module(), folder, signatures=self._concrete())
+        return folder
 
     def _concrete(self) -> tf.types.experimental.ConcreteFunction:
         constant = with_constants(self.network, self.call)
