@@ -262,6 +262,9 @@ class ServedModel(tf.Module):
             # Fused, what depends on maps alone is computed once for all styles.
             times = tf.shape(z)[0] // tf.shape(_pixels(maps))[0]
             maps = {key: tf.repeat(value, times, 0) for key, value in maps.items()}
+        if (size := self.limits.fixed_size) is not None:
+            # The same shape in signatures and in their parts, which then share one graph.
+            maps = {k: tf.ensure_shape(v, [None, *size, *v.shape[3:]]) for k, v in maps.items()}
         return {"image": self._picture(maps, z)}
 
     def _finish(self, image):

@@ -57,6 +57,15 @@ def test_weights_are_copied_into_the_export(networks, version, signatures):
     assert not [name for name in generator if "moving" in name or name.endswith("/u")]
 
 
+def test_the_graph_of_the_generator_is_written_once(version):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
+    functions = saved.meta_graphs[0].graph_def.library.function
+    names = [function.signature.name for function in functions]
+    assert len([name for name in names if "_make_picture_" in name]) == 1
+
+
 def test_assets_are_files(version):
     assert (version / "assets" / "config.json").read_text() == '{"answer": 42}'
     assert (version / "assets" / "model_card.md").read_text() == "# tiny\n"
