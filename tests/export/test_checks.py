@@ -10,8 +10,7 @@ from PIL import Image
 from served_networks import SIZE, Z_DIM, layouts
 
 from spade_tf.export.signatures import ServedModel
-from spade_tf.layers.conditioning import Conditioning
-from spade_tf.networks.generator import SPADEGenerator
+from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
 from spade_tf.training.pictures import encode_png
 
 LABEL = layouts()
@@ -238,9 +237,10 @@ def test_every_seed_is_a_style(signatures, seed):
 @pytest.fixture(scope="module")
 def any_size_model():
     """A model of pictures of any size, up to 2,097,152 pixels, and its signatures."""
-    # Dense, which is the quickest to trace.
-    dense = Conditioning(hidden_filters=4, form="dense")
-    network = SPADEGenerator(5, (SIZE, SIZE), filters=2, conditioning=dense)
+    # The quickest to trace.
+    network = Pix2PixHDGenerator(
+        5, (SIZE, SIZE), filters=2, num_downsamplings=5, num_blocks=0, block_kernel_size=1
+    )
     model = ServedModel(network, None, None, {}, max_pixels=1 << 21)
     return model, model.signatures()
 
@@ -273,7 +273,7 @@ def test_sides_that_files_cannot_have(any_size):
 def test_a_picture_of_no_numbers(any_size_model):
     """A network whose weights are NaN."""
     model, signatures = any_size_model
-    bias = model.fused.conv_img.bias
+    bias = model.generator.conv_img.bias
     before = bias.numpy()
     bias.assign([np.nan, 0, 0])
     for name in ("serving_default", "generate"):

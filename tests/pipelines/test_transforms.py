@@ -50,7 +50,7 @@ ALL = {
 @pytest.mark.parametrize("with_instance", [True, False])
 def test_eager_equals_tf_data_of_unknown_size(name, with_instance):
     def generate():
-        for seed in range(8):
+        for seed in range(4):
             yield make_example(seed=seed, with_instance=with_instance)
 
     def signature(value, size):
@@ -129,14 +129,14 @@ def test_resize_clips_overshoot():
 
 def test_random_crop_cuts_everything_at_the_same_place():
     offsets = set()
-    for seed in range(200):
-        cropped = numbers(transforms.random_crop(6, 11)(make_example(seed=seed)))
+    for seed in range(80):
+        cropped = numbers(transforms.random_crop(8, 11)(make_example(seed=seed)))
         top, left = divmod(int(cropped[0, 0]), WIDTH)
         offsets.add((top, left))
         whole = make_example()["label"].numpy()
-        np.testing.assert_array_equal(cropped, whole[top : top + 6, left : left + 11])
-    # All 4 x 3 places; that one of them is missed in 200 draws has a chance below 1e-6.
-    assert offsets == {(top, left) for top in range(4) for left in range(3)}
+        np.testing.assert_array_equal(cropped, whole[top : top + 8, left : left + 11])
+    # All 2 x 3 places; that one of them is missed in 80 draws has a chance of 3e-6.
+    assert offsets == {(top, left) for top in range(2) for left in range(3)}
 
 
 def test_crop_of_the_whole_image():
@@ -154,12 +154,12 @@ def test_center_crop():
 def test_random_flip_mirrors_everything_or_nothing():
     whole = make_example()["label"].numpy()
     mirrored = 0
-    for seed in range(200):
+    for seed in range(80):
         flipped = numbers(transforms.random_flip()(make_example(seed=seed)))
         mirrored += np.array_equal(flipped, whole[:, ::-1])
         assert np.array_equal(flipped, whole) or np.array_equal(flipped, whole[:, ::-1])
-    # 5 standard deviations of 200 fair coins around 100.
-    assert 65 <= mirrored <= 135
+    # 5 standard deviations of 80 fair coins around 40.
+    assert 18 <= mirrored <= 62
 
 
 def test_flip_and_crop_are_independent():
