@@ -5,12 +5,14 @@ import re
 
 import numpy as np
 import pytest
+from eager import eager
 
 from experiments.commands.evaluate.evaluate import evaluate
 from experiments.commands.evaluate.options import JudgedBy
 from experiments.commands.segment import B0, WEIGHTS, load_network, segment
 from experiments.setup.config import ConfigError
 
+pytestmark = pytest.mark.usefixtures("eagerly")
 OPTIONS = {"height": 64, "batch_size": 2, "checkpoint_every": 1}
 
 
@@ -27,7 +29,8 @@ def _small_network():
 @pytest.fixture(scope="module")
 def segmenter(data_dir, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("segmenter")
-    segment("paired_folder", data_dir=data_dir, workdir=workdir, steps=2, **OPTIONS)
+    with eager():
+        segment("paired_folder", data_dir=data_dir, workdir=workdir, steps=2, **OPTIONS)
     return workdir
 
 

@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from eager import eager
 from PIL import Image
 from tiny_experiment import get_config
 
@@ -23,12 +24,12 @@ from experiments.commands.sweep.checks import check_runs
 from experiments.commands.sweep.pictures import read_samples
 from experiments.commands.sweep.runs import Run
 from experiments.commands.train import train
+from experiments.setup import predictors
 from experiments.setup.assemble import make_gaugan
 from experiments.setup.config import Config, ConfigError
 from experiments.setup.initialization import initialize
 from experiments.setup.layouts import dataset_layouts, folder_layouts
 from experiments.setup.models import ExportedModel
-from experiments.setup.predictors import load_model
 from experiments.setup.trained_model import load_workdir
 from pipelines.prepare.compose import compose_canvases
 from pipelines.schema import DataError, LabelSet
@@ -47,6 +48,7 @@ def sims():
             "generator.num_blocks": 1,
             "encoder.enabled": False,
             "train.steps": 2,
+            "train.statistics_batches": 1,
         }
     )
     return config
@@ -64,7 +66,7 @@ def composed(data_dir, tmp_path_factory):
 def training(composed, tmp_path_factory):
     """The workdir of a training, and what it said."""
     workdir = tmp_path_factory.mktemp("runs") / "sims"
-    with contextlib.redirect_stderr(io.StringIO()) as said:
+    with eager(), contextlib.redirect_stderr(io.StringIO()) as said:
         assert train(sims(), data_dir=composed, workdir=workdir, strategy="one") == 2
     return workdir, said.getvalue()
 
@@ -72,6 +74,11 @@ def training(composed, tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(training):
     return training[0]
+
+
+@pytest.fixture(scope="module")
+def model(trained, loads_once):
+    return predictors.load_model(trained)
 
 
 def test_networks_see_labels_canvas_and_edges(trained):
@@ -84,8 +91,7 @@ def test_networks_see_labels_canvas_and_edges(trained):
     assert all(np.isfinite(value) for line in losses for value in line.values())
 
 
-def test_the_canvas_changes_the_picture_and_gets_gradients(trained):
-    model = load_model(trained)
+def test_the_canvas_changes_the_picture_and_gets_gradients(model):
     random = np.random.default_rng(0)
     label = random.integers(0, 5, (1, 64, 64)).astype(np.int32)
     maps = {"label": label, "instance": label}
@@ -145,8 +151,7 @@ def test_evaluate_and_generate_take_the_held_out_canvases(trained, tmp_path, mon
     assert {path.name for path in (tmp_path / "g").iterdir()} == {"0.png", "1.png", "overview.png"}
 
 
-def test_files_get_the_canvases_that_the_data_set_has(trained, source_dir):
-    model = load_model(trained)
+def test_files_get_the_canvases_that_the_data_set_has(model, source_dir):
     folders = source_dir / "val_label", source_dir / "val_inst"
     pictures = source_dir / "val_img"
     for instances in (folders[1], None):
@@ -160,25 +165,24 @@ def test_files_get_the_canvases_that_the_data_set_has(trained, source_dir):
                 np.testing.assert_array_equal(layout.maps["canvas"], same[layout.name])
 
 
-def test_a_study_compares_it_with_a_model_that_sees_no_canvas(trained, tmp_path, monkeypatch):
+def test_a_study_compares_it_with_a_model_that_sees_no_canvas(model, tmp_path, monkeypatch):
     seen = []
 
     def predict(name, inputs):
         seen.append(set(inputs))
         return {"image": np.zeros((1, 64, 64, 3), np.uint8)}
 
-    sims_model = load_model(trained)
     config = sims()
     config.data.use_canvas, config.data.use_instance = False, True
-    content = {"config": config.to_dict(), "labels": sims_model.labels.to_metadata()}
-    models = {"plain": ExportedModel(content, tmp_path, predict), "sims": sims_model}
+    content = {"config": config.to_dict(), "labels": model.labels.to_metadata()}
+    models = {"plain": ExportedModel(content, tmp_path, predict), "sims": model}
     monkeypatch.setattr(make, "load_model", models.get)
     # Whichever is named first, the one with the canvas says which data set is read.
     make.make_study(["plain", "sims"], output_dir=tmp_path / "s", num_layouts=1, num_checks=1)
     assert seen == [{"label", "instance"}]
     label = np.zeros((1, 64, 64), np.int32)
     with pytest.raises(ConfigError, match="sees a canvas beside each label map, and got none"):
-        sims_model.generate({"label": label, "instance": label}, None)
+        model.generate({"label": label, "instance": label}, None)
 
 
 def test_what_cannot_compose_is_refused_in_one_line(trained, tmp_path, capsys):
