@@ -75,19 +75,26 @@ def test_values_are_counted_by_layout():
 def colours(monkeypatch):
     """A data set of noisy colours, of which one in ten of the validation split is named wrongly."""
 
-    def examples(model, builder, split, attribute):
-        random = np.random.default_rng(len(split))
-        values = random.integers(0, 3, 60)
-        pictures = random.normal(0, 0.3, (60, 32, 32, 3)).astype(np.float32) - 0.5
-        pictures[np.arange(60), ..., values] += 1
+    def values_of(split):
+        return np.random.default_rng(len(split)).integers(0, 3, 60)
+
+    def names(builder, split, count):
+        values = values_of(split)
         if split == "val":
             values[::10] = (values[::10] + 1) % 3
-        return pictures, values
+        return [f"{COLOURS.values[value]}-{place}" for place, value in enumerate(values)]
+
+    def batches(model, builder, split):
+        random = np.random.default_rng(1)
+        pictures = random.normal(0, 0.3, (60, 1, 32, 32, 3)).astype(np.float32) - 0.5
+        pictures[np.arange(60), ..., values_of(split)] += 1
+        return tf.data.Dataset.from_tensor_slices({"image": np.clip(pictures, -1, 1)})
 
     builder = SimpleNamespace(info=SimpleNamespace(splits=("train", "val")))
     monkeypatch.setattr(attributes, "open_model_data", lambda *_: builder)
     monkeypatch.setattr(attributes, "attribute_of", lambda _: COLOURS)
-    monkeypatch.setattr(attributes, "_examples", examples)
+    monkeypatch.setattr(attributes, "single_batches", batches)
+    monkeypatch.setattr("pipelines.reading.input_pipeline.record_names", names)
 
 
 def test_the_classifier_learns_and_knows_its_accuracy(colours):
@@ -100,20 +107,6 @@ def test_the_classifier_learns_and_knows_its_accuracy(colours):
     np.testing.assert_array_equal(judge.predict(pictures), [0, 1, 2])
     again = train_judge(SimpleNamespace(dataset="colours", split="val"), None, seed=0)
     assert again.accuracy == judge.accuracy
-
-
-def test_the_real_pictures_of_a_prepared_data_set(tmp_path):
-    """Two pictures of each split of a data set of an earlier release, with their names."""
-    data = Path(__file__).parents[1] / "goldens/earlier/data"
-    builder = open_dataset("landscapes/64x64_2+2", data)
-    config = Config()
-    config.data.load_height = config.data.load_width = 64
-    config.data.height = config.data.width = 64
-    model = SimpleNamespace(sizing=sizing_options(config), use_instance=False, use_canvas=False)
-    pictures, values = attributes._examples(model, builder, "val", attribute_of("landscapes"))
-    assert pictures.shape == (2, 32, 32, 3)
-    assert np.abs(pictures).max() <= 1
-    assert set(values) <= set(range(5))
 
 
 @pytest.fixture
@@ -135,58 +128,61 @@ def landscapes(tmp_path):
 
 
 @pytest.fixture
-def trainings(monkeypatch):
-    """Counts how often a classifier is trained."""
-    counted, learn = [], attributes._learn
+def readings(monkeypatch):
+    """The splits that were read to learn from: two for each training."""
+    found, read = [], attributes.single_batches
 
-    def counting(*arguments):
-        counted.append(1)
-        return learn(*arguments)
+    def reading(model, builder, split):
+        found.append(split)
+        return read(model, builder, split)
 
-    monkeypatch.setattr(attributes, "_learn", counting)
-    return counted
+    monkeypatch.setattr(attributes, "single_batches", reading)
+    return found
 
 
-def test_a_classifier_is_kept_by_all_that_it_depends_on(
-    landscapes, trainings, tmp_path, capsys, monkeypatch
-):
-    monkeypatch.setattr(attributes, "_EPOCHS", 2)
+@pytest.mark.usefixtures("eagerly")
+def test_a_classifier_is_kept_by_all_that_it_depends_on(landscapes, readings, tmp_path, capsys):
     folder = tmp_path / "cache"
     images = np.random.default_rng(0).integers(0, 256, (8, 40, 48, 3)).astype(np.uint8)
     first = train_judge(landscapes, None, 0, folder)
+    assert first.attribute == attribute_of("landscapes")
+    assert (first.num_training, first.num_validation) == (2, 2)
+    assert readings == ["train", "val"]
     again = train_judge(landscapes, None, 0, folder)
-    assert len(trainings) == 1
+    assert len(readings) == 2
     assert again[2:] == first[2:]
     np.testing.assert_array_equal(first.predict(images), again.predict(images))
     # Another seed, and without a folder.
     train_judge(landscapes, None, 1, folder)
     train_judge(landscapes, None, 0)
-    assert len(trainings) == 3
+    assert len(readings) == 6
     # Another size of the pictures.
     larger = SimpleNamespace(**{**vars(landscapes), "sizing": {**landscapes.sizing, "multiple": 1}})
     train_judge(larger, None, 0, folder)
-    assert len(trainings) == 4
+    assert len(readings) == 8
     assert len(list(folder.iterdir())) == 3
     # A damaged file.
     for path in folder.iterdir():
         path.write_bytes(path.read_bytes()[:100])
     assert train_judge(landscapes, None, 0, folder)[2:] == first[2:]
     assert "not read" in capsys.readouterr().err
-    assert len(trainings) == 5
+    assert len(readings) == 10
 
 
-def test_a_changed_picture_trains_anew(landscapes, tmp_path):
-    attribute = attribute_of("landscapes")
-    builder = open_dataset(landscapes.dataset, landscapes.data_dir)
-    before = attributes._file_name(landscapes, builder, attribute, 0)
-    assert attributes._file_name(landscapes, builder, attribute, 0) == before
+@pytest.mark.usefixtures("eagerly")
+def test_a_changed_picture_trains_anew(landscapes, readings, tmp_path):
+    folder = tmp_path / "cache"
+    train_judge(landscapes, None, 0, folder)
     # The same pictures in another order are others to learn from: one shard is written anew.
+    builder = open_dataset(landscapes.dataset, landscapes.data_dir)
     (path,) = Path(builder.data_path).glob("*-train.*")
     records = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
     with tf.io.TFRecordWriter(str(path)) as writer:
         for record in reversed(records):
             writer.write(record)
-    assert attributes._file_name(landscapes, builder, attribute, 0) != before
+    train_judge(landscapes, None, 0, folder)
+    assert readings == ["train", "val"] * 2
+    assert len(list(folder.iterdir())) == 2
 
 
 def test_without_a_split_held_out_there_is_no_classifier(colours):

@@ -5,9 +5,8 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
-from cheap_judges import JUDGES, NAMES, brightness
+from cheap_judges import JUDGES, NAMES
 
-from experiments.commands.evaluate.judges import check_classes
 from experiments.commands.evaluate.judging import judge, summarise
 from experiments.commands.evaluate.options import Styles
 from experiments.commands.evaluate.pairs import Pair, Pairs, batched
@@ -55,15 +54,28 @@ def same_as_real(label, style):
 
 
 def scores_of(paint, *, batch_size=3, strategy=None, style="photograph"):
+    return judged(
+        Painter(paint), list(pairs()), Styles(style=style), batch_size=batch_size, strategy=strategy
+    )
+
+
+def judged(model, given, styles, *, batch_size=3, strategy=None):
+    """Numbers by picture, all scores, and pictures to show."""
     rows, gallery = judge(
-        Painter(paint),
-        Pairs(7, pairs(), []),
+        model,
+        Pairs(len(given), iter(given), []),
         JUDGES,
-        Styles(style=style),
+        styles,
         batch_size=batch_size,
         strategy=strategy or tf.distribute.get_strategy(),
     )
     return rows, summarise(rows, JUDGES, 0), gallery
+
+
+def scores_of_the_real(pair, kind=None):
+    """The scores of a model that makes two pictures as the real ones, which are alike."""
+    model = (kind or Painter)(lambda label, style: pair.image)
+    return judged(model, [pair, pair], Styles(style="drawn", num_styles=1))[1]
 
 
 def test_the_real_pictures_have_perfect_scores():
@@ -118,18 +130,8 @@ def test_a_grid_in_the_pictures_shows_in_the_steps():
 
 
 def test_flat_pictures_have_no_steps_to_compare():
-    def flat(size=8):
-        return Pair("p", {"label": np.ones((size, size), np.int32)}, np.zeros((8, 8, 3), np.uint8))
-
-    rows, _ = judge(
-        Painter(lambda label, style: flat().image),
-        Pairs(2, iter([flat(), flat()]), []),
-        JUDGES,
-        Styles(style="drawn", num_styles=1),
-        batch_size=2,
-        strategy=tf.distribute.get_strategy(),
-    )
-    scores = summarise(rows, JUDGES, 0)
+    flat = Pair("p", {"label": np.ones((8, 8), np.int32)}, np.zeros((8, 8, 3), np.uint8))
+    scores = scores_of_the_real(flat)
     assert scores["sharpness"] is None
     assert scores["steps"]["fake"] == {"block_border": None, "picture_border": None}
 
@@ -145,19 +147,8 @@ def test_a_class_that_is_nowhere_has_no_score():
     class OfThree(Painter):
         labels = LabelSet((*NAMES, "red"), ((0, 0, 0),) * 4, True, False)
 
-    def without_red(size=8):
-        label = np.ones((size, size), np.int32)
-        return Pair("p", {"label": label}, np.full((size, size, 3), 200, np.uint8))
-
-    rows, _ = judge(
-        OfThree(lambda label, style: without_red().image),
-        Pairs(2, iter([without_red(), without_red()]), []),
-        JUDGES,
-        Styles(style="drawn", num_styles=1),
-        batch_size=2,
-        strategy=tf.distribute.get_strategy(),
-    )
-    found = summarise(rows, JUDGES, 0)["segmentation"]["fake"]
+    without_red = Pair("p", {"label": np.ones((8, 8), np.int32)}, np.full((8, 8, 3), 200, np.uint8))
+    found = scores_of_the_real(without_red, OfThree)["segmentation"]["fake"]
     assert found["iou"] == [None, 1.0, None]
     assert found["mean_iou"]["value"] == 1.0
 
@@ -219,14 +210,3 @@ def test_batches_hold_one_size():
 def test_a_model_of_another_size_is_named():
     with pytest.raises(ConfigError, match=r"p0: the model makes 4x8 pixels .* picture has 8x8"):
         scores_of(lambda label, style: same_as_real(label, style)[:, :4])
-
-
-@pytest.mark.parametrize(
-    ("names", "found"),
-    [(("dark",), "1 class, and the data set 2"), (("dark", "red"), "'red' as class 1")],
-)
-def test_a_segmenter_of_other_classes(names, found):
-    segmenter = brightness()._replace(class_names=names)
-    with pytest.raises(ConfigError, match=found):
-        check_classes(segmenter, NAMES)
-    check_classes(brightness(), NAMES)
