@@ -137,6 +137,34 @@ def make_network(num_classes: int, image_size: tuple[int, int]) -> Any:
     return models.SegFormerImageSegmenter(backbone=backbone, num_classes=num_classes)
 
 
+def read_description(workdir: str | os.PathLike[str]) -> Mapping[str, Any]:
+    """What the `segmenter.json` of a workdir of `segment` says.
+
+    Args:
+        workdir: of a finished training.
+
+    Raises:
+        ConfigError: if it is none.
+    """
+    folder = Path(workdir)
+    try:
+        content = json.loads((folder / DESCRIPTION).read_text())
+        LabelSet.from_metadata(content["labels"])
+        tuple(content["image_size"])
+        content["validation"]["mean_iou"]
+        return content
+    except FileNotFoundError:
+        raise ConfigError(
+            f"--segmenter={folder}: no {DESCRIPTION} in it; give the workdir of a finished "
+            "`segment`"
+        ) from None
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ConfigError(
+            f"--segmenter={folder}: {DESCRIPTION} cannot be read ({error}); give the workdir of a "
+            "finished `segment`"
+        ) from error
+
+
 def load_network(workdir: str | os.PathLike[str]) -> tuple[Any, Mapping[str, Any]]:
     """The network of a workdir of `segment`, and what its `segmenter.json` says.
 
@@ -147,27 +175,17 @@ def load_network(workdir: str | os.PathLike[str]) -> tuple[Any, Mapping[str, Any
         ConfigError: if it is none, or the weights do not fit.
     """
     folder = Path(workdir)
-    try:
-        content = json.loads((folder / DESCRIPTION).read_text())
-        labels = LabelSet.from_metadata(content["labels"])
-        size = tuple(content["image_size"])
-        content["validation"]["mean_iou"]
-    except FileNotFoundError:
-        raise ConfigError(
-            f"--segmenter={folder}: no {DESCRIPTION} in it; give the workdir of a finished "
-            "`segment`"
-        ) from None
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise ConfigError(
-            f"--segmenter={folder}: {DESCRIPTION} cannot be read ({error})"
-        ) from error
-    network = make_network(labels.num_classes, size)
+    content = read_description(folder)
+    labels = LabelSet.from_metadata(content["labels"])
+    if not zipfile.is_zipfile(folder / WEIGHTS):
+        raise ConfigError(f"--segmenter={folder}: {WEIGHTS} is missing or damaged; train it again")
+    network = make_network(labels.num_classes, tuple(content["image_size"]))
     try:
         with np.load(folder / WEIGHTS, allow_pickle=False) as arrays:
             network.set_weights([arrays[f"arr_{index}"] for index in range(len(arrays.files))])
     except (OSError, ValueError, LookupError, zipfile.BadZipFile) as error:
         raise ConfigError(
-            f"--segmenter={folder}: {WEIGHTS} is missing, or does not fit "
+            f"--segmenter={folder}: {WEIGHTS} does not fit "
             f"({' '.join(str(error).split())[:200]}); train it again"
         ) from error
     return network, content

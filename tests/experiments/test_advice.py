@@ -27,6 +27,7 @@ REACH = {
     "experiments/commands/evaluate": "evaluate",
     "experiments/commands/segment.py": "segment",
     "experiments/commands/segment.py:load_network": "evaluate",
+    "experiments/commands/segment.py:read_description": "evaluate",
     "experiments/setup/assemble.py": "train",
     "experiments/setup/networks.py": "train",
     "experiments/setup/trained_model.py": "generate evaluate export convert",
@@ -48,6 +49,8 @@ REACH = {
     "experiments/setup/effects.py": "train benchmark",
     "experiments/setup/lock.py": "train sweep",
     "experiments/commands/study": "study",
+    # The flag of the others, which it replaces.
+    "experiments/commands/study/make.py:_named_by_models": "generate",
     "experiments/commands/sweep": "sweep",
     # Command lines of the commands that it starts.
     "experiments/commands/sweep/runs.py:training": "train",
@@ -63,6 +66,8 @@ REACH = {
     "experiments/setup/workdir.py": "train",
     "experiments/commands/serve.py": "serve",
     "experiments/commands/train.py": "train",
+    # The next commands: `export` has all flags of the others that are named.
+    "experiments/commands/train.py:_next_commands": "export",
     "pipelines/sources/builders": "prepare doctor",
     "pipelines/sources/catalogue.py": "prepare doctor",
     "pipelines/sources/builders/flickr_landscapes.py": "prepare",

@@ -1,5 +1,6 @@
 """Scores of a tiny trained model, and what cannot be scored."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -14,7 +15,7 @@ from experiments.command_line.main import main
 from experiments.commands.evaluate.evaluate import evaluate, flat_scores
 from experiments.commands.evaluate.options import JudgedBy, Pictures, Styles
 from experiments.setup.config import ConfigError
-from pipelines.schema import BadFileError
+from pipelines.schema import BadFileError, LabelSet
 
 pytestmark = pytest.mark.usefixtures("loads_once")
 NO_LPIPS = JudgedBy(lpips=False)
@@ -89,9 +90,32 @@ def test_folders_that_do_not_pair(workdir, cheap, source_dir, tmp_path):
     for name, size in (("a", (72, 72)), ("b", (72, 72))):
         Image.new("RGB", size).save(tmp_path / "img" / f"{name}.png")
     Image.new("L", (80, 72)).save(tmp_path / "label" / "b.png")
-    with pytest.raises(BadFileError, match=r"b\.png: 72x72 pixels .* its map has 80x72"):
+    with pytest.raises(BadFileError, match=r"label/b\.png: 80x72 pixels .*img/b\.png has 72x72"):
         evaluate(workdir, output_dir=tmp_path / "e", **options)
+    Image.new("L", (72, 72)).save(tmp_path / "label" / "b.png")
+    # Of three files, the one that differs is named.
+    (tmp_path / "inst").mkdir()
+    for name, width in (("a", 72), ("b", 80)):
+        Image.new("L", (width, 72)).save(tmp_path / "inst" / f"{name}.png")
+    pictures = dataclasses.replace(pictures, instances=tmp_path / "inst")
+    with pytest.raises(BadFileError, match=r"inst/b\.png: 80x72 pixels .*img/b\.png has 72x72"):
+        evaluate(workdir, output_dir=tmp_path / "e", pictures=pictures, judged_by=NO_LPIPS)
     assert not (tmp_path / "e").exists()
+
+
+def test_all_files_are_looked_at_before_a_picture_is_made(
+    workdir, source_dir, tmp_path, monkeypatch, capsys
+):
+    """No network is loaded, and no warning comes before the error."""
+    monkeypatch.setattr("experiments.commands.evaluate.judges.load_judges", None)
+    images = shutil.copytree(source_dir / "val_img", tmp_path / "img")
+    whole = (images / "1.png").read_bytes()
+    (images / "1.png").write_bytes(whole[: len(whole) // 2])
+    folders = [f"--labels={source_dir / 'val_label'}", f"--images={images}"]
+    assert main(["evaluate", f"--model={workdir}", f"--output_dir={tmp_path / 'e'}", *folders]) == 2
+    error = capsys.readouterr().err
+    assert f"error: {images / '1.png'}: truncated or damaged" in error
+    assert error.count("\n") == 1
 
 
 def test_a_photograph_without_a_map_is_left_out_and_named(
@@ -125,6 +149,31 @@ def test_bad_input_is_one_line_and_exit_code_2(flags, message, workdir, cheap, t
     assert main(["evaluate", *arguments, "--nolpips", *flags]) == 2
     error = capsys.readouterr().err
     assert message.format(tmp_path) in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["class 0"], "the segmenter has 1 class, and the data set 4; give one that was trained"),
+        (["sky", "class 1", "class 2", "class 3"], "has 'sky' as class 0, and the data set "),
+    ],
+)
+def test_a_segmenter_of_other_classes(names, found, workdir, cheap, tmp_path, capsys):
+    folder = tmp_path / "segmenter"
+    folder.mkdir()
+    labels = LabelSet(tuple(names), ((0, 0, 0),) * (len(names) + 1), True, False)
+    description = {"image_size": [32, 32], "validation": {"mean_iou": 1.0}}
+    (folder / "segmenter.json").write_text(
+        json.dumps({**description, "labels": labels.to_metadata()})
+    )
+    arguments = [f"--model={workdir}", f"--output_dir={tmp_path / 'out'}", "--cache_dir="]
+    assert main(["evaluate", *arguments, "--nolpips", f"--segmenter={folder}"]) == 2
+    error = capsys.readouterr().err
+    # There are no weights: what differs is found before they are looked for.
+    assert f"--segmenter={folder}: " in error
+    assert found in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
 

@@ -35,8 +35,9 @@ def test_inception_scales_pictures_as_tensorflow_1(tmp_path):
         (["--inception_weights=w.pth"], "--inception_weights=w.pth: no effect without --features"),
         (
             ["--features=alexnet,inception", "--inception_weights={}/none.pth"],
-            "none.pth: No such file",
+            "none.pth: no such file; give pt_inception-2015-12-05-6726825d.pth",
         ),
+        (["--features=inception", "--inception_weights={}"], "={}: no such file; give pt_incep"),
         (
             ["--features=inception", "--inception_weights={}/text.pth"],
             "--inception_weights={}/text.pth: ",

@@ -65,10 +65,13 @@ def test_evaluate_judges_with_it(segmenter, workdir, tmp_path, cheap):
 
 def test_a_damaged_segmenter(segmenter, tmp_path):
     (tmp_path / "segmenter.json").write_text((segmenter / "segmenter.json").read_text())
-    with pytest.raises(ConfigError, match=r"segmenter.npz is missing, or does not fit"):
+    with pytest.raises(ConfigError, match=r"segmenter.npz is missing or damaged; train it again"):
         load_network(tmp_path)
     (tmp_path / WEIGHTS).write_bytes(b"x" * 100)
-    with pytest.raises(ConfigError, match=r"segmenter.npz is missing, or does not fit"):
+    with pytest.raises(ConfigError, match=r"segmenter.npz is missing or damaged; train it again"):
+        load_network(tmp_path)
+    np.savez(tmp_path / WEIGHTS, np.zeros(3))
+    with pytest.raises(ConfigError, match=r"segmenter.npz does not fit .*; train it again"):
         load_network(tmp_path)
     (tmp_path / "segmenter.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"segmenter.json cannot be read"):

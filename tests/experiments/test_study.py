@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 import shutil
 
 import numpy as np
@@ -18,6 +19,8 @@ from experiments.commands.study.answers import (
 from experiments.commands.study.make import least_like, make_study
 from experiments.commands.study.page import write_page
 from experiments.setup.config import ConfigError
+from experiments.setup.models import NotFiniteError
+from experiments.setup.predictors import load_model
 from experiments.setup.sizing import sizing_options
 from pipelines.reading.prepared import label_set, open_dataset
 
@@ -151,7 +154,11 @@ def test_bad_arguments_are_refused(study, models, tmp_path, capsys):
         ([models, f"--output_dir={tmp_path / 's'}"], "the split has 2"),
         ([models, f"--output_dir={tmp_path / 's'}", "--split=dev"], "--split=dev"),
         ([f"--answers={tmp_path / 'none'}", f"--output_dir={study}"], "no CSV files"),
-        ([f"--answers={tmp_path}", f"--output_dir={tmp_path}"], "no key.json"),
+        ([f"--answers={tmp_path / 'gone'}", f"--output_dir={study}"], "gone: no such folder; give"),
+        (
+            [f"--answers={tmp_path}", f"--output_dir={tmp_path}"],
+            f"--output_dir={tmp_path}: no key.json in it; give the folder where the study was made",
+        ),
         ([f"--answers={tmp_path}", "--min_checks=2"], "--min_checks=2"),
     ):
         assert main(["study", *given]) == 2
@@ -170,6 +177,39 @@ def test_models_of_different_sizes_are_refused(models, data_dir, tmp_path, monke
     monkeypatch.setattr("experiments.commands.study.make.load_model", load)
     with pytest.raises(ConfigError, match="different sizes"):
         make_study(["a", "b"], output_dir=tmp_path / "s", num_layouts=1, num_checks=0)
+
+
+def test_folders_that_hold_no_model(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("experiments.commands.study.make.load_model", load_model)
+    (tmp_path / "empty").mkdir()
+    for name, said in (("none", "no such folder"), ("empty", "neither the workdir of a training")):
+        models = f"--models={tmp_path / name},{tmp_path / name}"
+        assert main(["study", models, f"--output_dir={tmp_path / 's'}"]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: --models={tmp_path / name}: {said}")
+        assert error.count("\n") == 1
+
+
+def test_a_model_that_makes_nan_is_named(models, data_dir, tmp_path, monkeypatch, capsys):
+    def load(path):
+        model = Model(path, data_dir, 0)
+        if path == "b":
+
+            def generate(maps, z):
+                raise NotFiniteError("--model=b", 0)
+
+            model.generate = generate
+        return model
+
+    monkeypatch.setattr("experiments.commands.study.make.load_model", load)
+    where = [f"--output_dir={tmp_path / 's'}", "--num_layouts=2", "--num_checks=0"]
+    assert main(["study", models, *where]) == 2
+    error = capsys.readouterr().err
+    assert re.search(
+        r"--models=b: the model makes NaN or infinity.*\(first for the map [01]\)", error
+    )
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

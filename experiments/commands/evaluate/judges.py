@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -17,6 +17,7 @@ from experiments.setup.feature_networks import (
     load_inception_network,
 )
 from experiments.setup.layouts import differing_classes
+from pipelines.schema import LabelSet
 from spade_tf.metrics.lpips import LPIPS
 
 
@@ -38,17 +39,22 @@ class Segmenter(NamedTuple):
     size: tuple[int, ...] = ()
 
 
-def check_classes(segmenter: Segmenter, class_names: tuple[str, ...]) -> None:
+def check_segmenter(workdir: str | os.PathLike[str], labels: LabelSet) -> None:
     """Raises a ConfigError unless a segmenter knows just the classes of the data.
 
     Args:
-        segmenter: that is to judge.
-        class_names: of the data set, id 0 first, without the unknown one.
+        workdir: of a finished `segment`.
+        labels: label set of the data.
     """
-    found = differing_classes(segmenter.class_names, class_names)
+    from experiments.commands.segment import read_description
+
+    names = read_description(workdir)["labels"]["class_names"]
+    if labels.condition_channels:
+        raise ConfigError(f"--segmenter={workdir}: the data has continuous maps, and no classes")
+    found = differing_classes(names, labels.class_names)
     if found:
         raise ConfigError(
-            f"--segmenter={segmenter.name}: the segmenter has {found[0]}, and the data set "
+            f"--segmenter={workdir}: the segmenter has {found[0]}, and the data set "
             f"{found[1]}; give one that was trained on this data set's classes"
         )
 
@@ -67,7 +73,7 @@ class Judges(NamedTuple):
     segmenter: Segmenter | None
 
 
-def load_judges(judged_by: JudgedBy, labels: Any) -> Judges:
+def load_judges(judged_by: JudgedBy, labels: LabelSet) -> Judges:
     """Loads what is to look at the pictures; call it within the strategy's scope.
 
     Args:
@@ -77,6 +83,10 @@ def load_judges(judged_by: JudgedBy, labels: Any) -> Judges:
     Raises:
         ConfigError: if weights are not there, or the segmenter knows other classes.
     """
+    weights, segmenter = judged_by.inception_weights, judged_by.segmenter
+    if segmenter is not None:
+        # Before any network is loaded, which takes seconds.
+        check_segmenter(segmenter, labels)
     distance = None
     if judged_by.lpips:
         from spade_tf.convert.errors import WeightsError
@@ -86,7 +96,6 @@ def load_judges(judged_by: JudgedBy, labels: Any) -> Judges:
             distance = load_lpips("alexnet")
         except WeightsError as error:
             raise ConfigError(f"{error}; or leave it out with --lpips=False") from error
-    weights, segmenter = judged_by.inception_weights, judged_by.segmenter
     return Judges(
         tuple(
             load_inception_network(weights)
@@ -95,17 +104,15 @@ def load_judges(judged_by: JudgedBy, labels: Any) -> Judges:
             for name in judged_by.features
         ),
         distance,
-        None if segmenter is None else _load_segmenter(segmenter, labels),
+        None if segmenter is None else _load_segmenter(segmenter),
     )
 
 
-def _load_segmenter(workdir: str | os.PathLike[str], labels: Any) -> Segmenter:
+def _load_segmenter(workdir: str | os.PathLike[str]) -> Segmenter:
     from experiments.commands.segment import load_network
 
     network, content = load_network(workdir)
     names = tuple(content["labels"]["class_names"])
-    if labels.condition_channels:
-        raise ConfigError(f"--segmenter={workdir}: the data has continuous maps, and no classes")
     size = tuple(content["image_size"])
 
     def predict(image: tf.Tensor) -> tf.Tensor:
@@ -113,6 +120,4 @@ def _load_segmenter(workdir: str | os.PathLike[str], labels: Any) -> Segmenter:
         logits = network(tf.image.resize(image, size, "bilinear", antialias=True), training=False)
         return tf.argmax(tf.image.resize(logits, height_and_width, "bilinear"), -1)
 
-    segmenter = Segmenter(str(workdir), names, content_hash(network), predict, size)
-    check_classes(segmenter, labels.class_names)
-    return segmenter
+    return Segmenter(str(workdir), names, content_hash(network), predict, size)

@@ -12,6 +12,7 @@ from experiments.setup.feature_networks import SIZES, check_independent
 from experiments.setup.predictors import Model
 
 FEATURES = tuple(SIZES)
+_PUBLISHED = "pt_inception-2015-12-05-6726825d.pth"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +112,11 @@ class JudgedBy:
         if "inception" in self.features and self.inception_weights is None:
             raise ConfigError(
                 "--features=inception: no package holds its weights; give "
-                "--inception_weights=pt_inception-2015-12-05-6726825d.pth"
+                f"--inception_weights={_PUBLISHED}"
+            )
+        if self.inception_weights is not None and not Path(self.inception_weights).is_file():
+            raise ConfigError(
+                f"--inception_weights={self.inception_weights}: no such file; give {_PUBLISHED}"
             )
 
     def check_independent_of(self, model: Model) -> None:

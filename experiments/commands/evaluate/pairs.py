@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from experiments.commands.evaluate.options import Pictures
 from experiments.setup.canvases import canvas_maker
@@ -163,37 +165,43 @@ def folder_pairs(
     paths = [(name, maps[name], photographs[name], edges.get(name)) for name in sorted(maps)]
     unused = sorted(set(photographs) - set(maps))
     warnings = [f"{images}: no label map for {enumerate_few(unused)}; left out"] if unused else []
+    # A bad file at the end should not cost the time of all pictures before it.
+    for each in tqdm(paths, "checking", unit="pair", disable=not sys.stderr.isatty()):
+        _read(model, *each[1:])
     completed = canvas_maker(model)
-    return Pairs(len(paths), (_read(model, completed, *each) for each in paths), warnings)
+    return Pairs(len(paths), (_pair(model, completed, *each) for each in paths), warnings)
 
 
-def _read(
+def _pair(
     model: Model,
     completed: Callable[..., dict[str, np.ndarray]],
     name: str,
-    label: Path,
-    image: Path,
-    instance: Path | None,
+    *paths: Any,
 ) -> Pair:
+    example = sized(completed(_read(model, *paths)), model.sizing)
+    picture = np.clip(np.rint(example.pop("image")), 0, 255).astype(np.uint8)
+    return Pair(name, example, picture)
+
+
+def _read(model: Model, label: Path, image: Path, instance: Path | None) -> dict[str, np.ndarray]:
+    """A photograph and its maps, of the size of their files, which is checked to be one."""
     from pipelines.sources.inspection import decode_image
     from pipelines.sources.pictures import read_image, read_instances
 
     example = {"image": decode_image(read_image(image).encoded), **read_map(model, label)}
     if instance is not None and model.use_instance:
         example["instance"] = read_instances(instance)
-    shapes = {key: value.shape[:2] for key, value in example.items()}
-    if len(set(shapes.values())) > 1:
-        height, width = shapes["image"]
-        other = next(value for value in shapes.values() if value != shapes["image"])
-        raise BadFileError(
-            image,
-            "size mismatch",
-            f"{width}x{height} pixels (width x height), but its map has {other[1]}x{other[0]}; "
-            "scale the map to the photograph, by nearest neighbour",
-        )
-    example = sized(completed(example), model.sizing)
-    picture = np.clip(np.rint(example.pop("image")), 0, 255).astype(np.uint8)
-    return Pair(name, example, picture)
+    height, width = example["image"].shape[:2]
+    for key, value in example.items():
+        if value.shape[:2] != (height, width):
+            rows, columns = value.shape[:2]
+            raise BadFileError(
+                instance if key == "instance" and instance is not None else label,
+                "size mismatch",
+                f"{columns}x{rows} pixels (width x height), but its photograph {image} has "
+                f"{width}x{height}; scale the map to the photograph, by nearest neighbour",
+            )
+    return example
 
 
 def batched(pairs: Iterable[Pair], size: int) -> Iterator[Batch]:

@@ -63,7 +63,9 @@ def count_answers(
         raise ConfigError(f"--min_checks={min_checks}: give a share, 0 to 1")
     folder = Path(output_dir)
     key = _read_key(folder)
-    files = sorted(Path(answers).glob("*.csv")) if Path(answers).is_dir() else []
+    if not Path(answers).is_dir():
+        raise ConfigError(f"--answers={answers}: no such folder; give the folder of answers")
+    files = sorted(Path(answers).glob("*.csv"))
     if not files:
         raise ConfigError(f"--answers={answers}: no CSV files in it; give the folder of answers")
     found: dict[tuple[str, str], Answer] = {}
@@ -157,10 +159,14 @@ def _read_key(folder: Path) -> dict[str, Any]:
         key = json.loads((folder / KEY).read_text())
         key["trials"] = {trial["trial"]: trial for trial in key["trials"]}
         return {**key, "study": key["study"], "models": key["models"]}
+    except FileNotFoundError:
+        raise ConfigError(
+            f"--output_dir={folder}: no {KEY} in it; give the folder where the study was made"
+        ) from None
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ConfigError(
-            f"--output_dir={folder}: no {KEY} of a study in it ({error}); give the folder that "
-            "--models was given"
+            f"--output_dir={folder}: {KEY} cannot be read ({error}); give the folder where the "
+            "study was made"
         ) from error
 
 

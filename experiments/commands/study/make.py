@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +20,7 @@ from experiments.commands.study.page import write_page
 from experiments.setup.config import ConfigError
 from experiments.setup.layouts import shown_map
 from experiments.setup.output import check_writable, write_text
-from experiments.setup.predictors import Model, load_model
+from experiments.setup.predictors import Model, load_model, make_pictures
 from pipelines.reading.prepared import without_canvases
 from spade_tf.training.pictures import write_png
 
@@ -69,7 +71,8 @@ def make_study(
     check_writable(folder)
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"--output_dir={folder}: it is not empty; give a new folder")
-    loaded = [load_model(model) for model in models]
+    with _named_by_models():
+        loaded = [load_model(model) for model in models]
     names = [str(model) for model in models]
     _check_same_data(names, loaded)
     random = np.random.default_rng(seed)
@@ -79,7 +82,8 @@ def make_study(
     partial = folder.with_name(folder.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        _write(partial, names, loaded, pairs, num_layouts, seed, random)
+        with _named_by_models():
+            _write(partial, names, loaded, pairs, num_layouts, seed, random)
         folder.mkdir(parents=True, exist_ok=True)
         os.replace(partial, folder)
     finally:
@@ -92,6 +96,15 @@ def make_study(
         file=sys.stderr,
     )
     return page
+
+
+@contextlib.contextmanager
+def _named_by_models() -> Iterator[None]:
+    """Other commands take one model, and its errors name their flag."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(re.sub("^(--model)=", r"\1s=", str(error))) from error
 
 
 def _check_same_data(names: Sequence[str], models: Sequence[Model]) -> None:
@@ -179,7 +192,7 @@ def _picture(model: Model, pair: Pair, seed: int) -> np.ndarray:
         else:
             z = seeded_styles(np.array([seed], np.int64), model.z_dim).numpy()[:, None]
     maps: Mapping[str, Any] = {name: value[None] for name, value in pair.maps.items()}
-    return model.generate(maps, z)[0, 0]
+    return make_pictures(model, [pair.name], maps, z)[0, 0]
 
 
 def least_like(pair: Pair, pairs: Sequence[Pair]) -> Pair:
