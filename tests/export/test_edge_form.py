@@ -55,11 +55,11 @@ def test_tables_that_see_continuous_maps_keep_their_statistics():
 
 
 def test_a_generator_of_mixed_precision_becomes_one_of_float32():
-    generator = make_generator("spade", dtype="mixed_bfloat16")
+    generator = make_generator("concat", dtype="mixed_bfloat16")
     copy = float32_copy(generator)
     assert copy.compute_dtype == "float32"
     assert copy.blocks[0].conv_0.compute_dtype == "float32"
-    always_float32 = make_generator("spade")
+    always_float32 = make_generator("concat")
     always_float32.set_weights(generator.get_weights())
     layout = make_layouts(generator, 1)[0]
     expected = picture(always_float32, layout, None)
@@ -69,7 +69,7 @@ def test_a_generator_of_mixed_precision_becomes_one_of_float32():
 
 
 def test_constants_are_those_of_the_moment():
-    generator = make_generator("spade")
+    generator = make_generator("pix2pixhd")
     call = with_constants(generator, lambda x: generator(x, training=False))
     layout = {key: tf.constant(value) for key, value in make_layouts(generator, 1)[0].items()}
     function = tf.function(call, autograph=False).get_concrete_function(layout)
