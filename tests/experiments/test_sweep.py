@@ -354,13 +354,18 @@ def test_pictures_of_all_variants_stand_below_one_another(tmp_path):
         write_png(tmp_path / variant / "seed-0" / "samples" / "step-000004.png", grid(rows))
     found = read_samples(tmp_path / "spade" / "seed-0" / "samples" / "step-000004.png", 8, 16)
     np.testing.assert_array_equal(np.array(found), triples)
-    results = [{**result(name, 0, 0.5), "title": name} for name in tiny_table.VARIANTS]
+    long = "a network with a name that does not fit into one line beside its pictures"
+    results = [{**result(name, 0, 0.5), "title": long} for name in tiny_table.VARIANTS]
     for each in results:
         each["config"]["data"].update(height=8, width=16)
     draw_pictures(tmp_path, results, tmp_path / "pictures.png")
     with Image.open(tmp_path / "pictures.png") as image:
         # Names and four columns; label map, two variants and the real picture.
         assert image.size == (330 + 4 * 134, 4 * 70)
+        pixels = np.asarray(image)
+    # Names end before the pictures begin.
+    assert (pixels[:, 322:330] == 255).all()
+    assert (pixels[70:134, :322] < 128).any()
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from spade_tf.training.pictures import read_description, write_png
 _GAP = 2
 _INK, _PAPER = (32, 33, 36), (255, 255, 255)
 _NAMES, _CELL, _SPACE, _MAX_COLUMNS = 330, 128, 6, 6
+
+# As many of a name as fit into a line.
+_CHARACTERS = 44
 
 Triple = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -92,8 +96,9 @@ def _drawn(rows: Sequence[tuple[str, Sequence[np.ndarray]]]) -> Image.Image:
     pen = ImageDraw.Draw(image)
     for row, (name, cells) in enumerate(rows):
         top = row * (cell_height + _SPACE)
+        text = textwrap.fill(name, _CHARACTERS)
         pen.text(
-            (_SPACE, top + cell_height / 2), name, _INK, ImageFont.load_default(15), anchor="lm"
+            (_SPACE, top + cell_height / 2), text, _INK, ImageFont.load_default(15), anchor="lm"
         )
         for column, cell in enumerate(cells[:columns]):
             shown = Image.fromarray(cell).resize((_CELL, cell_height), Image.Resampling.LANCZOS)
