@@ -65,7 +65,8 @@ def composed(data_dir, tmp_path_factory):
 @pytest.fixture(scope="module")
 def training(composed, tmp_path_factory):
     """The workdir of a training, and what it said."""
-    workdir = tmp_path_factory.mktemp("runs") / "sims"
+    # A name that a shell would split.
+    workdir = tmp_path_factory.mktemp("runs") / "my sims"
     with eager(), contextlib.redirect_stderr(io.StringIO()) as said:
         assert train(sims(), data_dir=composed, workdir=workdir, strategy="one") == 2
     return workdir, said.getvalue()
