@@ -16,8 +16,6 @@ from experiments.command_line.main import COMMANDS, find_command, main
 from experiments.setup.config import ConfigError
 
 ROOT = Path(__file__).parents[2]
-
-
 HUGE = 10**20  # More than 64 bits hold.
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from small_networks import make_small, small_batch, values
 
 from spade_tf.training import callbacks, loop
-from spade_tf.training.checkpoints import CheckpointError, Checkpoints
+from spade_tf.training.checkpoints import Checkpoints
 from spade_tf.training.evaluation import Evaluate, ReestimateStatistics
 from spade_tf.training.guard import NonFiniteError, NonFiniteGuard
 from spade_tf.training.options import Updates
@@ -317,78 +317,3 @@ def test_nothing_is_saved_after_a_step_that_was_stopped(tmp_path):
     with pytest.raises(NonFiniteError):
         stop.on_train_end()
     assert checkpoints.steps() == []
-
-
-def test_what_cannot_be_written_in_the_background_is_told_at_the_next_save(tmp_path, monkeypatch):
-    model = make_small()
-    checkpoints = Checkpoints(model, tmp_path, asynchronous=True)
-    checkpoints.save(1)
-    checkpoints.wait()
-
-    def fail(*args, **kwargs):
-        raise OSError("No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(tf.train.CheckpointManager, "save", fail)
-        checkpoints.save(2)
-        with pytest.raises(CheckpointError, match=r"step 2 .*No space left.*step-1 is still good"):
-            checkpoints.save(3)
-    checkpoints.save(4)
-    checkpoints.wait()
-    checkpoints.close()
-    assert checkpoints.steps() == [1, 4]
-
-
-def test_what_is_saved_in_the_background_is_of_that_step(tmp_path):
-    model = make_small()
-    checkpoints = Checkpoints(model, tmp_path, asynchronous=True)
-    before = values(model.generator.variables)
-    checkpoints.save(1)
-    for variable in model.generator.variables:
-        variable.assign(tf.zeros_like(variable))
-    checkpoints.close()
-    assert Checkpoints(model, tmp_path).restore_latest() == 1
-    for old, variable in zip(before, model.generator.variables, strict=True):
-        np.testing.assert_array_equal(variable.numpy(), old)
-
-
-def test_the_learning_rate_is_not_a_checkpoint_s(tmp_path):
-    model = make_small()
-    Checkpoints(model, tmp_path).save(1)
-    model.generator_optimizer.learning_rate = 0.5
-    Checkpoints(model, tmp_path).restore_latest()
-    assert float(model.generator_optimizer.learning_rate) == 0.5
-
-
-def test_the_loss_scale_is_a_checkpoint_s(tmp_path):
-    def optimizer():
-        return keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(1e-2))
-
-    model = make_small(dtype="mixed_float16", optimizer=optimizer)
-    model.train_step(small_batch())
-    everything = [
-        *model.generator_optimizer.variables,
-        *model.generator_optimizer.inner_optimizer.variables,
-    ]
-    expected = values(everything)
-    Checkpoints(model, tmp_path).save(1)
-    for variable in everything:
-        if "learning_rate" not in variable.path:
-            variable.assign(tf.ones_like(variable))
-    Checkpoints(model, tmp_path).restore_latest()
-    for old, variable in zip(expected, everything, strict=True):
-        np.testing.assert_array_equal(variable.numpy(), old, err_msg=variable.path)
-
-
-def test_orphans_of_a_killed_process_are_removed(tmp_path):
-    model = make_small()
-    Checkpoints(model, tmp_path).save(1)
-    kept = sorted(path.name for path in tmp_path.iterdir())
-    (tmp_path / "step-2_temp").mkdir()
-    for name in ("step-2_temp/part-00000-of-00001.index", "step-3.data-00000-of-00001"):
-        (tmp_path / name).write_text("x")
-    (tmp_path / "checkpoint.tmp0123").write_text("x")
-    checkpoints = Checkpoints(model, tmp_path)
-    checkpoints.remove_orphans()
-    assert sorted(path.name for path in tmp_path.iterdir()) == kept
-    assert checkpoints.restore_latest() == 1
