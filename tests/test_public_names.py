@@ -3,6 +3,7 @@
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,6 +38,21 @@ def test_importing_the_packages_imports_no_tensorflow():
     code += "".join(f"import spade_tf{package}\n" for package in lazy)
     code += "loaded = {'tensorflow', 'keras', 'starlette', 'grpc'} & set(sys.modules)\n"
     code += "assert not loaded, loaded\n"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_files_of_all_classes_can_be_loaded():
+    """In a process that has imported no network."""
+    folder = Path(spade_tf.__file__).parent
+    modules = {
+        ".".join(path.relative_to(folder.parent).with_suffix("").parts)
+        for path in folder.rglob("*.py")
+        if "@keras.saving.register_keras_serializable" in path.read_text()
+    }
+    code = "import sys\n"
+    code += "import spade_tf.loading\n"
+    code += f"missing = {modules} - set(sys.modules)\n"
+    code += "assert not missing, missing\n"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
