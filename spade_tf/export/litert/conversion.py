@@ -24,7 +24,7 @@ class EdgeFunction:
     """A network with final weights at one size, to be converted.
 
     Args:
-        network: whose weights become constants.
+        network: whose weights become constants at the first conversion, for all later ones too.
         call: from tensors by name to a mapping of tensors by name.
         inputs: their shapes and dtypes by name, all known.
     """
