@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from collections.abc import Sequence
@@ -89,7 +90,7 @@ def write_png(path: str | os.PathLike[str], picture: np.ndarray, description: st
     Args:
         path: the file. Its directory is made if absent.
         picture: uint8 `[H, W, 3]`.
-        description: text to keep in the file; see `read_description`.
+        description: text to keep in the file; see `read_columns`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,14 +105,14 @@ def write_png(path: str | os.PathLike[str], picture: np.ndarray, description: st
         temporary.unlink(missing_ok=True)
 
 
-def read_description(path: str | os.PathLike[str]) -> str:
-    """The text that `write_png` kept in a file; empty if there is none, or no picture.
+def read_columns(path: str | os.PathLike[str]) -> str:
+    """Names of the pictures of a sample, such as "label | canvas | generated | real".
 
     Args:
-        path: of the PNG.
+        path: PNG of a grid, whose description `write_png` kept. That of an earlier version has
+            none, nor a canvas.
     """
-    try:
-        with Image.open(path) as image:
-            return image.info.get(_DESCRIPTION, "")
-    except UnidentifiedImageError:
-        return ""
+    columns = ""
+    with contextlib.suppress(UnidentifiedImageError), Image.open(path) as image:
+        columns = image.info.get(_DESCRIPTION, "")
+    return columns or "label | generated | real"

@@ -12,12 +12,10 @@ from pathlib import Path
 
 import keras
 
-from spade_tf.training.pictures import read_description
+from spade_tf.training.pictures import read_columns
 from spade_tf.training.svg import COLORS, element
 
 _WIDTH, _HEIGHT = 640, 220
-# Of sample grids that an earlier version drew, which do not say it.
-_COLUMNS = "label | generated | real"
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -86,7 +84,7 @@ def write_report(workdir: str | os.PathLike[str]) -> Path:
     shown = [samples[-1]] if samples else []
     shown += [samples[i * (len(samples) - 1) // 4] for i in range(4)] if len(samples) > 5 else []
     pictures = "".join(
-        f"<h2>{html.escape(f'{path.stem}: {read_description(path) or _COLUMNS}')}</h2>"
+        f"<h2>{html.escape(f'{path.stem}: {read_columns(path)}')}</h2>"
         f'<img alt="samples of {html.escape(path.stem)}" src="data:image/png;base64,'
         f'{base64.b64encode(path.read_bytes()).decode()}">'
         for path in dict.fromkeys(shown)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -176,9 +176,11 @@ def _pair(
     model: Model,
     completed: Callable[..., dict[str, np.ndarray]],
     name: str,
-    *paths: Any,
+    label: Path,
+    image: Path,
+    instance: Path | None,
 ) -> Pair:
-    example = sized(completed(_read(model, *paths)), model.sizing)
+    example = sized(completed(_read(model, label, image, instance)), model.sizing)
     picture = np.clip(np.rint(example.pop("image")), 0, 255).astype(np.uint8)
     return Pair(name, example, picture)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from spade_tf.training.pictures import read_description, write_png
+from spade_tf.training.pictures import read_columns, write_png
 
 # Between the cells of a sample grid; see `spade_tf.training.pictures.grid`.
 _GAP = 2
@@ -72,8 +72,7 @@ def read_samples(path: Path, height: int, width: int) -> list[Triple]:
         for top in range(0, pixels.shape[0], height + _GAP)
         for left in range(0, pixels.shape[1], width + _GAP)
     ]
-    # Grids of earlier versions have no canvas, and do not say what they have.
-    names = (read_description(path) or "label | generated | real").split(" | ")
+    names = read_columns(path).split(" | ")
     label, generated, real = (
         cells[names.index(name) :: len(names)] for name in ("label", "generated", "real")
     )
