@@ -10,5 +10,7 @@ import tensorflow as tf
 def eager() -> Iterator[None]:
     """Runs functions operation by operation: one call takes less time than to trace its graph."""
     tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
