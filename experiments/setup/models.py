@@ -40,15 +40,16 @@ class WorkdirModel:
 
     Args:
         path: the workdir.
+        flag: the flag that gave it. Errors name it.
 
     Raises:
         ConfigError: if it is no workdir, or holds no checkpoint.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, flag: str = "--model"):
         from pipelines.schema import LabelSet
 
-        content = read_model(path)
+        content = read_model(path, flag)
         config = Config.from_dict(content["config"])
         self.labels = LabelSet.from_metadata(content["labels"])
         self.data_dir: str | None = data_dir_of(content, path)
@@ -60,7 +61,7 @@ class WorkdirModel:
         self.use_instance = _sees_instances(config.data.use_instance, self.labels)
         self.has_encoder = config.encoder.enabled
         self.loss_networks = loss_networks(content["config"])
-        self._path = path
+        self._path, self._given = path, f"{flag}={path}"
 
     @cached_property
     def _networks(self):
@@ -94,7 +95,7 @@ class WorkdirModel:
         flat = None if z is None else tf.constant(z.reshape(-1, z.shape[-1]), tf.float32)
         made = function(inputs, flat).numpy()
         made = made.reshape(count, styles, *made.shape[1:])
-        check_finite(made, f"--model={self._path}")
+        check_finite(made, self._given)
         return to_uint8(made)
 
     def encode(self, image):
@@ -167,18 +168,19 @@ class SavedModel(ExportedModel):
 
     Args:
         path: folder of one version.
+        flag: the flag that gave it. Errors name it.
 
     Raises:
         ConfigError: if it is not an export of this project.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, flag: str = "--model"):
+        self._path, self._given = path, f"{flag}={path}"
         try:
             content = json.loads((path / "assets" / "config.json").read_text())
             super().__init__(content, path.parent, self._call)
         except (OSError, ValueError, LookupError, TypeError) as error:
-            raise ConfigError(f"--model={path}: not an export of this project ({error})") from error
-        self._path = path
+            raise ConfigError(f"{self._given}: not an export of this project ({error})") from error
 
     @cached_property
     def _model(self):
@@ -189,7 +191,7 @@ class SavedModel(ExportedModel):
         except (OSError, ValueError, LookupError, tf.errors.OpError) as error:
             text = " ".join(str(error).split())[:200]
             raise ConfigError(
-                f"--model={self._path}: cannot be loaded ({text}); export the model again"
+                f"{self._given}: cannot be loaded ({text}); export the model again"
             ) from error
 
     def _call(self, name, inputs):
@@ -202,7 +204,7 @@ class SavedModel(ExportedModel):
             outputs = self._model.signatures[name](**tensors)
         except tf.errors.InvalidArgumentError as error:
             # A check in the graph of the export, such as the one for NaN.
-            raise ConfigError(f"--model={self._path}: {sentence(str(error))}") from error
+            raise ConfigError(f"{self._given}: {sentence(str(error))}") from error
         return {key: value.numpy() for key, value in outputs.items()}
 
 

@@ -63,8 +63,12 @@ class Model(Protocol):
         """Styles `[B, z_dim]` of photographs `[B, H, W, 3]` in [-1, 1]."""
 
 
-def load_model(path: str | os.PathLike[str]) -> Model:
+def load_model(path: str | os.PathLike[str], flag: str = "--model") -> Model:
     """Loads a training run or an export, whichever the folder holds.
+
+    Args:
+        path: the folder.
+        flag: the flag that gave it. Errors name it.
 
     Raises:
         ConfigError: if it holds neither.
@@ -72,15 +76,15 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     """
     path = Path(path)
     if not path.is_dir():
-        raise ConfigError(f"--model={path}: no such folder")
+        raise ConfigError(f"{flag}={path}: no such folder")
     if (path / "config.json").exists():
-        return WorkdirModel(path)
+        return WorkdirModel(path, flag)
     versions = sorted((int(p.name) for p in path.iterdir() if p.name.isdecimal()), reverse=True)
     for candidate in [path, *(path / str(version) for version in versions)]:
         if (candidate / "saved_model.pb").exists():
-            return SavedModel(candidate)
+            return SavedModel(candidate, flag)
     raise ConfigError(
-        f"--model={path}: neither the workdir of a training (no config.json) nor a SavedModel "
+        f"{flag}={path}: neither the workdir of a training (no config.json) nor a SavedModel "
         "(no saved_model.pb)"
     )
 

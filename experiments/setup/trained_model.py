@@ -48,7 +48,7 @@ def load_workdir(workdir: str | os.PathLike[str]) -> TrainedModel:
         CheckpointError: if it holds no matching checkpoint.
     """
     if not Path(workdir).is_dir():
-        raise ConfigError(f"--model={workdir}: no such folder; give the workdir of a training")
+        raise ConfigError(f"{workdir}: no such folder; give the workdir of a training")
     content = read_workdir(workdir)
     config = Config.from_dict(content["config"])
     labels = LabelSet.from_metadata(content["labels"])

@@ -165,15 +165,19 @@ def read_trained(workdir: str | os.PathLike[str]) -> dict[str, Any]:
     return content
 
 
-def read_model(workdir: str | os.PathLike[str]) -> dict[str, Any]:
-    """As `read_trained`, of what `--model` names.
+def read_model(workdir: str | os.PathLike[str], flag: str = "--model") -> dict[str, Any]:
+    """As `read_trained`, of what a flag names.
+
+    Args:
+        workdir: the workdir.
+        flag: the flag that gave it. Errors name it.
 
     Raises:
         ConfigError: as `read_trained`, naming the flag.
     """
     if not Path(workdir).is_dir():
-        raise ConfigError(f"--model={workdir}: no such folder; give the workdir of a training")
+        raise ConfigError(f"{flag}={workdir}: no such folder; give the workdir of a training")
     try:
         return read_trained(workdir)
     except ConfigError as error:
-        raise ConfigError(f"--model={error}") from error
+        raise ConfigError(f"{flag}={error}") from error

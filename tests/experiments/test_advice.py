@@ -30,7 +30,6 @@ REACH = {
     "experiments/commands/segment.py:read_description": "evaluate",
     "experiments/setup/assemble.py": "train",
     "experiments/setup/networks.py": "train",
-    "experiments/setup/trained_model.py": "generate evaluate export convert",
     "experiments/commands/benchmark/benchmark.py": "benchmark",
     "experiments/commands/convert/convert.py": "convert",
     # The next command is `train`.
@@ -49,8 +48,6 @@ REACH = {
     "experiments/setup/effects.py": "train benchmark",
     "experiments/setup/lock.py": "train sweep",
     "experiments/commands/study": "study",
-    # The flag of the others, which it replaces.
-    "experiments/commands/study/make.py:_named_by_models": "generate",
     "experiments/commands/sweep": "sweep",
     # Command lines of the commands that it starts.
     "experiments/commands/sweep/runs.py:training": "train",

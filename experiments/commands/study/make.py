@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -71,8 +69,7 @@ def make_study(
     check_writable(folder)
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"--output_dir={folder}: it is not empty; give a new folder")
-    with _named_by_models():
-        loaded = [load_model(model) for model in models]
+    loaded = [load_model(model, "--models") for model in models]
     names = [str(model) for model in models]
     _check_same_data(names, loaded)
     random = np.random.default_rng(seed)
@@ -82,8 +79,7 @@ def make_study(
     partial = folder.with_name(folder.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        with _named_by_models():
-            _write(partial, names, loaded, pairs, num_layouts, seed, random)
+        _write(partial, names, loaded, pairs, num_layouts, seed, random)
         folder.mkdir(parents=True, exist_ok=True)
         os.replace(partial, folder)
     finally:
@@ -96,15 +92,6 @@ def make_study(
         file=sys.stderr,
     )
     return page
-
-
-@contextlib.contextmanager
-def _named_by_models() -> Iterator[None]:
-    """Other commands take one model, and its errors name their flag."""
-    try:
-        yield
-    except ConfigError as error:
-        raise ConfigError(re.sub("^(--model)=", r"\1s=", str(error))) from error
 
 
 def _check_same_data(names: Sequence[str], models: Sequence[Model]) -> None:
