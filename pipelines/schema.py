@@ -19,6 +19,22 @@ class DataError(ValueError):
     """Bad data; the message is one line: the file or argument, the value, the remedy."""
 
 
+class ArgumentError(DataError):
+    """An argument that cannot be used; the message begins with its name.
+
+    Args:
+        argument: its name.
+        message: its value, and the remedy.
+    """
+
+    def __init__(self, argument: str, message: str) -> None:
+        super().__init__(argument, message)
+        self.argument = argument
+
+    def __str__(self) -> str:
+        return ": ".join(self.args)
+
+
 class BadFileError(DataError):
     """A source file that cannot be used. It may be left out instead of stopping for it.
 
@@ -183,7 +199,7 @@ def default_palette(num_classes: int, has_unknown: bool) -> tuple[Color, ...]:
     Reference: Everingham et al. 2010, "The PASCAL Visual Object Classes (VOC) Challenge".
     """
     if not 1 <= num_classes <= MAX_IDS:
-        raise DataError(f"num_classes: {num_classes} received; give 1 to {MAX_IDS}")
+        raise ArgumentError("num_classes", f"{num_classes} received; give 1 to {MAX_IDS}")
     colors = [_interleaved_color(index) for index in range(1, num_classes + 1)]
     return tuple(colors + [(0, 0, 0)] * has_unknown)
 
@@ -230,7 +246,7 @@ def features(
             "give 1, 3 or 4 channels of 8 or 16 bits, or 0 channels"
         )
     if not condition_channels and not 1 <= num_ids <= MAX_IDS:
-        raise DataError(f"num_ids: {num_ids} received; give 1 to {MAX_IDS}")
+        raise ArgumentError("num_ids", f"{num_ids} received; give 1 to {MAX_IDS}")
 
     def ids(dtype: type[np.unsignedinteger]) -> tfds.features.Image:
         return tfds.features.Image(shape=(None, None, 1), dtype=dtype, encoding_format="png")

@@ -16,6 +16,7 @@ from experiments.command_line.keys import check_used, describe_keys
 from experiments.command_line.quiet import quieten
 from experiments.setup.config import ConfigError
 from experiments.setup.program import program
+from pipelines.schema import ArgumentError
 
 COMMANDS = (
     *("prepare", "doctor", "compose", "train", "generate", "segment", "evaluate", "sweep"),
@@ -76,7 +77,7 @@ def main(arguments: list[str]) -> int:
             isinstance(error, absl_flags.Error) or is_for_the_user(error)
         ):
             raise
-        text = _plain(error) if isinstance(error, absl_flags.Error) else str(error)
+        text = _plain(error) if isinstance(error, absl_flags.Error) else _with_flag(error, command)
         # A message without a word in it would leave the user in the dark.
         return _fail(text if " " in text else f"{type(error).__name__}: {text}")
 
@@ -128,6 +129,14 @@ def _plain(error: Exception) -> str:
             said = re.sub(pattern, plain, said)
             break
     return f"{flag}: {said}"
+
+
+def _with_flag(error: Exception, command: Command) -> str:
+    """An error as text. The library names an argument, and the text the flag of that name."""
+    flags = Flags()
+    command.define(flags)
+    is_flag = isinstance(error, ArgumentError) and error.argument in flags.absl
+    return f"--{error}" if is_flag else str(error)
 
 
 def _wants_traceback(arguments: list[str]) -> bool:

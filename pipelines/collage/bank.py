@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from pipelines.collage.regions import Regions, find_regions, neighbours
-from pipelines.schema import DataError
+from pipelines.schema import ArgumentError
 
 # A segment is kept at most this large, since a bank holds thousands.
 MAX_SIDE = 256
@@ -108,7 +108,7 @@ class BankBuilder:
     def __init__(self, num_labels: int, size: int, seed: int = 0) -> None:
         for name, value, least in (("bank_size", size, 1), ("seed", seed, 0)):
             if value < least:
-                raise DataError(f"{name}: {value} received; give {least} or more")
+                raise ArgumentError(name, f"{value} received; give {least} or more")
         self._size, self._seed = size, seed
         # Of each label a heap, the first to be dropped on top: (key, picture, region, segment).
         self._kept: list[list[tuple]] = [[] for _ in range(num_labels)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Unpack, cast
 
 from pipelines.doctor.diagnosis import ERROR, WARNING, Diagnosis, Finding
 from pipelines.doctor.examination import Examination
-from pipelines.schema import DataError
+from pipelines.schema import ArgumentError, DataError
 from pipelines.sources.catalogue import SourceOptions, make_builder
 from pipelines.sources.listing import describe_left_out
 from pipelines.sources.palettes import palette_options
@@ -40,9 +40,11 @@ def diagnose(
             data is found, not raised.
     """
     if dataset == "landscapes":
-        raise DataError("dataset: 'landscapes' received, which is drawn and has no source files")
+        raise ArgumentError(
+            "dataset", "'landscapes' received, which is drawn and has no source files"
+        )
     if max_files is not None and max_files < 1:
-        raise DataError(f"max_files: {max_files} received; give 1 or more")
+        raise ArgumentError("max_files", f"{max_files} received; give 1 or more")
     palette = palette_options(options.get("palette")).get("palette")
     try:
         builder = cast(

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipelines.doctor import charts
 from pipelines.doctor.diagnosis import ERROR, WARNING, Finding
-from pipelines.schema import BadFileError, Color, DataError
+from pipelines.schema import ArgumentError, BadFileError, Color
 from pipelines.sources import inspection, label_files, pictures
 from pipelines.sources.listing import enumerate_few
 from pipelines.sources.pairing import Pair
@@ -233,9 +233,10 @@ class Examination:
                 image.save(temporary, "PNG")
                 os.replace(temporary, written[name])
             except OSError as error:
-                raise DataError(
-                    f"output_dir: {directory} cannot be written "
-                    f"({error.strerror or type(error).__name__}); give another --output_dir"
+                raise ArgumentError(
+                    "output_dir",
+                    f"{directory} cannot be written "
+                    f"({error.strerror or type(error).__name__}); give another --output_dir",
                 ) from None
         return written["histogram.png"], written.get("contact_sheet.png")
 

@@ -19,7 +19,7 @@ from pipelines.collage.storage import save_bank
 from pipelines.prepare.prepare import How, write
 from pipelines.prepare.progress import OnProgress, progress_bars
 from pipelines.reading.prepared import canvases_name, find_dataset, label_set, open_directory
-from pipelines.schema import DataError, LabelSet, with_canvas
+from pipelines.schema import ArgumentError, DataError, LabelSet, with_canvas
 from pipelines.sources import provenance
 from pipelines.sources.builders.base import Example
 from pipelines.sources.inspection import decode_image
@@ -87,16 +87,20 @@ def compose_canvases(
 def _checked_labels(source: tfds.core.DatasetBuilder) -> LabelSet:
     labels, info = label_set(source), source.info
     if "canvas" in info.features:
-        raise DataError(f"dataset: {info.full_name} has canvases already; give the one without")
+        raise ArgumentError(
+            "dataset", f"{info.full_name} has canvases already; give the one without"
+        )
     if labels.condition_channels:
-        raise DataError(
-            f"dataset: {info.full_name} has continuous maps, and canvases are composed for label "
-            "maps; give another"
+        raise ArgumentError(
+            "dataset",
+            f"{info.full_name} has continuous maps, and canvases are composed for label "
+            "maps; give another",
         )
     if _BANK_SPLIT not in info.splits:
-        raise DataError(
-            f"dataset: {info.full_name} has no split {_BANK_SPLIT!r} to take segments from; it has "
-            f"{', '.join(info.splits)}"
+        raise ArgumentError(
+            "dataset",
+            f"{info.full_name} has no split {_BANK_SPLIT!r} to take segments from; it has "
+            f"{', '.join(info.splits)}",
         )
     return labels
 

@@ -22,7 +22,7 @@ from pipelines.reading.prepared import (
     read_skipped,
     version_directories,
 )
-from pipelines.schema import DataError, LabelSet
+from pipelines.schema import ArgumentError, DataError, LabelSet
 from pipelines.sources import provenance
 from pipelines.sources.catalogue import SourceOptions, make_builder
 
@@ -84,9 +84,9 @@ def prepare(
     """
     start = time.monotonic()
     if on_bad_file not in ("stop", "skip"):
-        raise DataError(f"on_bad_file: {on_bad_file!r} received; give stop or skip")
+        raise ArgumentError("on_bad_file", f"{on_bad_file!r} received; give stop or skip")
     if shard_bytes < 1:
-        raise DataError(f"shard_bytes: {shard_bytes} received; give 1 or more")
+        raise ArgumentError("shard_bytes", f"{shard_bytes} received; give 1 or more")
     data_dir = Path(data_dir).expanduser()
     # TFDS reads what is there on construction, and says little about what is wrong with it.
     for directory in version_directories(data_dir / dataset):
@@ -195,9 +195,10 @@ def write(
                 directory.rmdir()
         if not isinstance(error, OSError):
             raise
-        raise DataError(
-            f"data_dir: {data_dir} cannot be written "
-            f"({error.strerror or type(error).__name__}); make room, or give another --data_dir"
+        raise ArgumentError(
+            "data_dir",
+            f"{data_dir} cannot be written "
+            f"({error.strerror or type(error).__name__}); make room, or give another --data_dir",
         ) from None
 
 

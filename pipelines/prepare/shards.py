@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from pipelines.prepare.journal import Journal, ShardReport, fingerprint
-from pipelines.schema import BadFileError, DataError
+from pipelines.schema import ArgumentError, BadFileError, DataError
 from pipelines.sources.builders.base import Reader, SourceBuilder
 from pipelines.sources.provenance import stamps_of
 
@@ -146,17 +146,19 @@ def beam_pipeline_options(runner: str | None, options: Sequence[str]) -> Pipelin
     """
     if runner is None:
         if options:
-            raise DataError(
-                f"beam_options: {', '.join(options)} received without a runner; pass "
-                "--beam_runner=DirectRunner, or leave them out"
+            raise ArgumentError(
+                "beam_options",
+                f"{', '.join(options)} received without a runner; pass "
+                "--beam_runner=DirectRunner, or leave them out",
             )
         return None
     try:
         from apache_beam.options.pipeline_options import PipelineOptions
     except ImportError:
-        raise DataError(
-            f"beam_runner: {runner!r} received, but Apache Beam is not installed; pip install "
-            "'spade-tf[prepare]', or leave it out"
+        raise ArgumentError(
+            "beam_runner",
+            f"{runner!r} received, but Apache Beam is not installed; pip install "
+            "'spade-tf[prepare]', or leave it out",
         ) from None
     return PipelineOptions([f"--{option.removeprefix('--')}" for option in options])
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from pipelines.schema import DataError
+from pipelines.schema import ArgumentError, DataError
 
 Example = dict[str, tf.Tensor]
 Transform = Callable[[Example], Example]
@@ -29,7 +29,7 @@ COLOR_SALT = 3
 def check_size(name: str, height: int, width: int) -> None:
     """Checks that a size is at least 1; `name` is the operation that was given it."""
     if height < 1 or width < 1:
-        raise DataError(f"{name}: {height}x{width} (height x width) received; give 1 or more")
+        raise ArgumentError(name, f"{height}x{width} (height x width) received; give 1 or more")
 
 
 def id_keys(example: Example) -> list[str]:

@@ -12,7 +12,7 @@ from pipelines.reading import sizing, transforms
 from pipelines.reading.examples import Example, Transform
 from pipelines.reading.sizing import PREPROCESS as PREPROCESS
 from pipelines.reading.sizing import Sizing
-from pipelines.schema import DataError
+from pipelines.schema import ArgumentError, DataError
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -109,12 +109,13 @@ def make_dataset(
     )
     workers = input_context.num_input_pipelines if input_context else 1
     if batch_size % workers:
-        raise DataError(
-            f"batch_size: {batch_size} received, which {workers} input pipelines cannot share out "
-            f"evenly; give a multiple of {workers}"
+        raise ArgumentError(
+            "batch_size",
+            f"{batch_size} received, which {workers} input pipelines cannot share out "
+            f"evenly; give a multiple of {workers}",
         )
     if cache not in (True, False, "auto"):
-        raise DataError(f"cache: {cache!r} received; give True, False or 'auto'")
+        raise ArgumentError("cache", f"{cache!r} received; give True, False or 'auto'")
     extra = ["instance"] * with_instance + ["canvas"] * with_canvas
     _check_features(builder, extra)
     operations = _operations(training, size)
@@ -143,7 +144,7 @@ def make_dataset(
 def _check_least(**given: tuple[int, int]) -> None:
     for name, (value, least) in given.items():
         if value < least:
-            raise DataError(f"{name}: {value} received; give {least} or more")
+            raise ArgumentError(name, f"{value} received; give {least} or more")
 
 
 def _check_features(builder: tfds.core.DatasetBuilder, extra: Sequence[str]) -> None:
@@ -164,7 +165,7 @@ def _operations(training: Training | None, size: Sizing) -> list[Transform]:
         return [*sizing.evaluation_sizing(**size), transforms.normalize()]
     color_jitter = training.color_jitter
     if not 0 <= color_jitter <= 1:
-        raise DataError(f"color_jitter: {color_jitter} received; give 0 to 1")
+        raise ArgumentError("color_jitter", f"{color_jitter} received; give 0 to 1")
     operations = sizing.training_sizing(flip=training.flip, **size)
     if color_jitter:
         operations.append(

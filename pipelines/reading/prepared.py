@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.schema import DataError, LabelSet
+from pipelines.schema import ArgumentError, DataError, LabelSet
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -72,11 +72,11 @@ def find_dataset(dataset: str, data_dir: str | os.PathLike[str]) -> Path:
         remedy = f"run the command {_command(name, configuration)} --data_dir={data_dir}"
         if others := _names(version_directories(data_dir / name), data_dir):
             remedy = f"give {' or '.join(others)}, or {remedy}"
-        raise DataError(f"data_dir: no {dataset} prepared in {data_dir}; {remedy}")
+        raise ArgumentError("data_dir", f"no {dataset} prepared in {data_dir}; {remedy}")
     names = _names(found, data_dir)
     if len(names) > 1:
-        raise DataError(
-            f"dataset: {dataset!r} is prepared more than once; give {' or '.join(names)}"
+        raise ArgumentError(
+            "dataset", f"{dataset!r} is prepared more than once; give {' or '.join(names)}"
         )
     return found[-1]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import tensorflow as tf
 from absl import logging
 
-from pipelines.schema import DataError
+from pipelines.schema import ArgumentError, DataError
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -79,7 +79,9 @@ def read_records(
         DataError: if there is no such split, it is empty, or nothing in it can be read.
     """
     if on_corrupt_record not in ("stop", "skip"):
-        raise DataError(f"on_corrupt_record: {on_corrupt_record!r} received; give stop or skip")
+        raise ArgumentError(
+            "on_corrupt_record", f"{on_corrupt_record!r} received; give stop or skip"
+        )
     parts = _parts(builder, split)
     damaged: dict[str, list[tuple[int, int]]] = {}
     if on_corrupt_record == "skip":
@@ -100,9 +102,10 @@ def read_records(
     }
     num_records = sum(part.take for part in whole) + sum(map(len, good.values()))
     if not num_records:
-        raise DataError(
-            f"split: {split!r} of {builder.info.full_name} has no record that can be read; prepare "
-            "the data set again"
+        raise ArgumentError(
+            "split",
+            f"{split!r} of {builder.info.full_name} has no record that can be read; prepare "
+            "the data set again",
         )
 
     def read(seed: tf.Tensor | None) -> tf.data.Dataset:
@@ -130,12 +133,15 @@ def _parts(builder: tfds.core.DatasetBuilder, split: str) -> list[_Part]:
     try:
         info = builder.info.splits[split]
     except (KeyError, ValueError):
-        raise DataError(
-            f"split: {split!r} is not in {builder.info.full_name}; give one of "
-            f"{', '.join(builder.info.splits)}, or a part such as 'train[:10]'"
+        raise ArgumentError(
+            "split",
+            f"{split!r} is not in {builder.info.full_name}; give one of "
+            f"{', '.join(builder.info.splits)}, or a part such as 'train[:10]'",
         ) from None
     if info.num_examples == 0:
-        raise DataError(f"split: {split!r} of {builder.info.full_name} is empty; give another")
+        raise ArgumentError(
+            "split", f"{split!r} of {builder.info.full_name} is empty; give another"
+        )
     return [
         _Part(
             str(part.filename),

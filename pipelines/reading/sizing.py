@@ -23,7 +23,7 @@ from typing import TypedDict, Unpack
 from pipelines.reading import scaling, transforms
 from pipelines.reading.examples import Transform
 from pipelines.reading.preprocess import PREPROCESS
-from pipelines.schema import DataError
+from pipelines.schema import ArgumentError
 
 # What the sides of pictures are rounded to where nothing else sets them.
 _MULTIPLE = 32
@@ -74,9 +74,10 @@ def training_sizing(*, flip: bool = False, **size: Unpack[Sizing]) -> list[Trans
         return [crop, *mirror]
     if preprocess == "resize_and_crop" and load is not None:
         if height > load[0] or width > load[1]:
-            raise DataError(
-                f"crop_size: {height}x{width} received, larger than load_size "
-                f"{load[0]}x{load[1]} (height x width); lower it or raise load_size"
+            raise ArgumentError(
+                "crop_size",
+                f"{height}x{width} received, larger than load_size "
+                f"{load[0]}x{load[1]} (height x width); lower it or raise load_size",
             )
         return [scaling.resize_and_random_crop(*load, height, width, flip=flip)]
     if preprocess.endswith("_and_crop"):
@@ -118,10 +119,12 @@ def _sizes(
 ) -> tuple[int, int, tuple[int, int] | None]:
     """Returns height and width of the crop, and the size that is loaded, all of them checked."""
     if preprocess not in PREPROCESS:
-        raise DataError(f"preprocess: {preprocess!r} received; give one of {', '.join(PREPROCESS)}")
+        raise ArgumentError(
+            "preprocess", f"{preprocess!r} received; give one of {', '.join(PREPROCESS)}"
+        )
     if load_size is None and preprocess.startswith("scale_"):
-        raise DataError(
-            f"load_size: None received, but preprocess {preprocess} scales to it; give a number"
+        raise ArgumentError(
+            "load_size", f"None received, but preprocess {preprocess} scales to it; give a number"
         )
     load = None if load_size is None else _pair("load_size", load_size)
     return (*_pair("crop_size", crop_size), load)
@@ -130,5 +133,5 @@ def _sizes(
 def _pair(name: str, size: Size) -> tuple[int, int]:
     height, width = (size, size) if isinstance(size, int) else size
     if height < 1 or width < 1:
-        raise DataError(f"{name}: {height}x{width} (height x width) received; give 1 or more")
+        raise ArgumentError(name, f"{height}x{width} (height x width) received; give 1 or more")
     return height, width

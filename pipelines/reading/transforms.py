@@ -20,7 +20,7 @@ from pipelines.reading.examples import (
     salted,
     source_size,
 )
-from pipelines.schema import DataError
+from pipelines.schema import ArgumentError, DataError
 
 # Red, green and blue in the brightness that is seen (ITU-R BT.601).
 _LUMA = (0.299, 0.587, 0.114)
@@ -124,7 +124,9 @@ def color_jitter(
     given = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue}
     for name, value in given.items():
         if not 0 <= value <= limits[name]:
-            raise DataError(f"color_jitter: {name} {value} received; give 0 to {limits[name]:g}")
+            raise ArgumentError(
+                "color_jitter", f"{name} {value} received; give 0 to {limits[name]:g}"
+            )
     luma = tf.constant(_LUMA)[:, None]
     # Rows are the three coordinates of YIQ.
     to_yiq = np.array([_LUMA, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112)], np.float32)

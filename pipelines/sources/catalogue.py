@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from pipelines.schema import DataError
+from pipelines.schema import ArgumentError
 from pipelines.sources.folders import FOLDERS
 from pipelines.sources.palettes import palette_options
 
@@ -97,7 +97,7 @@ def make_builder(
     """
     off_palette = options.get("off_palette") or "stop"
     if off_palette not in ("stop", "unknown"):
-        raise DataError(f"off_palette: {off_palette!r} received; give stop or unknown")
+        raise ArgumentError("off_palette", f"{off_palette!r} received; give stop or unknown")
     builder_options: dict[str, Any] = {**options, **palette_options(options.get("palette"))}
     builder_options["off_palette_unknown"] = True if off_palette == "unknown" else None
     # The seed of data sets that draw nothing is never looked at.
@@ -105,22 +105,25 @@ def make_builder(
     builder_options.pop("off_palette", None)
 
     if dataset not in _CLASSES:
-        raise DataError(f"dataset: {dataset!r} received; give one of {', '.join(DATASETS)}")
+        raise ArgumentError("dataset", f"{dataset!r} received; give one of {', '.join(DATASETS)}")
     module = importlib.import_module(f"pipelines.sources.builders.{dataset}")
     builder = getattr(module, _CLASSES[dataset])
     taken = inspect.signature(builder.__init__).parameters
     given = {name: value for name, value in builder_options.items() if value is not None}
     for name, value in given.items():
         if name not in taken:
-            raise DataError(f"{name}: {value!r} received, but {dataset} takes none; leave it out")
+            raise ArgumentError(name, f"{value!r} received, but {dataset} takes none; leave it out")
     if "source_dir" in taken:
         if source_dir is None:
-            raise DataError(
-                f"source_dir: not given; pass --source_dir=DIR with these files: {FOLDERS[dataset]}"
+            raise ArgumentError(
+                "source_dir",
+                f"not given; pass --source_dir=DIR with these files: {FOLDERS[dataset]}",
             )
         given["source_dir"] = source_dir
     elif source_dir is not None:
-        raise DataError(f"source_dir: {source_dir} received, but {dataset} is drawn; leave it out")
+        raise ArgumentError(
+            "source_dir", f"{source_dir} received, but {dataset} is drawn; leave it out"
+        )
     if skip_bad_files and "skip_bad_files" in taken:
         given["skip_bad_files"] = True
     return builder(data_dir=data_dir, **given)

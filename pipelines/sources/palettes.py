@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipelines.schema import MAX_IDS, Color, DataError, LabelSet, default_palette
+from pipelines.schema import MAX_IDS, ArgumentError, Color, DataError, LabelSet, default_palette
 from pipelines.sources import label_sets
 from pipelines.sources.texts import read_lines
 
@@ -110,9 +110,10 @@ def load_palette(name: str | os.PathLike[str]) -> Palette:
         )
     path = Path(name).expanduser()
     if not path.exists():
-        raise DataError(
-            f"palette: {name} is neither one of {', '.join(PALETTES)} nor a file that can be read "
-            f"(No such file or directory); give one of them ({FORMAT})"
+        raise ArgumentError(
+            "palette",
+            f"{name} is neither one of {', '.join(PALETTES)} nor a file that can be read "
+            f"(No such file or directory); give one of them ({FORMAT})",
         )
     return _from_file(path, _from_cvat(read_lines(path)))
 

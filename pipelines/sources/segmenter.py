@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipelines.schema import BadFileError, DataError
+from pipelines.schema import ArgumentError, BadFileError, DataError
 
 
 class Segmenter(NamedTuple):
@@ -111,9 +111,10 @@ def _load(path: str) -> tuple[Any, tuple[int, int] | None]:
     except Exception as error:
         # What an unfit file raises depends on where its reader gives up.
         reason = " ".join(str(error).split())[:200]
-        raise DataError(
-            f"segmenter: {path} cannot be loaded ({type(error).__name__}: {reason}); give a "
-            "SavedModel folder with a serving_default signature, a .keras file or a .tflite file"
+        raise ArgumentError(
+            "segmenter",
+            f"{path} cannot be loaded ({type(error).__name__}: {reason}); give a "
+            "SavedModel folder with a serving_default signature, a .keras file or a .tflite file",
         ) from None
 
 

@@ -94,7 +94,11 @@ CASES = [
     ("generate --model=begun --style_image=none", "--style_image=none: no such file", None),
     ("generate --model=begun --num_samples=0", "--num_samples=0: give a whole number", None),
     ("generate --model=begun", "--data_dir: the data set of this model was prepared in", None),
-    ("generate --model=begun --data_dir=empty", "no landscapes prepared in empty", None),
+    (
+        "generate --model=begun --data_dir=empty",
+        "error: --data_dir: no landscapes prepared in empty",
+        None,
+    ),
     (
         "train --data_dir=empty --workdir=new --config.data.dataset=landscapes/64x64",
         "run the command prepare --dataset=landscapes --config_name=64x64 --data_dir=empty",
@@ -136,7 +140,7 @@ CASES = [
         None,
     ),
     ("prepare", "--source_dir: required; give the folder of your photographs", None),
-    ("prepare --source_dir=none", "no folder none", None),
+    ("prepare --source_dir=none", "error: --source_dir: no folder none", None),
     ("prepare --source_dir=empty --num_classes=3", "train_img", None),
     ("prepare --dataset=coc", "--dataset=coc: give one of paired_folder|", None),
     ("prepare --dataset=landscapes --source_dir=x", "--source_dir=x: no effect with", None),
@@ -145,7 +149,11 @@ CASES = [
     ("benchmark", "--labels: required; give a folder of label map PNGs", None),
     ("benchmark --labels=none", "--labels=none: no PNG files in it", None),
     ("benchmark --labels=maps --config.train.steps=3", "no effect on benchmark", None),
-    ("benchmark --suite=input --data_dir=none", "no paired_folder prepared", None),
+    (
+        "benchmark --suite=input --data_dir=none",
+        "error: --data_dir: no paired_folder prepared",
+        None,
+    ),
 ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from pipelines.schema import DataError
+from pipelines.schema import ArgumentError, DataError
 from pipelines.sources import label_sets, listing, pairing
 from pipelines.sources.builders.files import FilesBuilder, PairReader, SplitSkips, source_folder
 from pipelines.sources.builders.outdoor_scenes import is_outdoor
@@ -110,9 +110,10 @@ class ADE20K(FilesBuilder):
         label_set = label_sets.ADE20K
         if not chosen.shift_ids:
             if palette is not None:
-                raise DataError(
-                    f"config: {chosen.name!r} received with a palette, whose ids count from 0; "
-                    "give config all or outdoor, or leave the palette out"
+                raise ArgumentError(
+                    "config",
+                    f"{chosen.name!r} received with a palette, whose ids count from 0; "
+                    "give config all or outdoor, or leave the palette out",
                 )
             label_set = label_set._replace(
                 class_names=("unknown", *label_set.class_names),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import tensorflow_datasets as tfds
 
-from pipelines.schema import DataError, LabelSet
+from pipelines.schema import ArgumentError, LabelSet
 
 
 class Example(NamedTuple):
@@ -63,7 +63,7 @@ class SourceBuilder(tfds.core.GeneratorBasedBuilder):
         if not isinstance(config, str):
             return config
         if config not in known:
-            raise DataError(f"config: {config!r} received; give one of {', '.join(known)}")
+            raise ArgumentError("config", f"{config!r} received; give one of {', '.join(known)}")
         return known[config]
 
     @abc.abstractmethod

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from pipelines.schema import DataError
+from pipelines.schema import ArgumentError, DataError
 from pipelines.sources import label_sets, pairing
 from pipelines.sources.builders.files import FilesBuilder, PairReader, SplitSkips, source_folder
 from pipelines.sources.folders import FOLDERS
@@ -87,7 +87,9 @@ class Cityscapes(FilesBuilder):
     ) -> None:
         chosen: CityscapesConfig = self.find_config(config)
         if off_palette_unknown:
-            raise DataError("off_palette: 'unknown' received, but cityscapes has no unknown id")
+            raise ArgumentError(
+                "off_palette", "'unknown' received, but cityscapes has no unknown id"
+            )
         self.skipped = SplitSkips()
         source = source_folder(source_dir, WANTED)
         files = SourceFiles(source, WANTED)

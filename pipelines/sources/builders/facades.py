@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from pipelines.schema import DataError
+from pipelines.schema import ArgumentError
 from pipelines.sources import label_sets, pairing
 from pipelines.sources.builders.files import FilesBuilder, PairReader, SplitSkips, source_folder
 from pipelines.sources.folders import FOLDERS
@@ -66,7 +66,7 @@ class Facades(FilesBuilder):
         **kwargs: Any,
     ) -> None:
         if off_palette_unknown:
-            raise DataError("off_palette: 'unknown' received, but facades has no unknown id")
+            raise ArgumentError("off_palette", "'unknown' received, but facades has no unknown id")
         self.skipped = SplitSkips()
         source = source_folder(source_dir, WANTED)
         listed = SourceFiles(source, WANTED)

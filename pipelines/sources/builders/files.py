@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from pipelines import schema
-from pipelines.schema import BadFileError, DataError, LabelSet
+from pipelines.schema import ArgumentError, BadFileError, LabelSet
 from pipelines.sources import inspection, label_files, pictures
 from pipelines.sources.builders.base import Example, SourceBuilder
 from pipelines.sources.listing import OnBadFile, SourceFiles
@@ -178,5 +178,5 @@ def source_folder(source_dir: str | os.PathLike[str], wanted: str) -> Path:
     """
     path = Path(source_dir).expanduser()
     if not path.is_dir():
-        raise DataError(f"source_dir: no folder {path}; what is wanted: {wanted}")
+        raise ArgumentError("source_dir", f"no folder {path}; what is wanted: {wanted}")
     return path

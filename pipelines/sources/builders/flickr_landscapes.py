@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import tensorflow_datasets as tfds
 
 from pipelines import schema
-from pipelines.schema import DataError, LabelSet
+from pipelines.schema import ArgumentError, LabelSet
 from pipelines.sources import inspection, label_sets, pictures
 from pipelines.sources.builders.base import Example
 from pipelines.sources.builders.files import FilesBuilder, SplitSkips, source_folder
@@ -97,8 +97,8 @@ class FlickrLandscapes(FilesBuilder):
         **kwargs: Any,
     ) -> None:
         if palette is not None or off_palette_unknown:
-            raise DataError(
-                "palette: received, but flickr_landscapes has no label maps to read; leave it out"
+            raise ArgumentError(
+                "palette", "received, but flickr_landscapes has no label maps to read; leave it out"
             )
         network = _network_path(segmenter)
         self.skipped = SplitSkips()
@@ -143,11 +143,14 @@ class FlickrLandscapes(FilesBuilder):
 
 def _network_path(segmenter: str | os.PathLike[str] | None) -> Path:
     if segmenter is None:
-        raise DataError(
-            "segmenter: not given; flickr_landscapes is labelled by a network, pass "
-            "--segmenter=FILE (a SavedModel folder, .keras or .tflite)"
+        raise ArgumentError(
+            "segmenter",
+            "not given; flickr_landscapes is labelled by a network, pass "
+            "--segmenter=FILE (a SavedModel folder, .keras or .tflite)",
         )
     path = Path(segmenter).expanduser()
     if not path.exists():
-        raise DataError(f"segmenter: no file {path}; give a SavedModel folder, .keras or .tflite")
+        raise ArgumentError(
+            "segmenter", f"no file {path}; give a SavedModel folder, .keras or .tflite"
+        )
     return path

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from pipelines.schema import BadFileError, DataError
+from pipelines.schema import ArgumentError, BadFileError, DataError
 from pipelines.sources.builders.files import FilesBuilder, PairReader, SplitSkips
 from pipelines.sources.builders.paired_folder import named_label_set
 from pipelines.sources.folders import FOLDERS
@@ -176,7 +176,7 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     """Returns the examples of the file and the lines that they are on."""
     suffix = path.suffix.lower()
     if suffix not in (".csv", ".tsv", ".jsonl"):
-        raise DataError(f"source_dir: {path} received; what is wanted: {WANTED}")
+        raise ArgumentError("source_dir", f"{path} received; what is wanted: {WANTED}")
     lines = read_lines(path, f"what is wanted: {WANTED}")
     rows: list[tuple[int, dict[str, str]]] = []
     if suffix != ".jsonl":

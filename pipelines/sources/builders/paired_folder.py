@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from pipelines import schema
-from pipelines.schema import DataError, LabelSet
+from pipelines.schema import ArgumentError, DataError, LabelSet
 from pipelines.sources import guessing, inspection, pairing, pictures
 from pipelines.sources.builders.files import FilesBuilder, PairReader, SplitSkips, source_folder
 from pipelines.sources.folders import FOLDERS
@@ -218,23 +218,28 @@ def named_label_set(
         origin = f"palette {palette.name}"
         names = palette.class_names or tuple(f"class {i}" for i in range(palette.num_classes))
     if palette is not None and len(names) != palette.num_classes:
-        raise DataError(
-            f"palette: {palette.name} has {palette.num_classes} classes, but {origin} has "
-            f"{len(names)} names; make them agree"
+        raise ArgumentError(
+            "palette",
+            f"{palette.name} has {palette.num_classes} classes, but {origin} has "
+            f"{len(names)} names; make them agree",
         )
     if not names and num_classes is None:
         largest, num_files = inspection.largest_label_id(pairs)
-        raise DataError(
-            f"num_classes: not given, and no {classes_file}; the largest id found in {num_files} "
+        raise ArgumentError(
+            "num_classes",
+            f"not given, and no {classes_file}; the largest id found in {num_files} "
             f"label maps is {largest} (255 left out), so pass --num_classes={max(largest, 0) + 1} "
-            "or more"
+            "or more",
         )
     if num_classes is not None and not 1 <= num_classes < schema.MAX_IDS:
-        raise DataError(f"num_classes: {num_classes} received; give 1 to {schema.MAX_IDS - 1}")
+        raise ArgumentError(
+            "num_classes", f"{num_classes} received; give 1 to {schema.MAX_IDS - 1}"
+        )
     if names and num_classes not in (None, len(names)):
-        raise DataError(
-            f"num_classes: {num_classes} received, but {origin} has {len(names)} names; "
-            "make them agree, or leave num_classes out"
+        raise ArgumentError(
+            "num_classes",
+            f"{num_classes} received, but {origin} has {len(names)} names; "
+            "make them agree, or leave num_classes out",
         )
     names = names or tuple(f"class {i}" for i in range(num_classes or 0))
     colors = schema.default_palette(len(names), has_unknown)
