@@ -43,7 +43,10 @@ def make_perceptual_loss(config: Config) -> PerceptualLoss | None:
         preprocessing: Literal["none"] | None = (
             "none" if config.loss.vgg_preprocessing == "none" else None
         )
-        return PerceptualLoss(load_vgg(config.loss.vgg_weights, preprocessing=preprocessing))
+        layers = [f"relu{block}_1" for block in range(1, 1 + config.loss.perceptual_layers)]
+        weights = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)[: len(layers)]
+        vgg = load_vgg(config.loss.vgg_weights, preprocessing=preprocessing, layers=layers)
+        return PerceptualLoss(vgg, weights)
     except WeightsError as error:
         if config.loss.vgg_weights != "imagenet":
             raise ConfigError(
@@ -92,6 +95,7 @@ def make_gaugan(config: Config, labels: LabelSet, rate_factor: float = 1.0) -> G
             kl=config.loss.kl_weight,
             kl_examples=config.loss.kl_examples,
             r1=config.loss.r1_weight,
+            l1=config.loss.l1_weight,
         ),
         "updates": Updates(
             discriminator_steps=config.train.discriminator_steps,

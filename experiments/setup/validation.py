@@ -79,7 +79,11 @@ _BOUNDS = (
         "loss",
         "feature_matching_weight perceptual_weight kl_weight kl_examples",
     ),
-    ("at least 0", "loss", "r1_weight distillation_output_weight distillation_feature_weight"),
+    (
+        "at least 0",
+        "loss",
+        "l1_weight r1_weight distillation_output_weight distillation_feature_weight",
+    ),
     (
         "at least 0",
         "optimizer",
@@ -108,6 +112,8 @@ def _validate_choices(config: Config) -> None:
     _choice(config.discriminator.architecture, "discriminator.architecture", DISCRIMINATORS)
     _choice(config.discriminator.backbone, "discriminator.backbone", BACKBONES)
     _choice(config.loss.vgg_preprocessing, "loss.vgg_preprocessing", ("auto", "none"))
+    layers = config.loss.perceptual_layers
+    _require(1 <= layers <= 5, "loss.perceptual_layers", layers, "give 1 to 5")
     _choice(config.discriminator.norm, "discriminator.norm", DISCRIMINATOR_NORMS)
     _choice(config.data.preprocess, "data.preprocess", PREPROCESS)
     _choice(config.data.on_corrupt_record, "data.on_corrupt_record", ("stop", "skip"))

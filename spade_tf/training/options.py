@@ -16,6 +16,8 @@ class LossWeights(NamedTuple):
             official release sums over the examples of one GPU, 4 of its batch of 32. There, the
             weight of the term depends on the number of GPUs; here it does not.
         r1: weight of the R1 penalty on real pictures. Default 0: no penalty.
+        l1: weight of the mean absolute difference of generated and real pictures. It ties colour
+            and light to the real picture early in training. Default 0: none, as in the paper.
 
     Example:
         >>> LossWeights(kl=0.1)._asdict()["kl"]
@@ -29,6 +31,7 @@ class LossWeights(NamedTuple):
     kl: float = 0.05
     kl_examples: float = 4.0
     r1: float = 0.0
+    l1: float = 0.0
 
 
 class Updates(NamedTuple):

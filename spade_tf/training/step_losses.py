@@ -83,7 +83,7 @@ class StepLosses:
         training: bool = True,
         draws: tf.Tensor | None = None,
     ) -> Losses:
-        """Those of them that look at the picture: adversarial, feature matching, perceptual."""
+        """Those that look at the picture: adversarial, feature matching, perceptual, L1."""
         fake, real = self.discriminate(
             *self.augmented(semantics, fake_image, real_image, draws=draws, training=training),
             training=training,
@@ -97,6 +97,8 @@ class StepLosses:
             losses["generator/perceptual"] = self.loss_weights.perceptual * self.perceptual_loss(
                 real_image, fake_image
             )
+        if self.loss_weights.l1:
+            losses["generator/l1"] = self.loss_weights.l1 * _l1(fake_image, real_image)
         return losses
 
     def discriminator_losses(
@@ -291,10 +293,13 @@ class StepLosses:
             losses[f"{mode}/feature_matching"] = feature_matching_loss(fake, real)
             if self.perceptual_loss is not None:
                 losses[f"{mode}/perceptual"] = self.perceptual_loss(real_image, fake_image)
-            difference = tf.cast(fake_image, tf.float32) - tf.cast(real_image, tf.float32)
-            losses[f"{mode}/l1"] = tf.reduce_mean(tf.abs(difference))
+            losses[f"{mode}/l1"] = _l1(fake_image, real_image)
         return losses
 
 
 def _logits(features):
     return [scale[-1] for scale in features]
+
+
+def _l1(fake_image, real_image):
+    return tf.reduce_mean(tf.abs(tf.cast(fake_image, tf.float32) - tf.cast(real_image, tf.float32)))

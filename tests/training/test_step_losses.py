@@ -1,0 +1,53 @@
+"""The L1 loss, and how many of VGG's feature maps are compared."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_networks import make_small, small_batch
+
+from experiments.setup import assemble
+from experiments.setup.config import Config, ConfigError
+from experiments.setup.validation import validate
+from spade_tf.training.options import LossWeights
+
+
+@pytest.mark.parametrize("weight", [0.0, 3.0])
+def test_the_l1_loss_is_the_weighted_mean_difference_of_the_pictures(weight):
+    model = make_small(loss_weights=LossWeights(l1=weight))
+    batch = small_batch(2)
+    semantics, real = model.semantics(batch), batch["image"]
+    fake = tf.constant(np.random.default_rng(1).uniform(-1, 1, real.shape), tf.float32)
+    losses = model.picture_losses(semantics, real, fake, training=False)
+    if not weight:
+        assert "generator/l1" not in losses
+        return
+    wanted = weight * np.abs(fake.numpy() - real.numpy()).mean()
+    # float32 sums of some thousand numbers.
+    np.testing.assert_allclose(losses["generator/l1"], wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("count", [3, 5])
+def test_the_first_feature_maps_are_compared_with_their_usual_weights(count, monkeypatch):
+    import spade_tf.convert.vgg as vgg
+
+    asked = []
+
+    def load_vgg(weights, *, preprocessing, layers):
+        asked.extend(layers)
+        return lambda image: [image + index for index in range(len(layers))]
+
+    monkeypatch.setattr(vgg, "load_vgg", load_vgg)
+    config = Config()
+    config.loss.perceptual_layers = count
+    loss = assemble.make_perceptual_loss(config)
+    assert asked == ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"][:count]
+    zeros, ones = np.zeros((1, 2, 2, 3), "float32"), np.ones((1, 2, 2, 3), "float32")
+    assert float(loss(zeros, ones)) == {3: 7 / 32, 5: 47 / 32}[count]
+
+
+@pytest.mark.parametrize("count", [0, 6])
+def test_other_numbers_of_feature_maps_are_refused(count):
+    config = Config()
+    config.loss.perceptual_layers = count
+    with pytest.raises(ConfigError, match=r"loss\.perceptual_layers=.*give 1 to 5"):
+        validate(config)
