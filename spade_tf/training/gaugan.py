@@ -15,6 +15,7 @@ from spade_tf.losses.adversarial import AdversarialLoss, HingeLoss
 from spade_tf.training.accumulation import Losses, Part
 from spade_tf.training.augmentation import Augment
 from spade_tf.training.ema import WeightAverage
+from spade_tf.training.empty_batches import at_least_one_row, num_rows
 from spade_tf.training.epoch_means import EpochMeans
 from spade_tf.training.gradients import minimize
 from spade_tf.training.guard import NonFiniteGuard
@@ -293,11 +294,20 @@ class GauGAN(TracesSymbolicCalls, StepLosses, SavedWhole):
         """
         batch = _unpacked(batch)
         size = tf.shape(batch["image"])[0]
-        for name, value in self.evaluation_losses(batch).items():
-            # The last batch may be too small for all devices: the mean of no examples is NaN.
+        for name, value in self.evaluation_losses(at_least_one_row(batch)).items():
+            # The last batch may be too small for all devices.
             value = tf.where(size > 0, value, tf.zeros_like(value))
             self.evaluation_means[name].update_state(value, sample_weight=size)
         return {name: mean.result() for name, mean in self.evaluation_means.items()}
+
+    def predict_step(self, data: Any) -> tf.Tensor:
+        """Pictures of a batch: `call` without training.
+
+        Args:
+            data: as `inputs` of `call`; in a tuple, the first part.
+        """
+        inputs = keras.utils.unpack_x_y_sample_weight(data)[0]
+        return self(at_least_one_row(inputs), training=False)[: num_rows(inputs)]
 
     def get_metrics_result(self) -> dict[str, Any]:
         """The means of an evaluation, if there was one; training reports losses, not metrics."""
