@@ -36,22 +36,26 @@ def is_float(tensor):
     return tf.as_dtype(tensor.dtype).is_floating
 
 
-# The layer of each case and its weights, by the case's identity.
-_built: dict[int, tuple[keras.layers.Layer, list[np.ndarray]]] = {}
+# The layer of each case and its weights, by the case's identity and the layer's precision.
+_built: dict[tuple[int, str], tuple[keras.layers.Layer, list[np.ndarray]]] = {}
+
+
+def built(case, dtype="float32"):
+    """A layer whose weights are not as small as they start (gain 0.02), nor its biases zero."""
+    if (id(case), dtype) not in _built:
+        layer = case.make_built(dtype=dtype)
+        for weight in layer.trainable_weights:
+            start = weight.numpy()
+            weight.assign(50.0 * start if start.ndim > 1 else np.linspace(0.1, 0.3, start.size))
+        _built[id(case), dtype] = layer, layer.get_weights()
+    layer, weights = _built[id(case), dtype]
+    layer.set_weights(weights)
+    return layer
 
 
 @pytest.fixture
 def layer(case):
-    """A layer whose weights are not as small as they start (gain 0.02), nor its biases zero."""
-    if id(case) not in _built:
-        layer = case.make_built()
-        for weight in layer.trainable_weights:
-            start = weight.numpy()
-            weight.assign(50.0 * start if start.ndim > 1 else np.linspace(0.1, 0.3, start.size))
-        _built[id(case)] = layer, layer.get_weights()
-    layer, weights = _built[id(case)]
-    layer.set_weights(weights)
-    return layer
+    return built(case)
 
 
 def test_config_round_trip(case):
@@ -138,7 +142,7 @@ def flat_shapes(shapes):
 @pytest.mark.parametrize(("known_size", "dtype"), [(True, "mixed_bfloat16"), (False, "float32")])
 def test_symbolic_call(case, known_size, dtype):
     """On `keras.Input`, as in any functional model: the same as eagerly, in the shape it says."""
-    layer = case.make_built(dtype=dtype)
+    layer = built(case, dtype)
     inputs = case.tensors()
 
     def symbolic(name, tensor):
@@ -189,7 +193,7 @@ def test_training_step(case, layer):
 
 
 def test_mixed_precision(case):
-    layer = case.make_built(dtype="mixed_bfloat16")
+    layer = built(case, "mixed_bfloat16")
     assert layer.compute_dtype == "bfloat16"
     for weight in layer.weights:
         assert not is_float(weight) or weight.dtype == "float32", weight.path
@@ -261,7 +265,7 @@ def test_weights_are_saved_and_restored(case, tmp_path):
 
 
 def test_network_file_round_trip(network_case, tmp_path):
-    network = network_case.make()
+    network = built(network_case)
     network_case.call(network, network_case.tensors(), training=True)
     network.save(tmp_path / "network.keras")
     restored = keras.saving.load_model(tmp_path / "network.keras")
