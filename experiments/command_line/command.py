@@ -22,7 +22,8 @@ class Flags:
     `string`, `integer`, `float`, `boolean`, `enum` and `list` define a flag; their arguments are
     those of absl's `DEFINE_string` and so on, and three more. `only_with` and `not_with` name the
     settings that a flag has an effect with, or none, as "NAME" of a flag that is given or as
-    "NAME=VALUE". They are part of the help, and `check` refuses a flag that would do nothing.
+    "NAME=VALUE" or "NAME=VALUE or OTHER". They are part of the help, and `check` refuses a flag
+    that would do nothing.
     `required` says what to give for a flag that cannot be left out, wherever it has an effect.
     The value of a flag is an attribute, once parsed.
 
@@ -132,7 +133,8 @@ class Flags:
         value = self.absl[name].value
         if not equals:
             return value not in (None, False, [])
-        return wanted in value if isinstance(value, list) else value == wanted
+        values = value if isinstance(value, list) else [value]
+        return not set(values).isdisjoint(wanted.split(" or "))
 
     def describe(self) -> str:
         """The flags as `--help` lists them, in the order of their definition."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from experiments.command_line.command import Command, Flags
 from experiments.commands.export.export import FORMATS
+from experiments.commands.export.web import WEIGHTS
 
 
 def define(flags: Flags) -> None:
@@ -36,8 +37,9 @@ def define(flags: Flags) -> None:
     flags.string(
         "data_dir",
         None,
-        "Folder of prepared data sets, if it was moved since the training.",
-        only_with="format=litert",
+        "Folder of prepared data sets, if it was moved since the training. LiteRT models, those of "
+        "a painter for the web too, are compared with the trained one on it.",
+        only_with="format=litert or web",
     )
     flags.string(
         "serving_image",
@@ -60,6 +62,21 @@ def define(flags: Flags) -> None:
         "follow from it.",
         only_with="format=saved_model",
     )
+    flags.string(
+        "litert_js",
+        None,
+        "Folder of the npm package @litertjs/core, which runs the model in browsers. By default "
+        "npm installs it, once.",
+        only_with="format=web",
+    )
+    flags.enum(
+        "weights",
+        "float16",
+        WEIGHTS,
+        "Form of the networks. float16 is half of the download of float32, and no level of 256 "
+        "away; dynamic_int8 is a quarter.",
+        only_with="format=web",
+    )
 
 
 def run(flags: Flags) -> None:
@@ -69,4 +86,6 @@ def run(flags: Flags) -> None:
     export(formats=flags.format, **flags.arguments(without=["format"]))
 
 
-COMMAND = Command("writes a trained model as SavedModel or LiteRT", define, run)
+COMMAND = Command(
+    "writes a trained model as SavedModel, LiteRT or a painter for the web", define, run
+)

@@ -50,7 +50,7 @@ def fails(capsys, *arguments):
         (["generate", "--model=nowhere"], "nowhere"),
         (["export", "--model=nowhere", "--output_dir=x"], "nowhere"),
         (["export", "--model=nowhere", "--output_dir=x", "--format=litert"], "nowhere"),
-        (["export", "--model=x", "--output_dir=x", "--format=litert,onnx"], "saved_model, litert"),
+        (["export", "--model=x", "--output_dir=x", "--format=litert,onnx"], "litert, web"),
         (["prepare", "--source_dir=nowhere", "--num_classes=3"], "nowhere"),
         (["prepare", "--dataset=coc"], "coc"),
         (["generate", "--model=x", f"--seed={HUGE}"], f"--seed={HUGE}: give"),

@@ -1,6 +1,5 @@
-import shutil
-
 import pytest
+from chromium import chromium
 from painted_double import DoubleServer
 from painted_export import paintable
 from painting_page import Painting
@@ -29,15 +28,8 @@ def server(painted_version, tmp_path_factory):
 @pytest.fixture(scope="session")
 def browser():
     """Chromium."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs chromium: apt-get install chromium")
-    with playwright.sync_playwright() as browsers:
-        options = {"executable_path": chromium, "args": ["--no-sandbox"]}
-        browser = browsers.chromium.launch(**options)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

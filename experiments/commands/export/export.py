@@ -1,4 +1,4 @@
-"""Exports a trained model: a SavedModel, LiteRT models, or both."""
+"""Exports a trained model: a SavedModel, LiteRT models, a painter for the web, or several."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from experiments.commands.export.litert_js import find_litert_js
+from experiments.commands.export.web import check_paintable, say_how_to_open, write_web
 from experiments.setup.config import Config, ConfigError
 from experiments.setup.data_dirs import data_dir_of
 from experiments.setup.output import check_writable
 from experiments.setup.workdir import read_model
 from pipelines.reading.prepared import find_dataset
+from pipelines.schema import LabelSet
 from spade_tf.export.bounds import check_max_pixels
 from spade_tf.export.litert.model import import_interpreter
 from spade_tf.export.litert.variants import check_variants
@@ -26,7 +29,7 @@ from spade_tf.export.serving_config import (
 if TYPE_CHECKING:
     from experiments.setup.trained_model import TrainedModel
 
-FORMATS = ("saved_model", "litert")
+FORMATS = ("saved_model", "litert", "web")
 
 
 def export(
@@ -40,13 +43,16 @@ def export(
     variants: Sequence[str] | None = None,
     allow_below_bound: Sequence[str] = (),
     data_dir: str | None = None,
+    litert_js: str | os.PathLike[str] | None = None,
+    weights: str = "float16",
 ) -> Path:
     """Writes a trained model in some formats, all of them or none.
 
     "saved_model" is a SavedModel `output_dir/N` with everything that `generate` and servers need to
     know; beside the versions, `output_dir/serving` holds the configuration of TF Serving. "litert"
     is `output_dir/litert/N`, with a JSON beside each model that says what it takes and how close it
-    is. What can be checked is checked before anything is made.
+    is. "web" is `output_dir/web/N`, a painter that needs any web server and nothing else. What can
+    be checked is checked before anything is made.
 
     Args:
         model: the workdir of a training run.
@@ -58,7 +64,10 @@ def export(
             manifests and the embedded server.
         variants: litert: of `spade_tf.export.litert.variants.VARIANTS`; None for all.
         allow_below_bound: litert: those that may be shipped though they miss a bound.
-        data_dir: litert: where the data set of the run was prepared; None for where it was then.
+        data_dir: litert, web: where the data set of the run was prepared; None for where it was
+            then.
+        litert_js: web: the npm package of LiteRT.js; None for the one that npm installs.
+        weights: web: of `experiments.commands.export.web.WEIGHTS`.
 
     Returns:
         The directory of the new version, of the first of the formats.
@@ -79,17 +88,23 @@ def export(
         check_names(model_name, image)
     if "litert" in formats:
         check_variants(variants, allow_below_bound)
+    if _needs_litert(formats):
         import_interpreter()
+    package = find_litert_js(litert_js) if "web" in formats else None
     from experiments.commands.export.litert import read_examples, write_litert
     from experiments.commands.export.staging import staging_folder
     from experiments.setup.trained_model import load_workdir
 
     loaded = load_workdir(model)
-    examples = read_examples(loaded, data_dir) if "litert" in formats else None
+    examples = read_examples(loaded, data_dir) if _needs_litert(formats) else None
     with staging_folder(output_dir) as staging:
         staged: dict[str, Path] = {}
         # LiteRT models come first, because they may be refused for their quality.
-        if examples is not None:
+        if package is not None and examples is not None:
+            staged["web"] = write_web(
+                loaded, staging, model_name, examples, litert_js=package, weights=weights
+            )
+        if "litert" in formats and examples is not None:
             staged["litert"] = write_litert(
                 loaded,
                 staging,
@@ -109,7 +124,13 @@ def export(
         print(f"exported step {loaded.step} of {model} to {path}", file=sys.stderr)
     if "saved_model" in formats:
         print(f"TF Serving's files: {output_dir / 'serving'}", file=sys.stderr)
+    if "web" in formats:
+        say_how_to_open(published["web"])
     return published[formats[0]]
+
+
+def _needs_litert(formats: Sequence[str]) -> bool:
+    return not {"litert", "web"}.isdisjoint(formats)
 
 
 def _check(
@@ -130,7 +151,9 @@ def _check(
         )
     if "saved_model" in formats:
         check_max_pixels((config.data.height, config.data.width), max_pixels)
-    if "litert" in formats:
+    if "web" in formats:
+        check_paintable(config, LabelSet.from_metadata(content["labels"]))
+    if _needs_litert(formats):
         find_dataset(config.data.dataset, data_dir or data_dir_of(content, model))
 
 
@@ -165,7 +188,7 @@ def _publish(staged: dict[str, Path], output_dir: Path) -> dict[str, Path]:
     published: dict[str, Path] = {}
     try:
         for name, source in staged.items():
-            root = output_dir / "litert" if name == "litert" else output_dir
+            root = output_dir if name == "saved_model" else output_dir / name
             root.mkdir(exist_ok=True)
             versions = [int(path.name) for path in root.iterdir() if path.name.isdecimal()]
             target = root / str(max(versions, default=0) + 1)

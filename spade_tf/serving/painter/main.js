@@ -2,7 +2,7 @@
 
 import {Connection} from './connection.js';
 import {LabelDocument} from './document.js';
-import {ServerEngine} from './engine.js';
+import {makeEngine} from './engines.js';
 import {listenToKeys, listKeys} from './keys.js';
 import {describeFiles, download, loadMap, saveMap} from './label_files.js';
 import {LatestWins} from './latest.js';
@@ -19,7 +19,9 @@ const VIEWS = ['picture', 'map', 'blend'];
 const element = (id) => document.getElementById(id);
 const chosen = (name) => document.querySelector(`input[name=${name}]:checked`).value;
 
-const engine = new ServerEngine();
+const engine = await makeEngine({
+  say: showStatus, runsOn: (text) => { element('made').textContent = `Made ${text}.`; },
+});
 const connection = new Connection({engine, show: showStatus, back: (model) => page.back(model)});
 // Until there is a model, the page starts when there is one.
 let page = {back: start};
@@ -34,6 +36,7 @@ function showStatus(text, kind) {
 }
 
 function start(model) {
+  showStatus('', '');
   page = new Page(model);
   document.body.classList.add('ready');
 }
@@ -47,7 +50,8 @@ class Page {
     this.settings = {tool: 'brush', id, size: kept?.size ?? Math.max(1, width >> 4)};
     this.map = new LabelDocument(width, height, blankClass(classes));
     if (kept) this.map.ids.set(kept.ids);
-    element('model').textContent = `${model.name}, version ${model.version}, ${width} × ${height}`;
+    const state = model.step === undefined ? `version ${model.version}` : `step ${model.step}`;
+    element('model').textContent = `${model.name}, ${state}, ${width} × ${height}`;
     element('file-help').textContent = describeFiles(model.files);
     document.body.style.setProperty('--aspect', width / height);
     this.#views();
