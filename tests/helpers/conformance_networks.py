@@ -21,8 +21,7 @@ def generator_from_semantics():
         "image_size": (32, 64),
         "use_instance_edges": True,
         "filters": 2,
-        # The form "auto" holds this one and the dense one: pix2pixhd below has it.
-        "conditioning": Conditioning(hidden_filters=8, kernel_size=1, form="deduplicated"),
+        "conditioning": Conditioning(hidden_filters=8, kernel_size=1),
     }
     return Case(
         config,
