@@ -77,6 +77,9 @@ def test_npm_installs_it_once(npm, tmp_path, capsys):
     assert asked.startswith("install --ignore-scripts ")
     assert asked.endswith(f"@litertjs/core@{VERSION}")
     assert len(list((tmp_path / "cache" / "spade-tf").iterdir())) == 1
+    (first / "dist" / "index.js").unlink()
+    with pytest.raises(ExportError, match=r"--format=web: .*index\.js is missing; remove that"):
+        find_litert_js(None)
 
 
 def test_without_npm_the_one_command_is_said(npm, tmp_path, monkeypatch):

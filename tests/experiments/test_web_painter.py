@@ -154,6 +154,22 @@ def test_a_folder_of_files_is_a_painter(browser, folder, tmp_path):
         painting.changed(lambda: page.keyboard.press("Control+z"))
         check(painting, expected.picture(painting.ids(), style(1)))
         assert page.locator("#status").inner_text() == ""
+        # The encoder has been loaded: it was asked for.
+        painting.changed(
+            lambda: page.locator("#photo-file").set_input_files(tmp_path / "photograph.png")
+        )
+        painting.close()
+
+
+def test_a_file_that_comes_too_late_is_a_sentence(browser, folder, tmp_path):
+    Image.new("RGB", (70, 70), (200, 90, 30)).save(tmp_path / "photograph.png")
+    with Site(folder) as site:
+        painting = opened(browser, folder, site)
+        page = painting.page
+        site.stop()
+        page.locator("#photo-file").set_input_files(tmp_path / "photograph.png")
+        page.get_by_text("does not answer, and model/encoder.tflite is needed.").wait_for()
+        painting.changed(lambda: painting.drag((10, 10), (40, 50)))
         painting.close()
 
 

@@ -37,15 +37,17 @@ def find_litert_js(folder: str | os.PathLike[str] | None) -> Path:
         ExportError: if it is not there, or of another version; or if there is no npm.
     """
     core = _find(Path(folder)) if folder is not None else _installed()
+    given = f"--litert_js={folder}" if folder is not None else f"--format=web: {core}"
     version = json.loads((core / "package.json").read_text()).get("version")
     if version != VERSION:
         raise ExportError(
-            f"--litert_js={folder}: {PACKAGE} {version}, and the painter runs with {VERSION}; "
+            f"{given}: {PACKAGE} {version}, and the painter runs with {VERSION}; "
             f"{_INSTALL} installs it"
         )
     for path in (*_sources(core).values(), *_wasm(core)):
         if not path.is_file():
-            raise ExportError(f"--litert_js={folder}: {path} is missing; {_INSTALL} installs it")
+            remedy = f"{_INSTALL} installs it" if folder is not None else "remove that folder"
+            raise ExportError(f"{given}: {path} is missing; {remedy}")
     return core
 
 
@@ -119,14 +121,16 @@ def _installed() -> Path:
         root.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=root.parent) as scratch:
             command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund"]
-            command += ["--prefix", scratch, f"{PACKAGE}@{VERSION}"]
+            package = Path(scratch) / "package"
+            package.mkdir()
+            command += ["--prefix", str(package), f"{PACKAGE}@{VERSION}"]
             done = subprocess.run(
                 command, capture_output=True, text=True, timeout=_SECONDS, check=False
             )
             if done.returncode == 0:
                 # Another export may have been faster.
                 if not root.exists():
-                    shutil.copytree(scratch, root)
+                    os.replace(package, root)
                 return core
             said = next(iter(done.stderr.strip().splitlines()), f"it ended with {done.returncode}")
     except subprocess.TimeoutExpired:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from importlib import resources
 from pathlib import Path
@@ -252,8 +253,9 @@ def _write_page(folder: Path) -> None:
 
 def say_how_to_open(folder: Path) -> None:
     """Prints the command that shows a painter, on stderr."""
+    place = shlex.quote(str(folder))
     print(
-        f"paint: python -m http.server --bind 127.0.0.1 --directory {folder} 8000, "
-        "and open http://127.0.0.1:8000",
+        f"paint: python -m http.server --bind 127.0.0.1 --directory {place} 8000, and open "
+        "http://127.0.0.1:8000",
         file=sys.stderr,
     )

@@ -80,7 +80,7 @@ export class BrowserEngine {
   async #fetch(name, signal) {
     let response;
     try {
-      response = await fetch(new URL(name, this.base), {signal});
+      response = await fetch(new URL(name, this.base), {signal, cache: 'no-cache'});
     } catch (error) {
       if (error.name === 'AbortError') throw error;
       throw new EngineError(`The web server of this page does not answer, and model/${name} is `
@@ -137,13 +137,13 @@ class Jobs {
     this.worker.postMessage(this.running.message, this.running.send);
   }
 
-  #answered({error, ...answer}) {
+  #answered({error, ofFile, ...answer}) {
     const {heard, message} = this.running;
     this.running = null;
     this.last = error === undefined ? {message, answer} : null;
     for (const {resolve, reject} of heard) {
       if (error === undefined) resolve(answer);
-      else reject(cannotRun(error));
+      else reject(ofFile ? new EngineError(error) : cannotRun(error));
     }
     this.#next();
   }

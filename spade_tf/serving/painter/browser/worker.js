@@ -9,6 +9,7 @@
 // How far the picture of a graphics processor may be from that of the export, on the average of an
 // area: half precision stays far below, and what is silently wrong does not.
 const MOST_DIFFERENCE = 0.05;
+const COPY = 'Copy the whole folder that the export has written.';
 
 let litert, parts, facts, wanted;
 let generator = null, encoder = null, threads = false;
@@ -136,9 +137,20 @@ async function run({compiled: model}, arrays) {
   }
 }
 
+// What is wrong with a file, as a sentence.
+class FileError extends Error {}
+
 async function download({file, bytes}, progress = () => {}) {
-  const response = await fetch(new URL(`../../model/${file}`, self.location.href));
-  if (!response.ok) throw new Error(`model/${file} is not there (${response.status})`);
+  let response;
+  try {
+    // What is kept of an earlier export is not taken.
+    const place = new URL(`../../model/${file}`, self.location.href);
+    response = await fetch(place, {cache: 'no-cache'});
+  } catch {
+    throw new FileError(`The web server of this page does not answer, and model/${file} is needed. `
+      + 'Start it, and try again.');
+  }
+  if (!response.ok) throw new FileError(`model/${file} is not there (${response.status}). ${COPY}`);
   const content = new Uint8Array(bytes);
   let at = 0;
   for (const reader = response.body.getReader(); ;) {
@@ -148,7 +160,9 @@ async function download({file, bytes}, progress = () => {}) {
     at += value.length;
     progress(Math.min(1, at / bytes));
   }
-  if (at !== bytes) throw new Error(`model/${file} has ${at} bytes in place of ${bytes}`);
+  if (at !== bytes) {
+    throw new FileError(`model/${file} has ${at} bytes in place of ${bytes}. ${COPY}`);
+  }
   return content;
 }
 
@@ -156,6 +170,6 @@ self.addEventListener('message', async ({data: {kind, ...given}}) => {
   try {
     postMessage(await actions[kind](given));
   } catch (error) {
-    postMessage({error: String(error?.message ?? error)});
+    postMessage({error: String(error?.message ?? error), ofFile: error instanceof FileError});
   }
 });
