@@ -17,9 +17,9 @@ from pipelines.sources.palettes import load_palette
 
 ROOT = Path(__file__).parents[2]
 FLAG = re.compile(r"--([a-z]\w*)")
-# pip's, and TF Serving's.
+# pip's, npm's, those of Python's http.server, and TF Serving's.
 OF_OTHER_PROGRAMS = re.compile(
-    "no|(rest_api_|model_config_|batching_parameters_|monitoring_config_|tensorflow_|enable_).*"
+    "no|ignore|prefix|bind|directory|(rest_api_|model_config_|batching_parameters_|monitoring_config_|tensorflow_|enable_).*"
 )
 
 # Which commands come to the errors of a module, or of a function of it.
@@ -36,6 +36,8 @@ REACH = {
     "experiments/commands/convert/convert.py:_say_what_next": "train",
     "experiments/setup/teacher.py": "train",
     "experiments/commands/export/export.py": "export",
+    "experiments/commands/export/litert_js.py": "export",
+    "experiments/commands/export/web.py": "export",
     "experiments/commands/export/staging.py": "export",
     "experiments/commands/generate.py": "generate",
     "experiments/setup/initialization.py": "train",
