@@ -1,10 +1,12 @@
 """Procedural landscapes at 128x128: the built-in demonstration, which needs no data.
 
 Command: python run.py train
-Cost: about ten minutes on two CPU cores.
+Cost: about ten minutes on two CPU cores, of which drawing the data set takes two.
 Expected: sky, mountains, water and trees told apart at a glance; light and colour follow the
 style that is drawn.
 Reference: Park et al. 2019, with the image encoder of section 3.3; networks a quarter as wide.
+    Differs from it for a training of minutes: an L1 distance beside a weaker feature matching;
+    bilinear upsampling and reflected borders, which leave no streaks to unlearn.
 """
 
 from experiments.setup.config import Config
@@ -18,20 +20,24 @@ def get_config() -> Config:
     config.data.height = config.data.width = 128
     config.data.use_instance = True
     config.generator.filters = 16
-    config.generator.hidden_filters = 32
+    config.generator.hidden_filters = 16
+    config.generator.upsampling = "bilinear"
+    config.generator.padding = "reflect"
     config.generator.z_dim = 16
     config.discriminator.filters = 32
     config.encoder.enabled = True
     config.encoder.filters = 16
     config.loss.perceptual_weight = 0.0
+    config.loss.feature_matching_weight = 6.0
+    config.loss.l1_weight = 4.0
     # Light and weather are much of these pictures: let styles carry them.
-    config.loss.kl_weight = 0.01
+    config.loss.kl_weight = 0.002
     # Faster than the paper's rates, which are for batches of 32 and days of training.
     config.optimizer.generator_learning_rate = 4e-4
-    config.optimizer.decay_steps = 500
+    config.optimizer.decay_steps = 200
     config.train.average_decay = 0.99
-    config.train.steps = 1500
+    config.train.steps = 600
     config.train.batch_size = 4
-    config.train.sample_every = 250
-    config.train.checkpoint_every = 250
+    config.train.sample_every = 100
+    config.train.checkpoint_every = 100
     return config
