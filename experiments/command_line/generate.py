@@ -8,7 +8,7 @@ from experiments.command_line.model import define_data_dir, define_model
 
 def define(flags: Flags) -> None:
     """Defines the flags."""
-    define_model(flags)
+    define_model(flags, shipped=True)
     flags.string(
         "labels",
         None,

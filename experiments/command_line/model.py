@@ -7,16 +7,22 @@ from typing import Any
 from experiments.command_line.command import Flags
 
 
-def define_model(flags: Flags) -> None:
-    """Defines the flags of a model in a folder or on a server."""
-    flags.string(
-        "model",
-        None,
-        "Workdir of a training, or a SavedModel.",
-        not_with="endpoint",
-        required="the workdir of a training, such as --model=runs/landscapes, or a SavedModel; or "
-        "a server with --endpoint=http://HOST:PORT",
-    )
+def define_model(flags: Flags, *, shipped: bool = False) -> None:
+    """Defines the flags of a model in a folder or on a server.
+
+    Args:
+        flags: of the command.
+        shipped: whether the model of landscapes that comes with a clone is the default.
+    """
+    help, required = "Workdir of a training, or a SavedModel.", None
+    if shipped:
+        help = help[:-1] + "; default the trained model of landscapes that comes with a clone."
+    else:
+        required = (
+            "the workdir of a training, such as --model=runs/landscapes, or a SavedModel; or a "
+            "server with --endpoint=http://HOST:PORT"
+        )
+    flags.string("model", None, help, not_with="endpoint", required=required)
     flags.string("endpoint", None, "Server to ask: grpc://HOST:PORT or http://HOST:PORT.")
     flags.string(
         "model_name",

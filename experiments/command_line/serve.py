@@ -18,8 +18,8 @@ def define(flags: Flags) -> None:
     flags.string(
         "model",
         None,
-        "An export, or the folder of its versions.",
-        required="an export, or the folder of its versions: --model=saved_models/landscapes",
+        "An export, or the folder of its versions; default the trained model of landscapes that "
+        "comes with a clone.",
     )
     flags.integer("port", 8080, "REST port.", lower_bound=1, upper_bound=65535)
     flags.integer("grpc_port", 8081, "gRPC port; 0 for none.", lower_bound=0, upper_bound=65535)

@@ -20,6 +20,7 @@ from experiments.setup.layouts import (
 )
 from experiments.setup.output import check_writable
 from experiments.setup.predictors import Model, find_model, make_pictures
+from experiments.setup.shipped import drawn_layouts, draws_layouts, shipped_model
 from pipelines.sources.wording import counted
 
 # Rows of overview.png: as many as fit a glance.
@@ -47,14 +48,16 @@ def generate(
     number. A file that cannot be used is found before there are pictures.
 
     Args:
-        model: the workdir of a training run, or an exported SavedModel; None with an `endpoint`.
+        model: the workdir of a training run, or an exported SavedModel; None with an `endpoint`,
+            or for the model of landscapes that comes with a clone.
         endpoint: server to ask instead: `grpc://HOST:PORT` or `http://HOST:PORT`.
         model_name: name of the model on that server.
         output_dir: folder for the pictures: `NAME.png`, or `NAME_K.png` for several samples. NAME
             is that of the label map's file.
         labels: folder of label map PNGs like those that the data set was prepared from (ids, or
             colours of its palette), or of continuous maps where the model takes them; None for
-            the maps of the validation split of the data set that the model was trained on.
+            the maps of the validation split of the data set that the model was trained on. They
+            are drawn anew for an export of the built-in landscapes.
         instances: folder of instance PNGs with the same names, or None.
         style_image: photograph whose style the pictures get; None for drawn styles.
         seed: int, seed of drawn styles, None for 0; sample `k` has the style of `seed + k`, the
@@ -80,6 +83,8 @@ def generate(
     output_dir = Path(output_dir)
     check_writable(output_dir)
     _check_files(labels, instances, style_image)
+    if model is None and endpoint is None:
+        model = shipped_model()
     loaded = find_model(model, endpoint, model_name)
     _check_styles(loaded, style_image, seed, num_samples)
     if instances is not None and not loaded.use_instance:
@@ -88,6 +93,8 @@ def generate(
         )
     if labels is not None:
         count, layouts = folder_layouts(loaded, labels, instances, max_labels)
+    elif data_dir is None and draws_layouts(loaded):
+        count, layouts = drawn_layouts(loaded, max_labels or 8)
     else:
         count, layouts = dataset_layouts(loaded, data_dir, max_labels or 8)
 

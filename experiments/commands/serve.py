@@ -10,13 +10,14 @@ import numpy as np
 
 from experiments.setup.config import ConfigError
 from experiments.setup.program import program
+from experiments.setup.shipped import shipped_model
 from spade_tf.export.serving_config import is_model_name
 from spade_tf.serving.limits import RequestLimits
 from spade_tf.serving.model.folders import newest_version
 
 
 def serve(
-    model: str | os.PathLike[str],
+    model: str | os.PathLike[str] | None = None,
     *,
     port: int,
     grpc_port: int,
@@ -30,7 +31,8 @@ def serve(
     """Serves an export by REST and gRPC until it is interrupted.
 
     Args:
-        model: an export, or the folder of its versions.
+        model: an export, or the folder of its versions; None for the model of landscapes that
+            comes with a clone.
         port: REST port.
         grpc_port: gRPC port; 0 for none.
         model_name: name of the model in requests; None for the name of the folder of versions.
@@ -45,6 +47,7 @@ def serve(
             addresses.
         ServingError: if it cannot be served.
     """
+    model = shipped_model() if model is None else model
     if (Path(model) / "config.json").exists():
         raise ConfigError(
             f"--model={model}: a workdir, and exports are served; {program()} export "

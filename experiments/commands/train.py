@@ -315,7 +315,9 @@ def _next_commands(config: Config, workdir: Path, done: int) -> str:
         # Servers cannot compose canvases, so that such a model is not exported.
         commands.append(["evaluate", model, f"--output_dir={out}_evaluation"])
     else:
-        target = f"--output_dir=saved_models/{config.name}"
+        # The repository's own model has this name.
+        name = "my_landscapes" if config.name == "landscapes" else config.name
+        target = f"--output_dir=saved_models/{name}"
         commands.append(["export", model, "--format=saved_model", target])
     return "\n".join(
         [

@@ -57,6 +57,7 @@ REACH = {
     "experiments/setup/feature_networks.py": "evaluate",
     "experiments/setup/output.py": "generate export",
     "experiments/setup/preflight.py": "train",
+    "experiments/setup/shipped.py": "generate serve",
     "spade_tf/export/bounds.py": "export",
     "spade_tf/export/litert/variants.py": "export",
     "spade_tf/serving/model/folders.py": "serve",

@@ -37,7 +37,7 @@ def fails(capsys, *arguments):
         (["train", "--config.train.stepz=3"], "stepz"),
         (["train", "--config.train.steps=many"], "many"),
         (["train", "--config.data.height=100"], "give 96"),
-        (["generate"], "--model: required; give the workdir"),
+        (["evaluate"], "--model: required; give the workdir"),
         (["generate", "--endpoint=ftp://x", "--model_name=y"], "grpc://HOST:PORT"),
         (["serve"], "model"),
         (["serve", "--model=nowhere"], "nowhere"),
