@@ -39,7 +39,6 @@ def fails(capsys, *arguments):
         (["train", "--config.data.height=100"], "give 96"),
         (["evaluate"], "--model: required; give the workdir"),
         (["generate", "--endpoint=ftp://x", "--model_name=y"], "grpc://HOST:PORT"),
-        (["serve"], "model"),
         (["serve", "--model=nowhere"], "nowhere"),
         (["serve", "--model=nowhere", "--port=0"], "port"),
         (["serve", "--model=nowhere", "--grpc_port=99999"], "99999"),
@@ -308,7 +307,7 @@ def test_a_fault_of_our_own_has_a_traceback(error, monkeypatch):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["train", "--steps=3"], ["train", "now"], ["train", "--config=nowhere"], ["generate"]],
+    [["train", "--steps=3"], ["train", "now"], ["train", "--config=nowhere"], ["evaluate"]],
 )
 def test_verbosity_gives_the_traceback(arguments):
     with pytest.raises((ValueError, absl_flags.Error)):

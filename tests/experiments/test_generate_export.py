@@ -212,7 +212,6 @@ def test_an_export_has_no_maps_of_its_own(exported, data_dir, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({}, "give one of the two"),
         ({"model": ".", "endpoint": "http://x"}, "give one of the two"),
         ({"endpoint": "http://x"}, "give --model_name"),
         ({"endpoint": "x:1", "model_name": "y"}, "give grpc://HOST:PORT"),
@@ -221,6 +220,11 @@ def test_an_export_has_no_maps_of_its_own(exported, data_dir, tmp_path):
 def test_a_model_and_a_server_exclude_each_other(arguments, text, tmp_path):
     with pytest.raises(ValueError, match=text):
         generate(output_dir=tmp_path, **arguments)
+
+
+def test_scores_are_of_a_model_or_a_server(tmp_path):
+    with pytest.raises(ConfigError, match="give one of the two"):
+        evaluate(output_dir=tmp_path)
 
 
 def test_a_workdir_its_export_and_a_server_have_the_same_scores(
