@@ -136,6 +136,11 @@ class LabelSet(NamedTuple):
         """Number of distinct ids: `N`, and one more where unknown is allowed."""
         return self.num_classes + self.has_unknown
 
+    @property
+    def id_names(self) -> list[str]:
+        """Names of all ids: those of the classes, and `unknown` where it is allowed."""
+        return [*self.class_names, *["unknown"] * self.has_unknown]
+
     def to_metadata(self) -> dict[str, Any]:
         """Returns the label set as a dictionary that JSON can hold."""
         return {

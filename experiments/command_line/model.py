@@ -6,6 +6,9 @@ from typing import Any
 
 from experiments.command_line.command import Flags
 
+# What a command takes that is given no model.
+SHIPPED = "; default the trained model of landscapes that comes with a clone"
+
 
 def define_model(flags: Flags, *, shipped: bool = False) -> None:
     """Defines the flags of a model in a folder or on a server.
@@ -14,15 +17,17 @@ def define_model(flags: Flags, *, shipped: bool = False) -> None:
         flags: of the command.
         shipped: whether the model of landscapes that comes with a clone is the default.
     """
-    help, required = "Workdir of a training, or a SavedModel.", None
-    if shipped:
-        help = help[:-1] + "; default the trained model of landscapes that comes with a clone."
-    else:
-        required = (
-            "the workdir of a training, such as --model=runs/landscapes, or a SavedModel; or a "
-            "server with --endpoint=http://HOST:PORT"
-        )
-    flags.string("model", None, help, not_with="endpoint", required=required)
+    required = (
+        "the workdir of a training, such as --model=runs/landscapes, or a SavedModel; or a server "
+        "with --endpoint=http://HOST:PORT"
+    )
+    flags.string(
+        "model",
+        None,
+        f"Workdir of a training, or a SavedModel{SHIPPED if shipped else ''}.",
+        not_with="endpoint",
+        required=None if shipped else required,
+    )
     flags.string("endpoint", None, "Server to ask: grpc://HOST:PORT or http://HOST:PORT.")
     flags.string(
         "model_name",

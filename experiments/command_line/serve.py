@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from experiments.command_line.command import Command, Flags
+from experiments.command_line.model import SHIPPED
 
 # Those limits of `RequestLimits` that are flags by the same name.
 _LIMITS = (
@@ -18,8 +19,7 @@ def define(flags: Flags) -> None:
     flags.string(
         "model",
         None,
-        "An export, or the folder of its versions; default the trained model of landscapes that "
-        "comes with a clone.",
+        f"An export, or the folder of its versions{SHIPPED}.",
     )
     flags.integer("port", 8080, "REST port.", lower_bound=1, upper_bound=65535)
     flags.integer("grpc_port", 8081, "gRPC port; 0 for none.", lower_bound=0, upper_bound=65535)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.setup.config import ConfigError
+from experiments.setup.drawn_layouts import drawn_layouts, draws_layouts
 from experiments.setup.layouts import (
     Layout,
     dataset_layouts,
@@ -20,7 +21,7 @@ from experiments.setup.layouts import (
 )
 from experiments.setup.output import check_writable
 from experiments.setup.predictors import Model, find_model, make_pictures
-from experiments.setup.shipped import drawn_layouts, draws_layouts, shipped_model
+from experiments.setup.shipped import shipped_model
 from pipelines.sources.wording import counted
 
 # Rows of overview.png: as many as fit a glance.

@@ -19,7 +19,8 @@ from experiments.setup.sizing import sizing_options
 from experiments.setup.teacher import load_teacher
 from pipelines.schema import DataError, LabelSet
 from spade_tf.losses.adversarial import get_adversarial_loss
-from spade_tf.losses.perceptual import PerceptualLoss
+from spade_tf.losses.perceptual import WEIGHTS, PerceptualLoss
+from spade_tf.networks.vgg import PERCEPTUAL_LAYERS
 from spade_tf.training.adam import adam
 from spade_tf.training.augmentation import Augment, DiffAugment
 from spade_tf.training.distillation import DistilledGauGAN
@@ -43,10 +44,13 @@ def make_perceptual_loss(config: Config) -> PerceptualLoss | None:
         preprocessing: Literal["none"] | None = (
             "none" if config.loss.vgg_preprocessing == "none" else None
         )
-        layers = [f"relu{block}_1" for block in range(1, 1 + config.loss.perceptual_layers)]
-        weights = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)[: len(layers)]
-        vgg = load_vgg(config.loss.vgg_weights, preprocessing=preprocessing, layers=layers)
-        return PerceptualLoss(vgg, weights)
+        count = config.loss.perceptual_layers
+        vgg = load_vgg(
+            config.loss.vgg_weights,
+            preprocessing=preprocessing,
+            layers=PERCEPTUAL_LAYERS[:count],
+        )
+        return PerceptualLoss(vgg, WEIGHTS[:count])
     except WeightsError as error:
         if config.loss.vgg_weights != "imagenet":
             raise ConfigError(

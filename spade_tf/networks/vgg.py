@@ -10,6 +10,9 @@ from spade_tf.networks.frozen import _FrozenNetwork, normalize_imagenet
 
 __all__ = ["VGGFeatures"]
 
+# The feature maps of the perceptual loss.
+PERCEPTUAL_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
 _CONVS_PER_BLOCK = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 _FILTERS = (64, 128, 256, 512, 512)
 
@@ -61,7 +64,7 @@ class VGGFeatures(_FrozenNetwork):
     def __init__(
         self,
         architecture: Literal["vgg19", "vgg16"] = "vgg19",
-        layers: Sequence[str] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+        layers: Sequence[str] = PERCEPTUAL_LAYERS,
         preprocessing: Literal["torchvision", "caffe", "none"] = "torchvision",
         dtype: Any = "float32",
         **kwargs: Any,

@@ -293,10 +293,9 @@ class GauGAN(TracesSymbolicCalls, StepLosses, SavedWhole):
             The means over all examples so far, by name.
         """
         batch = _unpacked(batch)
-        size = tf.shape(batch["image"])[0]
+        # The last batch may be too small for all devices: the row that stands in weighs nothing.
+        size = num_rows(batch)
         for name, value in self.evaluation_losses(at_least_one_row(batch)).items():
-            # The last batch may be too small for all devices.
-            value = tf.where(size > 0, value, tf.zeros_like(value))
             self.evaluation_means[name].update_state(value, sample_weight=size)
         return {name: mean.result() for name, mean in self.evaluation_means.items()}
 

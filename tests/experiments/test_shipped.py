@@ -12,9 +12,11 @@ from PIL import Image
 from experiments.commands.generate import generate
 from experiments.setup import shipped
 from experiments.setup.config import ConfigError
+from experiments.setup.drawn_layouts import drawn_layouts, draws_layouts
 from experiments.setup.predictors import load_model
 from pipelines import landscapes
-from pipelines.sources.builders.landscapes import FIRST_VAL_INDEX, LandscapeReader
+from pipelines.landscapes import FIRST_VAL_INDEX
+from pipelines.sources.builders.landscapes import LandscapeReader
 
 
 def _model(**changed):
@@ -24,7 +26,7 @@ def _model(**changed):
 
 
 def test_layouts_are_those_of_the_validation_split():
-    count, layouts = shipped.drawn_layouts(_model(), 2)
+    count, layouts = drawn_layouts(_model(), 2)
     made = list(layouts)
     assert count == len(made) == 2
     reader = LandscapeReader(0, 64, 64, len(landscapes.CLASS_NAMES))
@@ -37,7 +39,7 @@ def test_layouts_are_those_of_the_validation_split():
 
 
 def test_no_instances_for_a_model_that_sees_none():
-    (layout,) = shipped.drawn_layouts(_model(use_instance=False), 1)[1]
+    (layout,) = drawn_layouts(_model(use_instance=False), 1)[1]
     assert set(layout.maps) == {"label"}
 
 
@@ -51,8 +53,8 @@ def test_no_instances_for_a_model_that_sees_none():
     ids=["knows its data", "other classes", "a size that is not drawn"],
 )
 def test_other_models_draw_no_layouts(changed):
-    assert shipped.draws_layouts(_model())
-    assert not shipped.draws_layouts(_model(**changed))
+    assert draws_layouts(_model())
+    assert not draws_layouts(_model(**changed))
 
 
 def test_an_installation_without_the_model_says_so(tmp_path, monkeypatch):

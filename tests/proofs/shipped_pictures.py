@@ -16,7 +16,7 @@ from experiments.setup.layouts import shown_map
 from experiments.setup.predictors import load_model, make_pictures
 from experiments.setup.shipped import SHIPPED_MODEL
 from pipelines import landscapes
-from pipelines.sources.builders.landscapes import FIRST_VAL_INDEX
+from pipelines.landscapes import FIRST_VAL_INDEX
 from spade_tf.training.pictures import grid, write_png
 
 

@@ -156,10 +156,9 @@ def describe_labels(labels: LabelSet) -> dict[str, Any]:
     values = {id_: value for value, id_ in reversed(list(enumerate(label_map["id_of_value"])))}
     if label_map["unknown"] is not None:
         values[label_map["unknown"]] = label_map["unknown_value"]
-    names = [*labels.class_names, *(["unknown"] if labels.has_unknown else [])]
     classes = [
         {"id": index, "name": name, "color": list(color), "value": values.get(index)}
-        for index, (name, color) in enumerate(zip(names, labels.palette, strict=True))
+        for index, (name, color) in enumerate(zip(labels.id_names, labels.palette, strict=True))
     ]
     return {"classes": classes, "label_map": label_map}
 

@@ -49,10 +49,9 @@ def export_assets(model: TrainedModel) -> dict[str, str]:
         `palette.json` (name and RGB colour of each id) and `model_card.md`.
     """
     labels = model.labels
-    names = [*labels.class_names, *(["unknown"] if labels.has_unknown else [])]
     palette = [
         {"id": index, "name": name, "color": list(color)}
-        for index, (name, color) in enumerate(zip(names, labels.palette, strict=True))
+        for index, (name, color) in enumerate(zip(labels.id_names, labels.palette, strict=True))
     ]
     content = {
         "config": _without_folders(model.config).to_dict(),
@@ -61,7 +60,7 @@ def export_assets(model: TrainedModel) -> dict[str, str]:
     }
     return {
         "config.json": json.dumps(content, indent=1) + "\n",
-        "class_names.txt": "\n".join(names) + "\n",
+        "class_names.txt": "\n".join(labels.id_names) + "\n",
         "palette.json": json.dumps(palette, indent=1) + "\n",
         "model_card.md": model_card(model),
     }

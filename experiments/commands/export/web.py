@@ -101,7 +101,7 @@ def write_web(
     models = _write_models(loaded, staging / "models_of_web", examples, weights)
     folder = staging / "web"
     (folder / "model" / "layouts").mkdir(parents=True)
-    names = _class_names(loaded.labels)
+    names = loaded.labels.id_names
     facts: dict[str, Any] = {
         "name": model_name,
         "step": loaded.step,
@@ -136,10 +136,6 @@ def _write_models(loaded, folder, examples, weights):
             "train the model longer"
         )
     return models
-
-
-def _class_names(labels: LabelSet) -> list[str]:
-    return [*labels.class_names, *(["unknown"] if labels.has_unknown else [])]
 
 
 def _files(labels: LabelSet) -> dict[str, Any]:

@@ -11,12 +11,10 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from pipelines import landscapes, schema
+from pipelines.landscapes import FIRST_VAL_INDEX
 from pipelines.schema import DataError, LabelSet
 from pipelines.sources import inspection
 from pipelines.sources.builders.base import Example, SourceBuilder
-
-# Validation pictures have indices from here on, so that the splits never share one.
-FIRST_VAL_INDEX = 1_000_000
 
 # Of picture, labels and instances as PNGs, about.
 _BYTES_PER_PIXEL = 3
@@ -96,7 +94,7 @@ class LandscapeReader(NamedTuple):
     def __call__(self, index: int) -> Example:
         """Draws the picture of an index."""
         drawn = landscapes.render(self.seed, index, self.height, self.width)
-        name = f"{index:07d}_{drawn.time_of_day}"
+        name = landscapes.example_name(index, drawn.time_of_day)
         image = io.BytesIO()
         Image.fromarray(drawn.image).save(image, "PNG")
         return Example(
