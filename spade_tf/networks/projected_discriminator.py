@@ -10,26 +10,24 @@ import tensorflow as tf
 from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.spectral_norm import SpectralConv2D
 from spade_tf.layers.symbolic import TracesSymbolicCalls
-from spade_tf.networks.efficientnet_lite import EfficientNetLiteFeatures
-from spade_tf.networks.vgg import VGGFeatures
-
-# Layers at strides of 4, 8, 16 and 32, and the channels of each.
-BACKBONES: dict[str, tuple[tuple[str, int], ...]] = {
-    "efficientnet_lite0": (("stage2", 24), ("stage3", 40), ("stage5", 112), ("stage7", 320)),
-    "vgg16": (("relu3_1", 256), ("relu4_1", 512), ("relu5_1", 512)),
-}
-_STRIDES = (4, 8, 16, 32)
+from spade_tf.networks.backbones import BACKBONES, STRIDES, make_backbone, normalized_features
 
 
 @keras.saving.register_keras_serializable("spade_tf")
 class ProjectedDiscriminator(TracesSymbolicCalls, keras.Model):
     """Small discriminators on random projections of a frozen network's features.
 
-    The frozen network gives feature maps `F_l` at strides of 4, 8, 16 and 32 (VGG16: 4 to 16).
-    Convolutions with random, frozen kernels mix them, first across channels (1x1), then across
-    scales from the coarsest down (3x3, on the sum with the bilinearly upsampled coarser map):
+    The frozen network gives feature maps `F_l` at strides of 4, 8, 16 and 32 (VGG16: 4 to 16), in
+    which each position is divided by the root mean square of its channels. Convolutions with
+    random, frozen kernels mix them, first across channels (1x1), then across scales from the
+    coarsest down (3x3, on the sum with the bilinearly upsampled coarser map):
 
-        y_l = conv3x3(conv1x1(F_l) + upsample(y_{l+1}))
+        y_l = conv3x3((conv1x1(F_l) + upsample(y_{l+1})) / sqrt(2))
+
+    The coarsest map has nothing to be added, and is not divided. The kernels keep the variance, so
+    every `y_l` has a root mean square of about 1. As the network gives them, features are of about
+    7, and a spectrally normalised discriminator passes that on: its logits would leave the hinge
+    loss's range within a few steps, and the generator would learn no more.
 
     Every `y_l` has a discriminator of its own: the label map, averaged over the pixels of each
     position, is concatenated to it, and spectrally normalised convolutions with leaky ReLU halve
@@ -61,8 +59,9 @@ class ProjectedDiscriminator(TracesSymbolicCalls, keras.Model):
         ValueError: if an argument is out of range, or the picture is too small.
 
     Reference: Sauer et al. 2021, "Projected GANs Converge Faster",
-        https://arxiv.org/abs/2111.01007. Differs from it: the label map is seen, all projections
-        have the same number of channels, and pictures are not scaled up to 224 pixels first.
+        https://arxiv.org/abs/2111.01007. Differs from it: the label map is seen, features are
+        normalised and sums divided as above, all projections have the same number of channels,
+        and pictures are not scaled up to 224 pixels first.
 
     Example:
         >>> import numpy as np
@@ -82,26 +81,16 @@ class ProjectedDiscriminator(TracesSymbolicCalls, keras.Model):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if backbone not in BACKBONES:
-            raise ValueError(
-                f"backbone must be one of {', '.join(BACKBONES)}: received {backbone!r}"
-            )
         if filters < 1:
             raise ValueError(f"filters must be >= 1: received {filters}")
+        layers = BACKBONES.get(backbone, ())
+        self.features = make_backbone(backbone, [name for name, _ in layers])
         self.num_labels = num_labels
         self.use_instance_edges = use_instance_edges
         self.backbone = backbone
         self.filters = filters
         self.semantic_channels = num_labels + int(use_instance_edges)
-        layers = BACKBONES[backbone]
-        self.strides = _STRIDES[: len(layers)]
-        names = [name for name, _ in layers]
-        self.features: keras.layers.Layer
-        if backbone == "vgg16":
-            self.features = VGGFeatures("vgg16", layers=names, name="features")
-        else:
-            self.features = EfficientNetLiteFeatures("lite0", layers=names, name="features")
-        self.features.build((None, None, None, 3))
+        self.strides = STRIDES[: len(layers)]
         self.across_channels = [self._frozen(1, f"across_channels_{s}") for s in self.strides]
         self.across_scales = [self._frozen(3, f"across_scales_{s}") for s in self.strides]
         for stage, (_, channels) in enumerate(layers):
@@ -148,12 +137,6 @@ class ProjectedDiscriminator(TracesSymbolicCalls, keras.Model):
             use_instance_edges=self.use_instance_edges,
             dtype=self.compute_dtype,
         )
-        height, width = image.shape[1:3]
-        if min(height or _STRIDES[-1], width or _STRIDES[-1]) < _STRIDES[-1]:
-            raise ValueError(
-                f"image must be at least {_STRIDES[-1]} pixels high and wide: received "
-                f"{height}x{width}"
-            )
         outputs = []
         for convs, x, stride in zip(
             self.discriminators, self.projections(image), self.strides, strict=True
@@ -172,12 +155,14 @@ class ProjectedDiscriminator(TracesSymbolicCalls, keras.Model):
     def projections(self, image: tf.Tensor) -> list[tf.Tensor]:
         """The mixed features `[B, ceil(H / s), ceil(W / s), filters]`, finest first."""
         mixed: list[tf.Tensor] = []
-        features = self.features(image)
+        features = normalized_features(self.features, image)
         for stage in reversed(range(len(features))):
             x = self.across_channels[stage](tf.cast(features[stage], self.compute_dtype))
             if mixed:
                 size = tf.shape(x)[1:3] if None in x.shape[1:3] else x.shape[1:3]
                 x += tf.cast(tf.image.resize(mixed[0], size, "bilinear"), x.dtype)
+                # A sum of two maps has twice the variance.
+                x *= 0.5**0.5
             mixed.insert(0, self.across_scales[stage](x))
         return mixed
 

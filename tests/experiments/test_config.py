@@ -106,13 +106,13 @@ def test_the_names_of_the_library_are_those_that_are_allowed():
     """They are listed twice, since a configuration is checked before TensorFlow is imported."""
     from spade_tf.layers import conditioning, padding
     from spade_tf.losses.adversarial import get_adversarial_loss
-    from spade_tf.networks import discriminator, generator, projected_discriminator, upsampling
+    from spade_tf.networks import backbones, discriminator, generator, upsampling
 
     assert validation.CONDITIONINGS == conditioning.CONDITIONINGS
     assert validation.PADDINGS == padding.PADDINGS
     assert validation.UPSAMPLINGS == upsampling.METHODS
     assert validation.DISCRIMINATOR_NORMS == discriminator.NORMS
-    assert tuple(projected_discriminator.BACKBONES) == validation.BACKBONES
+    assert tuple(backbones.BACKBONES) == validation.BACKBONES
     scales = {name: 2**count for name, count in generator.UPSAMPLINGS.items()}
     assert scales == validation.UPSAMPLING_LAYERS
     for name in validation.ADVERSARIAL_LOSSES:

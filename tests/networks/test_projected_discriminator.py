@@ -1,10 +1,16 @@
 """Discriminators on projected features of a frozen network."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from spade_tf.networks.projected_discriminator import BACKBONES, ProjectedDiscriminator
+from pipelines.landscapes.renderer import render
+from spade_tf.convert.backbones import load_backbone
+from spade_tf.convert.errors import WeightsError
+from spade_tf.networks.backbones import BACKBONES, make_backbone, normalized_features
+from spade_tf.networks.projected_discriminator import ProjectedDiscriminator
 
 
 def picture(height=64, width=96):
@@ -38,7 +44,10 @@ def test_every_scale_ends_in_logits_at_the_coarsest_stride(backbone):
 
 def test_the_mixing_is_the_formula(network):
     """Kernels that leave each of the first channels as it is, so that only sums are left."""
-    features = network.features(picture())
+    features = [
+        feature / np.sqrt(np.mean(np.square(feature), -1, keepdims=True) + 1e-6)
+        for feature in network.features(picture())
+    ]
     kernels = [conv.get_weights() for conv in (*network.across_channels, *network.across_scales)]
     try:
         for across_channels, across_scales in zip(
@@ -60,10 +69,36 @@ def test_the_mixing_is_the_formula(network):
     for made, feature in zip(reversed(mixed), reversed(features), strict=True):
         plain = feature[..., :6]
         if expected is not None:
-            plain += tf.image.resize(expected, plain.shape[1:3], "bilinear")
+            plain = (plain + tf.image.resize(expected, plain.shape[1:3], "bilinear")) / np.sqrt(2)
         expected = 2 * plain
         # Sums of six in float32.
         np.testing.assert_allclose(made, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("backbone", list(BACKBONES))
+def test_discriminators_see_numbers_of_order_one(backbone):
+    """With the trained weights where they are installed; features as they are are of 2 to 8."""
+    network = ProjectedDiscriminator(11, backbone=backbone)
+    with contextlib.suppress(WeightsError):
+        load_backbone(network)
+    drawn = np.stack([render(0, index, 64, 64).image for index in range(2)])
+    image = tf.constant(drawn / 127.5 - 1, tf.float32)
+    for scale in network.projections(image):
+        # Random kernels of 64 channels keep the variance but for some tens of percent; zeros
+        # beyond the border and bilinear upsampling make it smaller.
+        assert 0.5 < np.sqrt(np.mean(np.square(scale))) < 1.5
+
+
+def test_an_empty_position_has_a_finite_gradient():
+    """ReLUs of VGG may all be zero somewhere."""
+    network = make_backbone("vgg16", ["relu3_1"])
+    network.set_weights([np.zeros(weight.shape, "float32") for weight in network.weights])
+    image = picture(32, 32)
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        (features,) = normalized_features(network, image)
+    np.testing.assert_array_equal(features, 0)
+    assert np.isfinite(tape.gradient(features, image)).all()
 
 
 def test_only_the_discriminators_are_trained(network):
