@@ -10,7 +10,9 @@ from conformance import CASES
 
 def pytest_generate_tests(metafunc):
     networks = {n: case for n, case in CASES.items() if issubclass(case.layer_class, keras.Model)}
-    for argument, cases in (("case", CASES), ("network_case", networks)):
+    layers = {name: case for name, case in CASES.items() if name not in networks}
+    kinds = (("case", CASES), ("network_case", networks), ("layer_case", layers))
+    for argument, cases in kinds:
         if argument in metafunc.fixturenames:
             metafunc.parametrize(argument, list(cases.values()), ids=list(cases))
 

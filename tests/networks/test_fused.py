@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conditioned import conditioned
+from shapes_alone import shapes_alone
 
 from spade_tf.networks.fused.generator import FusedGenerator
 from spade_tf.networks.generator import SPADEGenerator
@@ -52,6 +53,12 @@ def network():
     return make(form="dense")
 
 
+@cache
+def bordered(padding, form):
+    """64 rows, which reflection takes."""
+    return make(image_size=(64, 96), upsampling="bilinear", padding=padding, form=form)
+
+
 @pytest.mark.parametrize(
     ("form", "options"),
     [
@@ -88,29 +95,26 @@ def test_fused_is_the_generator(network, form, options):
     ],
 )
 def test_fused_is_the_generator_with_other_borders(padding, options, noise):
-    """Looked up, and convolved where nothing repeats itself; 64 rows, which reflection takes."""
-    how = {"image_size": (64, 96), "upsampling": "bilinear", "padding": padding}
+    """Looked up, and convolved where nothing repeats itself; in a function in the next test."""
     inputs = layout(1, 64, 96, noise=noise)
-    expected = make(form="dense", **how)(inputs)
+    expected = bordered(padding, "dense")(inputs)
     assert 0.05 < np.std(expected) < 0.7
-    assert np.abs(expected - make(image_size=(64, 96), form="dense")(inputs)).max() > 0.05
-    found = tf.function(make(**how).fuse(**options), autograph=False)(inputs)
+    other = "replicate" if padding == "reflect" else "reflect"
+    assert np.abs(expected - bordered(other, "dense")(inputs)).max() > 0.05
+    found = bordered(padding, "auto").fuse(**options)(inputs)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)  # As above.
 
 
-def test_unknown_sizes(tmp_path):
-    """Through a SavedModel, and whichever form the label map asks for."""
+def test_unknown_sizes():
+    """In one function, whichever form the label map asks for; test_saved_model.py saves such."""
     specs = {name: tf.TensorSpec([None, None, None], tf.int32) for name in ("label", "instance")}
-    module = tf.Module()
-    module.kept = make().fuse()
-    module.generate = tf.function(module.kept, input_signature=[specs], autograph=False)
-    tf.saved_model.save(module, tmp_path)
-    saved = tf.saved_model.load(tmp_path)
-    for size, noise in (((32, 64), False), ((64, 32), True)):
+    fused = bordered("reflect", "auto").fuse()
+    generate = tf.function(fused, input_signature=[specs], autograph=False)
+    for size, noise in (((64, 96), False), ((96, 64), True)):
         inputs = layout(2, *size, noise=noise)
-        expected = make(form="dense")(inputs)
+        expected = bordered("reflect", "dense")(inputs)
         # As above.
-        np.testing.assert_allclose(saved.generate(inputs), expected, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(generate(inputs), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("winograd", [False, True])
@@ -136,18 +140,18 @@ def test_weights_are_copied(network):
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_many_styles_of_one_layout(jit_compile):
     """Looked up, and convolved where nothing repeats itself."""
-    styled = make(z_dim=3)
-    fused = styled.fuse(jit_compile=jit_compile)
+    fused = make(z_dim=3).fuse(jit_compile=jit_compile)
     if jit_compile:
         fused = tf.function(fused, autograph=False)
     z = np.random.default_rng(0).normal(size=[3, 3]).astype("float32")
     for noise in (False, True):
         inputs = layout(noise=noise)
-        together = fused(inputs, z=tf.constant(z))
-        assert together.shape == (3, 32, 64, 3)
-        for index in range(3):
-            alone = styled(inputs, z=z[index : index + 1])
-            np.testing.assert_allclose(together[index : index + 1], alone, rtol=0, atol=1e-5)
+        pictures = fused(inputs, z=tf.constant(z))
+        # One label map for each.
+        maps = {name: tf.repeat(each, 3, axis=0) for name, each in inputs.items()}
+        expected = make(z_dim=3, form="dense")(maps, z=z)
+        assert pictures.shape == expected.shape == (3, 32, 64, 3)
+        np.testing.assert_allclose(pictures, expected, rtol=0, atol=1e-5)
 
 
 def test_without_z_one_style_is_drawn():
@@ -155,18 +159,26 @@ def test_without_z_one_style_is_drawn():
 
 
 @pytest.mark.parametrize(
-    ("make_one", "message"),
+    ("parts", "dtype", "message"),
     [
-        (lambda: make().fuse("float16"), "dtype must be float32 or bfloat16: received 'float16'"),
-        (lambda: make(norm="instance").fuse(), "only batch normalisation .* norm='instance'"),
-        (lambda: make(conditioning="clade").fuse(), "conditioning='clade'"),
-        (lambda: make().fuse()(layout(), training=True), "a fused generator is for inference"),
-        (lambda: make().fuse()(layout(height=40)), "multiples of 32"),
+        ({}, "float16", "dtype must be float32 or bfloat16: received 'float16'"),
+        ({"norm": "instance"}, "float32", "only batch normalisation .* norm='instance'"),
+        ({"conditioning": "clade"}, "float32", "conditioning='clade'"),
     ],
 )
-def test_what_cannot_be_fused(make_one, message):
+def test_what_cannot_be_fused(parts, dtype, message):
+    with shapes_alone():
+        generator = SPADEGenerator(5, image_size=(32, 64), filters=2, **conditioned(**parts))
     with pytest.raises(ValueError, match=message):
-        make_one()
+        generator.fuse(dtype)
+
+
+def test_what_a_fused_generator_cannot_do(network):
+    fused = network.fuse()
+    with pytest.raises(ValueError, match="a fused generator is for inference"):
+        fused(layout(), training=True)
+    with pytest.raises(ValueError, match="multiples of 32"):
+        fused(layout(height=40))
 
 
 def test_it_is_a_module(network):
