@@ -110,8 +110,12 @@ def test_the_classifier_learns_and_knows_its_accuracy(colours):
 
 
 @pytest.fixture
-def landscapes(tmp_path):
-    """A model of a data set of an earlier release; and the data set, a copy."""
+def landscapes(tmp_path, monkeypatch):
+    """A model of a data set of an earlier release; and the data set, a copy.
+
+    Classifiers of it learn for a moment: they are compared, not used.
+    """
+    monkeypatch.setattr(attributes, "_EPOCHS", 2)
     source = Path(__file__).parents[1] / "goldens/earlier/data"
     config = Config()
     config.data.load_height = config.data.load_width = 64

@@ -87,6 +87,7 @@ def test_ratio():
     assert ratio({"a": {"x": [2.0], "y": [9.0]}, "b": {"x": [1.0], "y": [3.0]}}, "a", "b") == 2.5
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_lines(labels, capsys, monkeypatch):
     # Starting another process takes as long as all the rest.
     monkeypatch.setattr(suites, "peak_rss", lambda *_: 1000)
@@ -99,6 +100,7 @@ def test_lines(labels, capsys, monkeypatch):
     assert all(line["seconds"].keys() == {"min", "median", "max"} for line in lines[:-1])
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_quick(labels, capsys, monkeypatch):
     monkeypatch.setattr(suites, "peak_rss", lambda *_: pytest.fail("measured"))
     summary = benchmark("generator", small(128), labels=labels, num_labels=7, quick=True)
