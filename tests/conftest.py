@@ -6,36 +6,28 @@ import random
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import keras
 import pytest
-import served_networks
-import tensorflow as tf
-from eager import eager
 from made_once import made_once
-
-from spade_tf.training.strategy import make_strategy
-
-# Devices can only be split before TensorFlow first uses one.
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
-)
-# Grappler takes most of the time of a graph's first call, for graphs that tests call once or twice.
-# The commands, servers and exports that tests start as processes of their own do run with it.
-tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-keras.utils.set_random_seed(0)
 
 # What takes longest starts first, so that no process ends long after the other.
 FIRST = [
     "test_conformance.py",
-    "test_train.py",
+    "test_fused.py",
+    "test_earlier.py",
     "test_convert.py",
     "test_litert.py",
-    "test_fused.py",
+    "test_editing.py",
     "test_gaugan.py",
     "test_distillation.py",
     "test_generate_export.py",
+    "test_train.py",
+    "test_segment.py",
+    "test_benchmark.py",
+    "test_export_litert.py",
+    "test_generator.py",
+    "test_borders.py",
+    "test_keras_methods.py",
     "test_evaluate.py",
-    "test_earlier.py",
     "test_checks.py",
 ]
 
@@ -43,6 +35,25 @@ FIRST = [
 def pytest_configure(config):
     # xdist would start the files with the most tests first.
     config.option.loadscopereorder = False
+    # The process that hands tests out runs none, and the others wait for it.
+    hands_out = getattr(config.option, "dist", "no") != "no"
+    if "PYTEST_XDIST_WORKER" in os.environ or not hands_out:
+        _prepare_tensorflow()
+
+
+def _prepare_tensorflow():
+    import keras
+    import tensorflow as tf
+
+    # Devices can only be split before TensorFlow first uses one.
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+    # Grappler takes most of the time of a graph's first call, for graphs that tests call once or
+    # twice. The commands, servers and exports that tests start as processes of their own do run
+    # with it.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    keras.utils.set_random_seed(0)
 
 
 def pytest_collection_finish():
@@ -58,6 +69,8 @@ def pytest_collection_modifyitems(items):
 
 
 def _nameless(next_creator, **arguments):
+    import tensorflow as tf
+
     with tf.name_scope(""):
         return next_creator(**{**arguments, "name": None})
 
@@ -68,6 +81,8 @@ def _nameless_variables():
 
     Keras and checkpoints know variables by their paths.
     """
+    import tensorflow as tf
+
     with tf.variable_creator_scope(_nameless):
         yield
 
@@ -85,6 +100,8 @@ def _seeded():
 @pytest.fixture
 def eagerly():
     """Runs functions operation by operation: one call takes less time than to trace its graph."""
+    from eager import eager
+
     with eager():
         yield
 
@@ -92,6 +109,8 @@ def eagerly():
 @pytest.fixture(scope="session")
 def two_replicas():
     """A strategy of two replicas on this machine's processor."""
+    from spade_tf.training.strategy import make_strategy
+
     # Training in this process uses the same one: a process can have only one.
     return make_strategy("mirrored")
 
@@ -99,6 +118,8 @@ def two_replicas():
 @pytest.fixture(scope="session")
 def networks():
     """A generator and an encoder with everything that can be exported."""
+    import served_networks
+
     # The same ones in every test process: one of them makes the export for all.
     random.seed(0)
     return served_networks.spade_with_styles(), served_networks.encoder()
@@ -125,6 +146,8 @@ def version(networks, tmp_path_factory):
 @pytest.fixture(scope="session")
 def loaded(version):
     """The export, loaded in this process."""
+    import tensorflow as tf
+
     return tf.saved_model.load(str(version))
 
 
