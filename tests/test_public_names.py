@@ -41,6 +41,17 @@ def test_importing_the_packages_imports_no_tensorflow():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_all_names_together_import_tensorflow_and_keras_alone():
+    """What takes as long to import again, and is for commands, servers and data sets."""
+    code = "import sys, tensorflow, keras\n"
+    code += "before = {name.partition('.')[0] for name in sys.modules}\n"
+    code += "import spade_tf\n"
+    code += "for name in spade_tf.__all__: getattr(spade_tf, name)\n"
+    code += "new = {name.partition('.')[0] for name in sys.modules} - before\n"
+    code += "assert new == {'spade_tf'}, new\n"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_files_of_all_classes_can_be_loaded():
     """In a process that has imported no network."""
     folder = Path(spade_tf.__file__).parent

@@ -1,7 +1,5 @@
 import configparser
 import importlib
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -144,40 +142,6 @@ def test_no_module_named_run_is_installed():
     module, _, function = entry.partition(":")
     assert callable(getattr(importlib.import_module(module), function))
     assert not module.startswith("run")
-
-
-@pytest.mark.slow
-def test_the_installed_program_works_beside_the_users_own_modules(tmp_path):
-    copy, site, own = tmp_path / "copy", tmp_path / "site", tmp_path / "own"
-    ignored = shutil.ignore_patterns("tests", "build", "*.egg-info", ".*", "docs")
-    shutil.copytree(ROOT, copy, ignore=ignored)
-    (copy / "run.py").unlink()
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "--no-index", f"--target={site}", str(copy)], check=True)
-    for name in ("run.py", "pipelines/__init__.py", "experiments/__init__.py"):
-        (own / name).parent.mkdir(parents=True, exist_ok=True)
-        (own / name).write_text("raise SystemExit('not the installed one')")
-    assert not list(site.glob("run*"))
-    result = subprocess.run(
-        [str(site / "bin" / "spade-tf"), "train", "--config=paired_folder"],
-        cwd=own,
-        env={**os.environ, "PYTHONPATH": str(site)},
-        capture_output=True,
-        text=True,
-    )
-    # The command has got as far as opening the data set, which does not exist.
-    assert result.returncode == 2
-    assert "prepare --dataset=paired_folder" in result.stderr
-    usage = subprocess.run(
-        [str(site / "bin" / "spade-tf"), "--help"],
-        cwd=own,
-        env={**os.environ, "PYTHONPATH": str(site)},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert usage.startswith("usage: spade-tf COMMAND")
-    assert "run.py" not in usage
 
 
 def configuration(path, text):
