@@ -36,12 +36,18 @@ class Adam(keras.optimizers.Adam):
         # Once for all weights: hundreds of weights would make thousands of operations.
         step = tf.cast(self.iterations + 1, tf.float32)
         powers = tuple(tf.pow(tf.cast(beta, step.dtype), step) for beta in self._betas())
-        # TensorFlow's operation adds its epsilon to sqrt(v) before the bias of v is corrected.
-        self._of_step = (*powers, self.epsilon * tf.sqrt(1.0 - powers[1]))
+        self._of_step = {
+            "beta1_power": powers[0],
+            "beta2_power": powers[1],
+            "beta1": tf.constant(self.beta_1, step.dtype),
+            "beta2": tf.constant(self.beta_2, step.dtype),
+            # TensorFlow's operation adds its epsilon to sqrt(v) before the bias of v is corrected.
+            "epsilon": self.epsilon * tf.sqrt(1.0 - powers[1]),
+        }
         try:
             return super().apply(grads, trainable_variables)
         finally:
-            self._of_step = ()
+            self._of_step = {}
 
     def update_step(self, gradient, variable, learning_rate):
         """Updates one weight with its gradient."""
@@ -52,17 +58,7 @@ class Adam(keras.optimizers.Adam):
         if self.amsgrad:
             moments["vhat"] = self._velocity_hats[index]
             operation = tf.raw_ops.ResourceApplyAdamWithAmsgrad
-        beta_1_power, beta_2_power, epsilon = self._of_step
-        beta_1, beta_2 = self._betas()
-        numbers = {
-            "beta1_power": beta_1_power,
-            "beta2_power": beta_2_power,
-            "lr": learning_rate,
-            "beta1": beta_1,
-            "beta2": beta_2,
-            "epsilon": epsilon,
-            "grad": gradient,
-        }
+        numbers = {**self._of_step, "lr": learning_rate, "grad": gradient}
         operation(
             var=variable.handle,
             **{name: moment.value.handle for name, moment in moments.items()},

@@ -74,13 +74,14 @@ class NonFiniteGuard(keras.layers.Layer):
             step: int64 scalar, number of earlier steps.
 
         Returns:
-            The gradients, or zeros if this or an earlier update was not finite.
+            The gradients, or zeros if this or an earlier update was not finite: a value or the sum
+            of the squares of a gradient.
         """
         flags = {f"loss {name}": tf.math.is_finite(loss) for name, loss in losses.items()}
         for name, gradient in zip(names, gradients, strict=True):
             if gradient is not None:
-                # A sum is finite only if all its terms are. One pass is enough.
-                flags[f"gradient of {name}"] = tf.math.is_finite(tf.reduce_sum(tf.abs(gradient)))
+                # A sum of squares is finite only if all its terms are. One pass is enough.
+                flags[f"gradient of {name}"] = tf.math.is_finite(tf.nn.l2_loss(gradient))
         offset = len(self.names)
         self.names += flags
         failed = tf.cast(tf.logical_not(tf.stack(list(flags.values()))), tf.int64)
@@ -93,8 +94,10 @@ class NonFiniteGuard(keras.layers.Layer):
         now = tf.where(first, step + 1, before)
         self.index.assign(tf.where(first, culprit, tf.convert_to_tensor(self.index)))
         self.step.assign(now)
+        fine = tf.cast(now == 0, tf.float32)
+        # Zero times anything is zero here, NaN and infinity included.
         return [
-            None if gradient is None else tf.where(now == 0, gradient, tf.zeros_like(gradient))
+            None if gradient is None else tf.math.multiply_no_nan(gradient, _as(fine, gradient))
             for gradient in gradients
         ]
 
@@ -110,3 +113,7 @@ class NonFiniteGuard(keras.layers.Layer):
         self.step.assign(0)
         self.index.assign(0)
         self.names.clear()
+
+
+def _as(x, other):
+    return x if x.dtype == other.dtype else tf.cast(x, other.dtype)

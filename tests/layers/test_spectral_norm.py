@@ -192,6 +192,27 @@ def test_gradient_holds_u_and_v():
         np.testing.assert_allclose(gradient[index], expected, rtol=0, atol=1e-5)
 
 
+def test_gradients_of_gradients_by_the_kernel():
+    """Against those that TensorFlow derives of the same quotient."""
+    layer = conv(filters=3, kernel_size=2, channels=2, use_bias=False)
+    u, v = tf.constant(layer.u), tf.constant(layer.v)
+
+    def derived(kernel):
+        return kernel / tf.tensordot(v, tf.linalg.matvec(tf.reshape(kernel, [-1, 3]), u), 1)
+
+    def second(normalize):
+        kernel = layer.kernel.value
+        with tf.GradientTape() as outer:
+            with tf.GradientTape() as inner:
+                loss = tf.reduce_sum(tf.sin(normalize(kernel)))
+            penalty = tf.reduce_sum(inner.gradient(loss, kernel) ** 2)
+        return outer.gradient(penalty, kernel)
+
+    ours = second(lambda _: layer.normalized_kernel())
+    # Float32 sums of 24 terms of order 1.
+    np.testing.assert_allclose(ours, second(derived), rtol=0, atol=2e-5)
+
+
 def test_state_moves_inside_a_function():
     layer, twin = conv(), conv()
     twin.set_weights(layer.get_weights())
