@@ -20,6 +20,8 @@ import spade_tf.networks.generator
 import spade_tf.networks.inception
 import spade_tf.networks.pix2pixhd
 import spade_tf.networks.projected_discriminator
+import spade_tf.networks.projected_segmentation
+import spade_tf.networks.segmentation_discriminator
 import spade_tf.networks.vgg
 import spade_tf.training.gaugan
 import spade_tf.training.schedules  # noqa: F401

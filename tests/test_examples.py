@@ -20,7 +20,8 @@ NOT_RUN = {
 # Their examples trace large graphs.
 SLOW = {
     *("Checkpoints", "DistilledGauGAN", "EditableGenerator", "FusedGenerator"),
-    *("InceptionFeatures", "ProjectedDiscriminator", "Teacher"),
+    *("InceptionFeatures", "ProjectedDiscriminator", "ProjectedSegmentationDiscriminator"),
+    "Teacher",
 }
 
 SKIP = doctest.OPTIONFLAGS_BY_NAME["SKIP"]

@@ -197,6 +197,7 @@ def _run(run: _Run, rate_factor: float) -> int:
             steps=settings.steps,
             start_step=start_step,
             jit_compile=settings.jit_compile,
+            warmup_steps=config.loss.warmup_steps,
             callbacks=make_callbacks(
                 config, builder, labels, workdir, checkpoints, chief, profile_steps
             ),

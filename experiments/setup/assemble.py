@@ -17,6 +17,7 @@ from experiments.setup.networks import (
 )
 from experiments.setup.sizing import sizing_options
 from experiments.setup.teacher import load_teacher
+from experiments.setup.validation import PIXEL_DISCRIMINATORS
 from pipelines.schema import DataError, LabelSet
 from spade_tf.losses.adversarial import get_adversarial_loss
 from spade_tf.losses.perceptual import WEIGHTS, PerceptualLoss
@@ -57,6 +58,12 @@ def make_perceptual_loss(config: Config) -> PerceptualLoss | None:
                 f"--config.loss.vgg_weights={error}; to train without a perceptual loss, give "
                 "--config.loss.perceptual_weight=0"
             ) from error
+        if config.loss.warmup_steps and not config.loss.l1_weight:
+            raise ConfigError(
+                f"--config.loss.warmup_steps={config.loss.warmup_steps}: it needs the perceptual "
+                f"loss, which has no weights ({error}); give --config.loss.l1_weight=4, or a file "
+                "with --config.loss.vgg_weights"
+            ) from error
         print(
             f"perceptual loss: off, no weights ({error}); to have it, give a file with "
             "--config.loss.vgg_weights=FILE (torchvision .pth or Keras .h5), or install the "
@@ -91,7 +98,11 @@ def make_gaugan(config: Config, labels: LabelSet, rate_factor: float = 1.0) -> G
             if config.train.average_decay
             else None
         ),
-        "adversarial_loss": get_adversarial_loss(config.loss.adversarial),
+        "adversarial_loss": (
+            None
+            if config.discriminator.architecture in PIXEL_DISCRIMINATORS
+            else get_adversarial_loss(config.loss.adversarial)
+        ),
         "perceptual_loss": make_perceptual_loss(config),
         "loss_weights": LossWeights(
             feature_matching=config.loss.feature_matching_weight,
@@ -100,6 +111,7 @@ def make_gaugan(config: Config, labels: LabelSet, rate_factor: float = 1.0) -> G
             kl_examples=config.loss.kl_examples,
             r1=config.loss.r1_weight,
             l1=config.loss.l1_weight,
+            label_mix=config.loss.label_mix_weight,
         ),
         "updates": Updates(
             discriminator_steps=config.train.discriminator_steps,
@@ -139,8 +151,9 @@ def make_optimizer(
     schedule: float | ConstantThenLinear = rate
     if settings.decay_steps:
         # The discriminator's optimizer counts its own steps.
-        factor = config.train.discriminator_steps if network == "discriminator" else 1
-        steps = config.train.steps
+        factor, steps = 1, config.train.steps
+        if network == "discriminator":
+            factor, steps = config.train.discriminator_steps, steps - config.loss.warmup_steps
         schedule = ConstantThenLinear(
             rate, steps * factor, min(settings.decay_steps, steps) * factor
         )

@@ -83,16 +83,17 @@ class GeneratorConfig:
 class DiscriminatorConfig:
     """The discriminator.
 
-    See `spade_tf.networks.discriminator.MultiscaleDiscriminator` for "patch", and
-    `spade_tf.networks.projected_discriminator.ProjectedDiscriminator` for "projected".
+    See `MultiscaleDiscriminator` for "patch", `ProjectedDiscriminator` for "projected",
+    `SegmentationDiscriminator` for "segmentation", and `ProjectedSegmentationDiscriminator` for
+    "projected_segmentation", in spade_tf.networks.
     """
 
-    # "patch" or "projected".
+    # "patch", "projected", "segmentation" or "projected_segmentation".
     architecture: str = "patch"
     filters: int = 64
-    # Of "projected": the frozen network, "efficientnet_lite0" or "vgg16".
+    # Of the projected ones: the frozen network, "efficientnet_lite0" or "vgg16".
     backbone: str = "efficientnet_lite0"
-    # Of "projected": "package", the installed package of the weights, or a file of them.
+    # Of the projected ones: "package", the installed package of the weights, or a file of them.
     backbone_weights: str = "package"
     # Of "patch", as all below.
     num_scales: int = 2
@@ -118,6 +119,7 @@ class EncoderConfig:
 class LossConfig:
     """The losses and their weights (Park et al. 2019, appendix A)."""
 
+    # Of discriminators that say how real a picture looks: "patch" and "projected".
     adversarial: str = "hinge"
     feature_matching_weight: float = 10.0
     # 0 turns the perceptual loss off.
@@ -136,6 +138,11 @@ class LossConfig:
     kl_examples: float = 4.0
     # Mean absolute difference of the pictures; 0 for none, as in the paper.
     l1_weight: float = 0.0
+    # Of discriminators of pixels, "segmentation" and "projected_segmentation": LabelMix.
+    label_mix_weight: float = 10.0
+    # How many steps are made before the discriminator takes part. The generator learns from the
+    # perceptual and the L1 loss alone until then.
+    warmup_steps: int = 0
     # R1 penalty on real pictures; 0 for none.
     r1_weight: float = 0.0
     # With a teacher: weights of the L1 distance to its pictures, and of the relative squared

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from experiments.setup.config import Config
+from experiments.setup.validation import PIXEL_DISCRIMINATORS
 
 
 def lacks_for_effect(config: Config, key: str) -> str:
@@ -74,8 +75,18 @@ _EFFECTS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
     ),
     (
         ("discriminator.backbone", "discriminator.backbone_weights"),
-        lambda config: config.discriminator.architecture == "projected",
-        "--config.discriminator.architecture=projected",
+        lambda config: "projected" in config.discriminator.architecture,
+        "--config.discriminator.architecture=projected or projected_segmentation",
+    ),
+    (
+        ("loss.adversarial",),
+        lambda config: config.discriminator.architecture not in PIXEL_DISCRIMINATORS,
+        "--config.discriminator.architecture=patch or projected",
+    ),
+    (
+        ("loss.label_mix_weight",),
+        lambda config: config.discriminator.architecture in PIXEL_DISCRIMINATORS,
+        "--config.discriminator.architecture=segmentation or projected_segmentation",
     ),
     (
         ("loss.vgg_weights", "loss.vgg_preprocessing", "loss.perceptual_layers"),

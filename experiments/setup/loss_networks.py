@@ -17,6 +17,6 @@ def loss_networks(config: Mapping[str, Any]) -> tuple[str, ...]:
         # Both have the same layers: a distance by one follows from a loss by the other.
         networks += ["vgg16", "vgg19"]
     discriminator = config.get("discriminator", {})
-    if discriminator.get("architecture") == "projected":
+    if "projected" in discriminator.get("architecture", "patch"):
         networks.append(discriminator["backbone"])
     return tuple(networks)

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from experiments.setup.config import Config, ConfigError
+from experiments.setup.validation import PIXEL_DISCRIMINATORS
 from pipelines.schema import LabelSet
 from spade_tf.layers.conditioning import Conditioning
 from spade_tf.networks.discriminator import MultiscaleDiscriminator
@@ -13,6 +14,17 @@ from spade_tf.networks.encoder import ConvEncoder
 from spade_tf.networks.generator import SPADEGenerator
 from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
 from spade_tf.networks.projected_discriminator import ProjectedDiscriminator
+from spade_tf.networks.projected_segmentation import (
+    ProjectedSegmentationDiscriminator,
+)
+from spade_tf.networks.segmentation_discriminator import SegmentationDiscriminator
+
+Discriminator = (
+    MultiscaleDiscriminator
+    | ProjectedDiscriminator
+    | SegmentationDiscriminator
+    | ProjectedSegmentationDiscriminator
+)
 
 # Red, green, blue, and whether something covers the pixel.
 CANVAS_CHANNELS = 4
@@ -71,44 +83,72 @@ def make_generator(
     )
 
 
-def make_discriminator(
-    config: Config, labels: LabelSet
-) -> MultiscaleDiscriminator | ProjectedDiscriminator:
-    """The discriminator of an experiment."""
+def make_discriminator(config: Config, labels: LabelSet) -> Discriminator:
+    """The discriminator of an experiment.
+
+    Raises:
+        ConfigError: if it has no trained weights for its frozen network, or no label ids to find.
+    """
     settings = config.discriminator
     shared: dict[str, Any] = {
-        "use_instance_edges": sees_instances(config, labels),
         "filters": settings.filters,
         "dtype": config.train.precision,
         "name": "discriminator",
     }
+    if settings.architecture in PIXEL_DISCRIMINATORS:
+        if labels.condition_channels:
+            raise ConfigError(
+                f"--config.discriminator.architecture={settings.architecture}: it finds label ids, "
+                "and the data set has continuous maps; give patch"
+            )
+        shared |= {
+            "num_labels": labels.num_ids,
+            "unknown_id": labels.num_classes if labels.has_unknown else None,
+        }
+    else:
+        shared |= {
+            "num_labels": condition_channels(config, labels),
+            "use_instance_edges": sees_instances(config, labels),
+        }
+    if settings.architecture == "segmentation":
+        return SegmentationDiscriminator(
+            num_downsamplings=segmentation_halvings((config.data.height, config.data.width)),
+            **shared,
+        )
+    if settings.architecture == "patch":
+        return MultiscaleDiscriminator(
+            num_scales=settings.num_scales,
+            num_layers=settings.num_layers,
+            norm=settings.norm,
+            spectral_norm=settings.spectral_norm,
+            **shared,
+        )
+    shared["backbone"] = settings.backbone
     if settings.architecture == "projected":
-        return _projected_discriminator(config, condition_channels(config, labels), shared)
-    return MultiscaleDiscriminator(
-        condition_channels(config, labels),
-        num_scales=settings.num_scales,
-        num_layers=settings.num_layers,
-        norm=settings.norm,
-        spectral_norm=settings.spectral_norm,
-        **shared,
-    )
+        return _with_weights(ProjectedDiscriminator(**shared), config)
+    return _with_weights(ProjectedSegmentationDiscriminator(**shared), config)
 
 
-def _projected_discriminator(
-    config: Config, num_labels: int, shared: dict[str, Any]
-) -> ProjectedDiscriminator:
+def segmentation_halvings(image_size: tuple[int, int]) -> int:
+    """Halvings that leave 4 pixels on the shorter side, if both sides can be halved so often."""
+    least = max(1, int(math.log2(min(image_size) / 4)))
+    return next(n for n in range(min(6, least), 0, -1) if not any(x % 2**n for x in image_size))
+
+
+def _with_weights(
+    discriminator: ProjectedDiscriminator | ProjectedSegmentationDiscriminator, config: Config
+) -> ProjectedDiscriminator | ProjectedSegmentationDiscriminator:
     from spade_tf.convert.backbones import load_backbone
     from spade_tf.convert.errors import WeightsError
 
-    settings = config.discriminator
-    discriminator = ProjectedDiscriminator(num_labels, backbone=settings.backbone, **shared)
-    weights = settings.backbone_weights
+    weights = config.discriminator.backbone_weights
+    other = "patch" if config.discriminator.architecture == "projected" else "segmentation"
     try:
         load_backbone(discriminator, None if weights == "package" else weights)
     except WeightsError as error:
         raise ConfigError(
             f"--config.discriminator.backbone_weights={weights}: {error}; to train without them, "
-            "give --config.discriminator.architecture=patch"
+            f"give --config.discriminator.architecture={other}"
         ) from error
     return discriminator
 

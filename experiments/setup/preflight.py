@@ -89,7 +89,7 @@ def _check_weights(config: Config) -> None:
     discriminator = config.discriminator
     weights = discriminator.backbone_weights
     if (
-        discriminator.architecture == "projected"
+        "projected" in discriminator.architecture
         and weights != "package"
         and not Path(weights).is_file()
     ):

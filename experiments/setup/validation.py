@@ -21,7 +21,9 @@ CONDITIONINGS = (
     "affine",
     "none",
 )
-DISCRIMINATORS = ("patch", "projected")
+DISCRIMINATORS = ("patch", "projected", "segmentation", "projected_segmentation")
+# Those that find the class of every pixel.
+PIXEL_DISCRIMINATORS = ("segmentation", "projected_segmentation")
 BACKBONES = ("efficientnet_lite0", "vgg16")
 DISCRIMINATOR_NORMS = ("instance", "batch", "local_batch", "none")
 # Scores of which the best model is kept.
@@ -50,6 +52,7 @@ def validate(config: Config) -> None:
     _validate_choices(config)
     _validate_generator(config)
     _validate_training(config)
+    _validate_discriminator(config)
     _validate_evaluation(config)
     _validate_size(config)
     _validate_style(config)
@@ -82,7 +85,8 @@ _BOUNDS = (
     (
         "at least 0",
         "loss",
-        "l1_weight r1_weight distillation_output_weight distillation_feature_weight",
+        "l1_weight r1_weight distillation_output_weight distillation_feature_weight "
+        "label_mix_weight warmup_steps",
     ),
     (
         "at least 0",
@@ -152,6 +156,43 @@ def _validate_training(config: Config) -> None:
     parts, batch = config.train.accumulation_steps, config.train.batch_size
     remedy = f"it must divide train.batch_size={batch}"
     _require(batch % parts == 0, "train.accumulation_steps", parts, remedy)
+
+
+def _validate_discriminator(config: Config) -> None:
+    loss, architecture = config.loss, config.discriminator.architecture
+    if architecture in PIXEL_DISCRIMINATORS:
+        at = f"discriminator.architecture={architecture}"
+        _require(
+            not loss.r1_weight,
+            "loss.r1_weight",
+            loss.r1_weight,
+            f"with {at} there is no score of being real to penalise: give 0",
+        )
+        _require(
+            not config.data.use_canvas,
+            "data.use_canvas",
+            config.data.use_canvas,
+            f"{at} needs label ids, and a canvas has none: give discriminator.architecture=patch",
+        )
+    if architecture == "segmentation":
+        for name in ("height", "width"):
+            value = getattr(config.data, name)
+            remedy = "discriminator.architecture=segmentation needs a multiple of 4: give one"
+            _require(value % 4 == 0, f"data.{name}", value, remedy)
+    if loss.warmup_steps:
+        _require(
+            loss.warmup_steps < config.train.steps,
+            "loss.warmup_steps",
+            loss.warmup_steps,
+            f"give less than train.steps={config.train.steps}, or no step has a discriminator",
+        )
+        _require(
+            bool(loss.l1_weight or loss.perceptual_weight),
+            "loss.warmup_steps",
+            loss.warmup_steps,
+            "the generator would have nothing to learn from: give loss.l1_weight or "
+            "loss.perceptual_weight, too",
+        )
 
 
 def _validate_evaluation(config: Config) -> None:

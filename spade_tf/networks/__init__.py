@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from spade_tf.networks.projected_discriminator import (
         ProjectedDiscriminator as ProjectedDiscriminator,
     )
+    from spade_tf.networks.projected_segmentation import (
+        ProjectedSegmentationDiscriminator as ProjectedSegmentationDiscriminator,
+    )
+    from spade_tf.networks.segmentation_discriminator import (
+        SegmentationDiscriminator as SegmentationDiscriminator,
+    )
+    from spade_tf.networks.spectral_resnet_block import SpectralResnetBlock as SpectralResnetBlock
     from spade_tf.networks.styles import seeded_styles as seeded_styles
     from spade_tf.networks.vgg import VGGFeatures as VGGFeatures
 
@@ -34,7 +41,10 @@ __all__ = [
     "NLayerDiscriminator",
     "Pix2PixHDGenerator",
     "ProjectedDiscriminator",
+    "ProjectedSegmentationDiscriminator",
     "SPADEGenerator",
+    "SegmentationDiscriminator",
+    "SpectralResnetBlock",
     "VGGFeatures",
     "seeded_styles",
 ]
@@ -52,7 +62,10 @@ __getattr__, __dir__ = lazily(
         "NLayerDiscriminator": "spade_tf.networks.discriminator",
         "Pix2PixHDGenerator": "spade_tf.networks.pix2pixhd",
         "ProjectedDiscriminator": "spade_tf.networks.projected_discriminator",
+        "ProjectedSegmentationDiscriminator": "spade_tf.networks.projected_segmentation",
         "SPADEGenerator": "spade_tf.networks.generator",
+        "SegmentationDiscriminator": "spade_tf.networks.segmentation_discriminator",
+        "SpectralResnetBlock": "spade_tf.networks.spectral_resnet_block",
         "VGGFeatures": "spade_tf.networks.vgg",
         "seeded_styles": "spade_tf.networks.styles",
     },

@@ -15,6 +15,8 @@ BACKBONES: dict[str, tuple[tuple[str, int], ...]] = {
     "vgg16": (("relu3_1", 256), ("relu4_1", 512), ("relu5_1", 512)),
 }
 STRIDES = (4, 8, 16, 32)
+# The layer at a stride of 2, for what works on every pixel.
+HALF_SIZE = {"efficientnet_lite0": ("stage1", 16), "vgg16": ("relu2_1", 128)}
 
 # Features are of order 1: below a thousandth of that, a position counts as empty.
 _EPSILON = 1e-6

@@ -22,14 +22,19 @@ class Part(NamedTuple):
         semantics: the label maps.
         image: `[B, H, W, 3]`, real pictures.
         noise: `[B, z_dim]`, or None.
-        draws: `[B, n]`, random numbers for the augmentation, or None.
+        draws: `[B, n]`, random numbers for the augmentation and the objective, or None.
+        class_weights: `[N]`, weights of the global batch's classes, or None.
     """
 
     semantics: Semantics
     image: tf.Tensor
     noise: tf.Tensor | None
     draws: tf.Tensor | None = None
+    class_weights: tf.Tensor | None = None
 
+
+# What a part may have beside its label maps and pictures.
+_OPTIONAL = Part._fields[2:]
 
 GradientsOf = Callable[[Part], tuple[Losses, Gradients]]
 
@@ -55,10 +60,12 @@ def split(whole: Part, count: int) -> Iterator[Part]:
         )
     size = batch_size // count
     for start in range(0, batch_size, size):
-        yield Part(
-            whole.semantics.rows(start, size),
-            whole.image[start : start + size],
-            *(None if x is None else x[start : start + size] for x in (whole.noise, whole.draws)),
+        rows = slice(start, start + size)
+        yield whole._replace(
+            semantics=whole.semantics.rows(start, size),
+            image=whole.image[rows],
+            noise=None if whole.noise is None else whole.noise[rows],
+            draws=None if whole.draws is None else whole.draws[rows],
         )
 
 
@@ -119,7 +126,7 @@ class _Function:
     def __call__(self, part: Part) -> tuple[Losses, Gradients]:
         semantics = part.semantics
         named = {"label": semantics.label, "edges": semantics.edges}
-        named |= {"noise": part.noise, "draws": part.draws}
+        named |= {name: getattr(part, name) for name in _OPTIONAL}
         if semantics.label is None:
             named["dense"] = semantics.dense
         tensors = {name: tensor for name, tensor in named.items() if tensor is not None}
@@ -131,7 +138,7 @@ class _Function:
         maps = {name: tensors.get(name) for name in ("label", "edges", "dense")}
         semantics = Semantics(self._num_labels, **maps, dtype=self._dtype, unlabelled=True)
         losses, gradients = self._gradients_of(
-            Part(semantics, tensors["image"], tensors.get("noise"), tensors.get("draws"))
+            Part(semantics, tensors["image"], *(tensors.get(name) for name in _OPTIONAL))
         )
         self._present = [gradient is not None for gradient in gradients]
         return losses, [gradient for gradient in gradients if gradient is not None]

@@ -208,6 +208,8 @@ class DistilledGauGAN(GauGAN):
         training: bool = True,
         noise: tf.Tensor | None = None,
         draws: tf.Tensor | None = None,
+        class_weights: tf.Tensor | None = None,
+        warmup: bool = False,
     ) -> Losses:
         """The student's weighted losses by name."""
         z, _ = self.style(real_image, noise=noise, training=training)
@@ -221,7 +223,13 @@ class DistilledGauGAN(GauGAN):
                 inputs=semantics, z=z, training=training, return_features=True
             )
         losses = self.picture_losses(
-            semantics, real_image, fake_image, training=training, draws=draws
+            semantics,
+            real_image,
+            fake_image,
+            training=training,
+            draws=draws,
+            class_weights=class_weights,
+            warmup=warmup,
         )
         if self.output_weight:
             losses["generator/distillation_output"] = self.output_weight * distillation_output_loss(

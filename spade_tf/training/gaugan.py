@@ -9,24 +9,23 @@ import keras
 import tensorflow as tf
 
 from spade_tf.layers.gaussian_sampling import GaussianSampling
-from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.symbolic import TracesSymbolicCalls
-from spade_tf.losses.adversarial import AdversarialLoss, HingeLoss
-from spade_tf.training.accumulation import Losses, Part
+from spade_tf.losses.adversarial import AdversarialLoss
+from spade_tf.training.accumulation import Losses
 from spade_tf.training.augmentation import Augment
 from spade_tf.training.ema import WeightAverage
 from spade_tf.training.empty_batches import at_least_one_row, num_rows
 from spade_tf.training.epoch_means import EpochMeans
-from spade_tf.training.gradients import minimize
 from spade_tf.training.guard import NonFiniteGuard
+from spade_tf.training.objectives import objective_of
 from spade_tf.training.optimizers import check_compile_arguments, get_pair
 from spade_tf.training.options import LossWeights, Updates, check_options
 from spade_tf.training.saving import SavedWhole
-from spade_tf.training.step_losses import StepLosses
+from spade_tf.training.step_updates import StepUpdates
 
 
 @keras.saving.register_keras_serializable("spade_tf")
-class GauGAN(TracesSymbolicCalls, StepLosses, SavedWhole):
+class GauGAN(TracesSymbolicCalls, StepUpdates, SavedWhole):
     """Trains a generator of pictures from label maps against a discriminator.
 
     `compile`, `fit`, `evaluate`, `predict`, `save` and `keras.saving.load_model` work as with any
@@ -41,7 +40,8 @@ class GauGAN(TracesSymbolicCalls, StepLosses, SavedWhole):
             that is frozen (`trainable = False`) only infers, and has no KL divergence.
         average_generator: a generator of the same make, to hold the moving average of the
             weights; None for none. With it, `call`, `evaluate` and `predict` use the average.
-        adversarial_loss: an `AdversarialLoss`. Default the hinge loss.
+        adversarial_loss: an `AdversarialLoss`. Default the hinge loss. None for a discriminator
+            that has losses of its own, such as `SegmentationDiscriminator`.
         perceptual_loss: `(real_image, fake_image) -> scalar`, such as `PerceptualLoss`; None for
             none.
         loss_weights: a `LossWeights`. Default the paper's.
@@ -55,8 +55,8 @@ class GauGAN(TracesSymbolicCalls, StepLosses, SavedWhole):
             share theirs.
 
     Raises:
-        ValueError: if the styles of encoder and generator differ in length, or an option is out of
-            its range.
+        ValueError: if the styles of encoder and generator differ in length, an option is out of
+            its range, or a loss does not fit the discriminator.
 
     Reference: Park et al. 2019, section 3.3 and appendix A.
 
@@ -110,7 +110,8 @@ class GauGAN(TracesSymbolicCalls, StepLosses, SavedWhole):
             )
         self.sampling = GaussianSampling()
         self.sampling.built = True
-        self.adversarial_loss = adversarial_loss or HingeLoss()
+        self.objective = objective_of(discriminator, adversarial_loss, self.loss_weights)
+        self.adversarial_loss = self.objective.loss
         self.perceptual_loss = perceptual_loss
         # Tracked, so that a file of the model holds the weights of the features.
         extractor = getattr(perceptual_loss, "extractor", None)
@@ -224,64 +225,41 @@ class GauGAN(TracesSymbolicCalls, StepLosses, SavedWhole):
         losses = self.update_generator(semantics, batch["image"])
         for draw in range(1, 1 + self.updates.discriminator_steps):
             losses |= self.update_discriminator(semantics, batch["image"], draw=draw)
+        return self._count(losses)
+
+    def warmup_step(self, batch: Mapping[str, tf.Tensor]) -> Losses:
+        """One iteration before the discriminator takes part: it neither says nor learns anything.
+
+        The generator learns from the perceptual and the L1 loss alone, the encoder from the KL
+        divergence, too; a student also from its teacher. This brings layout and colour early, and
+        averages textures: make few such steps.
+
+        Args:
+            batch: as of `train_step`.
+
+        Returns:
+            The losses by name.
+
+        Raises:
+            ValueError: if there is neither a perceptual nor an L1 loss.
+
+        Reference: Chen and Koltun 2017, section 3.3, https://arxiv.org/abs/1707.09405, whose
+            cascaded refinement networks are trained so to the end.
+        """
+        batch = _unpacked(batch)
+        if self.perceptual_loss is None and not self.loss_weights.l1:
+            raise ValueError(
+                "a warm-up needs a loss without the discriminator: give a perceptual_loss, or "
+                "LossWeights.l1 > 0"
+            )
+        semantics = self.semantics(batch)
+        return self._count(self.update_generator(semantics, batch["image"], warmup=True))
+
+    def _count(self, losses):
         if self.average is not None:
             self.average.update(tf.convert_to_tensor(self.step))
         self.step.assign_add(1)
         return losses
-
-    def update_generator(self, semantics: Semantics, real_image: tf.Tensor) -> Losses:
-        """One step of generator and encoder: adversarial, feature, perceptual and KL losses."""
-        return self._minimize(
-            lambda part, _: self.generator_losses(
-                part.semantics, part.image, noise=part.noise, draws=part.draws
-            ),
-            self._whole(semantics, real_image, draw=0),
-            self.generator_weights,
-            "generator_optimizer",
-        )
-
-    def update_discriminator(
-        self, semantics: Semantics, real_image: tf.Tensor, draw: int = 1
-    ) -> Losses:
-        """One step of the discriminator, on pictures that the updated generator makes anew."""
-
-        def losses(part: Part, tape: tf.GradientTape) -> Losses:
-            with tape.stop_recording():
-                fake_image = self.generate(
-                    part.semantics, part.image, noise=part.noise, training=True
-                )[0]
-            return self.discriminator_losses(
-                part.semantics, part.image, tf.stop_gradient(fake_image), draws=part.draws
-            )
-
-        return self._minimize(
-            losses,
-            self._whole(semantics, real_image, draw=draw),
-            self.discriminator.trainable_variables,
-            "discriminator_optimizer",
-        )
-
-    def _whole(self, semantics, real_image, draw):
-        """A replica's batch, with all of its chance: whoever goes through it in parts splits it."""
-        # A known number of rows where there is one: parts of them are then known, too.
-        size = real_image.shape[0] or tf.shape(real_image)[0]
-        noise = None if self.generator.z_dim is None else self.noise(size, draw)
-        draws = None if self.augment is None else self._draws(self.augment, size, draw)
-        return Part(semantics, real_image, noise, draws)
-
-    def _minimize(self, losses_of, whole, weights, optimizer):
-        if not self.compiled:
-            raise ValueError("GauGAN has no optimizers yet: call compile() before training steps")
-        return minimize(
-            losses_of,
-            whole,
-            weights,
-            getattr(self, optimizer),
-            step=tf.convert_to_tensor(self.step) if self.guard is not None else None,
-            accumulation_steps=self.updates.accumulation_steps,
-            clip_norm=self.updates.clip_norm,
-            guard=self.guard,
-        )
 
     def test_step(self, batch: Mapping[str, tf.Tensor]) -> Losses:
         """Adds the `evaluation_losses` of a batch to the means of an evaluation.

@@ -26,6 +26,7 @@ def train(
     start_step: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     jit_compile: bool = False,
+    warmup_steps: int = 0,
 ) -> int:
     """Runs training steps until `steps` are done, or until it is interrupted.
 
@@ -43,6 +44,8 @@ def train(
         steps: int, total number of steps, including those before `start_step`.
         start_step: int >= 0, steps already done.
         jit_compile: bool, whether XLA compiles the step. Default False.
+        warmup_steps: int >= 0, how many of the steps, from the first of all on, are the model's
+            `warmup_step`. Each kind of step is traced when it first comes.
         callbacks: Keras callbacks. Setting `model.stop_training` ends the training.
 
     Returns:
@@ -59,18 +62,11 @@ def train(
     callback_list.set_params({"steps": steps, "epochs": 1, "start_step": start_step})
     model.stop_training = False
 
-    replica_step = (
-        tf.function(model.train_step, autograph=False, jit_compile=True) if jit_compile else None
+    train_step = _distributed_step(model.train_step, strategy, jit_compile)
+    # A condition within one graph could not synchronise replicas in its branches.
+    warmup_step = (
+        _distributed_step(model.warmup_step, strategy, jit_compile) if warmup_steps else None
     )
-    replica_step = replica_step or model.train_step
-
-    # No control flow in a step depends on tensor values, so AutoGraph would only cost time.
-    @tf.function(autograph=False)
-    def train_step(batch):
-        losses = strategy.run(replica_step, args=(batch,))
-        mean = tf.distribute.ReduceOp.MEAN
-        return {name: strategy.reduce(mean, loss, axis=None) for name, loss in losses.items()}
-
     workers = is_multi_worker(strategy)
     any_stops = _any_worker(strategy)
     batches = _distributed(dataset, strategy)
@@ -86,7 +82,7 @@ def train(
             start = time.perf_counter()
             batch = next(iterator)
             model.seconds_waited_for_data = time.perf_counter() - start
-            logs = train_step(batch)
+            logs = warmup_step(batch) if warmup_step and step < warmup_steps else train_step(batch)
             step += 1
             callback_list.on_train_batch_end(step, logs)
             if not workers:
@@ -98,6 +94,22 @@ def train(
         callback_list.on_epoch_end(0, logs)
         callback_list.on_train_end(logs)
     return step
+
+
+def _distributed_step(
+    step: Callable[..., dict[str, tf.Tensor]], strategy: tf.distribute.Strategy, jit_compile: bool
+) -> Callable[..., dict[str, tf.Tensor]]:
+    """A step on all replicas, as a function that gives the means of their losses."""
+    replica_step = tf.function(step, autograph=False, jit_compile=True) if jit_compile else step
+
+    # No control flow in a step depends on tensor values, so AutoGraph would only cost time.
+    @tf.function(autograph=False)
+    def distributed_step(batch):
+        losses = strategy.run(replica_step, args=(batch,))
+        mean = tf.distribute.ReduceOp.MEAN
+        return {name: strategy.reduce(mean, loss, axis=None) for name, loss in losses.items()}
+
+    return distributed_step
 
 
 def _any_worker(strategy: tf.distribute.Strategy) -> Callable[[bool], bool]:

@@ -18,6 +18,7 @@ class LossWeights(NamedTuple):
         r1: weight of the R1 penalty on real pictures. Default 0: no penalty.
         l1: weight of the mean absolute difference of generated and real pictures. It ties colour
             and light to the real picture early in training. Default 0: none, as in the paper.
+        label_mix: weight of LabelMix, which discriminators of pixels alone have. Default 10.
 
     Example:
         >>> LossWeights(kl=0.1)._asdict()["kl"]
@@ -32,6 +33,7 @@ class LossWeights(NamedTuple):
     kl_examples: float = 4.0
     r1: float = 0.0
     l1: float = 0.0
+    label_mix: float = 10.0
 
 
 class Updates(NamedTuple):

@@ -11,17 +11,16 @@ import tensorflow as tf
 from spade_tf.layers.gaussian_sampling import GaussianSampling
 from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.state import hold_state
-from spade_tf.losses.adversarial import AdversarialLoss
 from spade_tf.losses.feature_matching import feature_matching_loss
 from spade_tf.losses.kl import kl_divergence
-from spade_tf.losses.r1 import r1_penalty
 from spade_tf.training.accumulation import Losses
 from spade_tf.training.augmentation import Augment
+from spade_tf.training.objectives import Objective, Seen
 from spade_tf.training.options import LossWeights
 from spade_tf.training.random_numbers import share_of_global_batch
 
 # What random numbers of a draw are for.
-_STYLES, _AUGMENTATION = 0, 1
+_STYLES, _DRAWS = 0, 1
 
 
 class StepLosses:
@@ -37,7 +36,7 @@ class StepLosses:
     encoder: Any
     average_generator: Any
     sampling: GaussianSampling
-    adversarial_loss: AdversarialLoss
+    objective: Objective
     perceptual_loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None
     loss_weights: LossWeights
     augment: Augment | None
@@ -63,11 +62,29 @@ class StepLosses:
         training: bool = True,
         noise: tf.Tensor | None = None,
         draws: tf.Tensor | None = None,
+        class_weights: tf.Tensor | None = None,
+        warmup: bool = False,
     ) -> Losses:
-        """What generator and encoder minimise, by name and weighted."""
+        """What generator and encoder minimise, by name and weighted.
+
+        Args:
+            semantics: the label maps.
+            real_image: `[B, H, W, 3]`.
+            training: bool.
+            noise: `[B, z_dim]`, standard normal; None to draw it.
+            draws: float `[B, num_draws]` in [0, 1), see `draws`; None to draw them.
+            class_weights: of the global batch; None for those of `semantics`.
+            warmup: bool, whether to leave out all that the discriminator says.
+        """
         fake_image, style = self.generate(semantics, real_image, noise=noise, training=training)
         losses = self.picture_losses(
-            semantics, real_image, fake_image, training=training, draws=draws
+            semantics,
+            real_image,
+            fake_image,
+            training=training,
+            draws=draws,
+            class_weights=class_weights,
+            warmup=warmup,
         )
         if self.encoder is not None and self.encoder.trainable and style is not None:
             mu, logvar = style
@@ -82,17 +99,18 @@ class StepLosses:
         fake_image: tf.Tensor,
         training: bool = True,
         draws: tf.Tensor | None = None,
+        class_weights: tf.Tensor | None = None,
+        warmup: bool = False,
     ) -> Losses:
         """Those that look at the picture: adversarial, feature matching, perceptual, L1."""
-        fake, real = self.discriminate(
-            *self.augmented(semantics, fake_image, real_image, draws=draws, training=training),
-            training=training,
-        )
-        losses = {"generator/adversarial": self.adversarial_loss.generator(_logits(fake))}
-        if self.loss_weights.feature_matching:
-            losses["generator/feature_matching"] = (
-                self.loss_weights.feature_matching * feature_matching_loss(fake, real)
-            )
+        losses: Losses = {}
+        if not warmup:
+            seen = self.seen(semantics, fake_image, real_image, draws, class_weights, training)
+            losses["generator/adversarial"] = self.objective.generator(seen)
+            if self.loss_weights.feature_matching:
+                losses["generator/feature_matching"] = (
+                    self.loss_weights.feature_matching * feature_matching_loss(seen.fake, seen.real)
+                )
         if self.perceptual_loss is not None:
             losses["generator/perceptual"] = self.loss_weights.perceptual * self.perceptual_loss(
                 real_image, fake_image
@@ -108,24 +126,33 @@ class StepLosses:
         fake_image: tf.Tensor,
         training: bool = True,
         draws: tf.Tensor | None = None,
+        class_weights: tf.Tensor | None = None,
     ) -> Losses:
-        """What the discriminator minimises, by name; R1 is taken where the discriminator looks."""
+        """What the discriminator minimises, by name and weighted."""
+        seen = self.seen(semantics, fake_image, real_image, draws, class_weights, training)
+        return self.objective.discriminator(seen, self.discriminator, training)
+
+    def seen(
+        self,
+        semantics: Semantics,
+        fake_image: tf.Tensor,
+        real_image: tf.Tensor,
+        draws: tf.Tensor | None,
+        class_weights: tf.Tensor | None,
+        training: bool,
+    ) -> Seen:
+        """What the discriminator is shown in a pass, and what it makes of it."""
+        if class_weights is None:
+            class_weights = self.objective.class_weights(semantics)
+        if draws is None and training:
+            draws = self.draws(real_image.shape[0] or tf.shape(real_image)[0], 0)
+        count = self.objective.num_draws
+        own = draws[:, -count:] if draws is not None and count else None
         semantics, fake_image, real_image = self.augmented(
             semantics, fake_image, real_image, draws=draws, training=training
         )
         fake, real = self.discriminate(semantics, fake_image, real_image, training=training)
-        losses = {
-            "discriminator/fake": self.adversarial_loss.discriminator_fake(_logits(fake)),
-            "discriminator/real": self.adversarial_loss.discriminator_real(_logits(real)),
-        }
-        if self.loss_weights.r1 and training:
-
-            def logits(image):
-                with hold_state():
-                    return _logits(self.discriminator(semantics.dense, image, training=True))
-
-            losses["discriminator/r1"] = self.loss_weights.r1 * r1_penalty(logits, real_image)
-        return losses
+        return Seen(semantics, fake_image, real_image, fake, real, class_weights, own)
 
     def generate(
         self,
@@ -187,8 +214,8 @@ class StepLosses:
             semantics: the label maps.
             fake_image: `[B, H, W, 3]`.
             real_image: `[B, H, W, 3]`.
-            draws: float `[B, num_draws]` in [0, 1), random numbers of the augmentation; None to
-                draw those of the generator's pass of this step.
+            draws: float `[B, num_draws]` in [0, 1), random numbers that begin with those of the
+                augmentation; None to draw those of the generator's pass of this step.
             training: bool; all is left as it is where False, or where there is no augmentation.
 
         Returns:
@@ -197,8 +224,9 @@ class StepLosses:
         if self.augment is None or not training:
             return semantics, fake_image, real_image
         if draws is None:
-            size = real_image.shape[0] or tf.shape(real_image)[0]
-            draws = self._draws(self.augment, size, 0)
+            draws = self.draws(real_image.shape[0] or tf.shape(real_image)[0], 0)
+        assert draws is not None
+        draws = draws[:, : self.augment.num_draws]
         fake_image = self.augment(semantics, fake_image, draws)[1]
         semantics, real_image = self.augment(semantics, real_image, draws)
         return semantics, fake_image, real_image
@@ -239,11 +267,18 @@ class StepLosses:
             batch_size,
         )
 
-    def _draws(self, augment, batch_size, draw):
-        """Numbers of the augmentation, keyed as `noise` is."""
-        seed = self._seed_of(draw, _AUGMENTATION)
+    def draws(self, batch_size: int | tf.Tensor, draw: int) -> tf.Tensor | None:
+        """Uniform numbers of the augmentation, then of the objective, keyed as `noise` is.
+
+        Returns:
+            float32 `[batch_size, num_draws]`, or None where none are needed.
+        """
+        count = (self.augment.num_draws if self.augment else 0) + self.objective.num_draws
+        if not count:
+            return None
+        seed = self._seed_of(draw, _DRAWS)
         return share_of_global_batch(
-            lambda size: tf.random.stateless_uniform([size, augment.num_draws], seed), batch_size
+            lambda size: tf.random.stateless_uniform([size, count], seed), batch_size
         )
 
     def _seed_of(self, draw, purpose):
@@ -288,17 +323,13 @@ class StepLosses:
         for mode in ("inference", "training"):
             with hold_state():
                 fake_image = generator(inputs=semantics, z=z, training=mode == "training")
-            fake, real = self.discriminate(semantics, fake_image, real_image)
-            losses[f"{mode}/adversarial"] = self.adversarial_loss.generator(_logits(fake))
-            losses[f"{mode}/feature_matching"] = feature_matching_loss(fake, real)
+            seen = self.seen(semantics, fake_image, real_image, None, None, training=False)
+            losses[f"{mode}/adversarial"] = self.objective.generator(seen)
+            losses[f"{mode}/feature_matching"] = feature_matching_loss(seen.fake, seen.real)
             if self.perceptual_loss is not None:
                 losses[f"{mode}/perceptual"] = self.perceptual_loss(real_image, fake_image)
             losses[f"{mode}/l1"] = _l1(fake_image, real_image)
         return losses
-
-
-def _logits(features):
-    return [scale[-1] for scale in features]
 
 
 def _l1(fake_image, real_image):

@@ -59,6 +59,10 @@ def test_every_experiment_is_valid_and_says_what_it_is():
         ("optimizer", "beta_1", 1.0, "less than 1"),
         ("optimizer", "generator_learning_rate", 0.0, "more than 0"),
         ("encoder", "enabled", True, "256"),
+        ("discriminator", "architecture", "unet", "patch, projected, segmentation"),
+        ("loss", "label_mix_weight", -1.0, "0 or more"),
+        ("loss", "warmup_steps", -1, "0 or more"),
+        ("loss", "warmup_steps", 100_000, "less than train.steps=100000"),
     ],
 )
 def test_a_value_out_of_range_is_refused_with_its_remedy(section, name, value, remedy):
@@ -68,6 +72,34 @@ def test_a_value_out_of_range_is_refused_with_its_remedy(section, name, value, r
     with pytest.raises(ConfigError, match=remedy) as caught:
         validate(config)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("architecture", validation.PIXEL_DISCRIMINATORS)
+@pytest.mark.parametrize(
+    ("section", "name", "value", "remedy"),
+    [
+        ("loss", "r1_weight", 1.0, "no score of being real to penalise: give 0"),
+        ("data", "use_canvas", True, "needs label ids"),
+    ],
+)
+def test_what_a_discriminator_of_pixels_cannot_have(architecture, section, name, value, remedy):
+    config = Config()
+    config.discriminator.architecture = architecture
+    validate(config)
+    setattr(getattr(config, section), name, value)
+    with pytest.raises(ConfigError, match=f"{name}={value}.*{remedy}"):
+        validate(config)
+
+
+def test_a_warmup_needs_something_to_learn_from():
+    config = Config()
+    config.loss.warmup_steps = 10
+    validate(config)
+    config.loss.perceptual_weight = 0.0
+    with pytest.raises(ConfigError, match=r"nothing to learn from: give loss\.l1_weight"):
+        validate(config)
+    config.loss.l1_weight = 4.0
+    validate(config)
 
 
 def test_reflection_needs_pixels_to_mirror():

