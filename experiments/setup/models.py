@@ -183,29 +183,24 @@ class SavedModel(ExportedModel):
             raise ConfigError(f"{self._given}: not an export of this project ({error})") from error
 
     @cached_property
-    def _model(self):
-        import tensorflow as tf
+    def _predictor(self):
+        from spade_tf.serving.errors import ServingError
+        from spade_tf.serving.model.predictor import Predictor
 
         try:
-            return tf.saved_model.load(str(self._path))
-        except (OSError, ValueError, LookupError, tf.errors.OpError) as error:
-            text = " ".join(str(error).split())[:200]
-            raise ConfigError(
-                f"{self._given}: cannot be loaded ({text}); export the model again"
-            ) from error
+            return Predictor(self._path)
+        except ServingError as error:
+            reason = str(error).removeprefix(f"--model={self._path}: ")
+            raise ConfigError(f"{self._given}: {reason}; export the model again") from error
 
     def _call(self, name, inputs):
-        import tensorflow as tf
+        from spade_tf.serving.errors import BadRequestError
 
-        from spade_tf.serving.errors import sentence
-
-        tensors = {key: tf.constant(value) for key, value in inputs.items()}
         try:
-            outputs = self._model.signatures[name](**tensors)
-        except tf.errors.InvalidArgumentError as error:
+            return self._predictor.run(name, inputs)
+        except BadRequestError as error:
             # A check in the graph of the export, such as the one for NaN.
-            raise ConfigError(f"{self._given}: {sentence(str(error))}") from error
-        return {key: value.numpy() for key, value in outputs.items()}
+            raise ConfigError(f"{self._given}: {error}") from error
 
 
 class RemoteModel(ExportedModel):

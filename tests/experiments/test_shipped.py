@@ -10,10 +10,9 @@ import pytest
 from PIL import Image
 
 from experiments.commands.generate import generate
-from experiments.setup import shipped
+from experiments.setup import predictors, shipped
 from experiments.setup.config import ConfigError
 from experiments.setup.drawn_layouts import drawn_layouts, draws_layouts
-from experiments.setup.predictors import load_model
 from pipelines import landscapes
 from pipelines.landscapes import FIRST_VAL_INDEX
 from pipelines.sources.builders.landscapes import LandscapeReader
@@ -65,8 +64,8 @@ def test_an_installation_without_the_model_says_so(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def model():
-    return load_model(shipped.shipped_model())
+def model(loads_once):
+    return predictors.load_model(shipped.shipped_model())
 
 
 def test_the_repository_s_model_is_small():
@@ -93,6 +92,7 @@ def test_its_pictures_have_the_style_of_the_photograph(model):
     assert own < 0.75 * other
 
 
+@pytest.mark.usefixtures("model")
 def test_generate_takes_it_by_default(tmp_path):
     paths = generate(output_dir=tmp_path, max_labels=1, num_samples=2, seed=3)
     name = f"{FIRST_VAL_INDEX:07d}_{landscapes.render(0, FIRST_VAL_INDEX, 128, 128).time_of_day}"
