@@ -13,7 +13,7 @@ class WeightNormConv2D(keras.layers.Layer):
     """2-D convolution under weight normalisation.
 
     The kernel of an output channel is `w = g * v / |v|`: a direction v and a length g, learned
-    apart. g starts at |v|, so that the layer starts as a plain convolution by v.
+    apart. g starts at `|v|`, so that the layer starts as a plain convolution by v.
 
     Args:
         filters: int >= 1, output channels.
@@ -21,7 +21,7 @@ class WeightNormConv2D(keras.layers.Layer):
         strides: int >= 1. Default 1.
         padding: "same" or "valid". Default "same".
         use_bias: bool. Default True.
-        epsilon: float > 0, smallest |v|. Default 1e-12.
+        epsilon: float > 0, smallest `|v|`. Default 1e-12.
 
     Call arguments:
         x: `[B, H, W, C]`.

@@ -39,12 +39,10 @@ class Pix2PixHDGenerator(TracesSymbolicCalls, keras.Model):
 
     The systems of the paper's comparison, with 64 filters, or 48 for the compact ones:
 
-    | system | spectral_norm | conditioning |
-    |---|---|---|
-    | pix2pixHD | False | `Conditioning("none", norm="instance")` |
-    | pix2pixHD++ | True | `Conditioning("affine")` |
-    | pix2pixHD++ with Concat | True | `Conditioning("affine", concat="convs")` |
-    | pix2pixHD++ with SPADE | True | `Conditioning("spade")` |
+    - pix2pixHD: `Conditioning("none", norm="instance")`, `spectral_norm=False`
+    - pix2pixHD++: `Conditioning("affine")`
+    - pix2pixHD++ with Concat: `Conditioning("affine", concat="convs")`
+    - pix2pixHD++ with SPADE: `Conditioning("spade")`
 
     The text of the paper describes "convs": 212 million weights on ADE20K. Its table has the 195
     million of "blocks". Hinge loss, two time scales and initialisation belong to training.

@@ -118,7 +118,7 @@ class DistilledGauGAN(GauGAN):
         encoder: same architecture as the teacher's, whose weights it gets; None if there is none.
         teacher: the trained model to learn from.
         output_weight: float >= 0. Default 10.
-        feature_weight: float >= 0. Default 1. Unless it is 0, both must be `SPADEGenerator`s.
+        feature_weight: float >= 0. Default 1. Unless it is 0, each must be a `SPADEGenerator`.
         **kwargs: arguments of `GauGAN`.
 
     Raises:
