@@ -47,7 +47,8 @@ class SegmentationDiscriminator(TracesSymbolicCalls, keras.Model):
         ValueError: if an argument is out of range, or the picture cannot be halved so often.
 
     Reference: Sushko et al. 2021, section 3.1 and appendix, https://arxiv.org/abs/2012.04781;
-        differs: the last convolution has no spectral norm, and starts near zero.
+        differs: the last convolution has no spectral norm, since it must be sure of a class, and a
+        gain of 1 at the start, by which the whole U-Net learns from the first step.
 
     Example:
         >>> import tensorflow as tf
@@ -138,7 +139,8 @@ def make_decoder(
     logits = NarrowConv2D(
         network.num_labels + 1,
         1,
-        kernel_initializer=xavier_normal(),
+        # With a gain of 0.02, answers would stay at chance for the first hundred steps.
+        kernel_initializer=xavier_normal(1.0),
         dtype=network.dtype_policy,
         name="logits",
     )
