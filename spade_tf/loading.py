@@ -13,6 +13,7 @@ import keras
 import spade_tf.layers
 import spade_tf.losses.perceptual
 import spade_tf.networks.alexnet
+import spade_tf.networks.class_encoder
 import spade_tf.networks.discriminator
 import spade_tf.networks.efficientnet_lite
 import spade_tf.networks.encoder

@@ -58,6 +58,8 @@ class Conditioning(NamedTuple):
             neither. Default None. The paper's "decoder with Concat" is "convs", of kind "affine".
         form: "dense", "deduplicated" or "auto": how "spade" computes scale and shift, which
             changes neither weights nor, up to rounding, pictures; see `SPADE`. Default "auto".
+        class_style_dim: int >= 0, for "spade" alone: length of the style of each class, which
+            layers see beside the labels; see `SPADE`. Default 0: no styles of classes.
 
     Example:
         >>> Conditioning("clade", norm="instance").norm
@@ -72,6 +74,7 @@ class Conditioning(NamedTuple):
     kernel_size: int = 3
     concat: str | None = None
     form: str = "auto"
+    class_style_dim: int = 0
 
     @classmethod
     def of(cls, value: str | Conditioning, default: Conditioning | None = None) -> Conditioning:
@@ -156,6 +159,7 @@ def get_conditional_norm(
             kernel_size=conditioning.kernel_size,
             form=conditioning.form,
             padding=padding,
+            class_style_dim=conditioning.class_style_dim,
             **common,
         )
     if kind == "adain" and embedding_dim is not None:
@@ -187,6 +191,11 @@ def check_conditioning(conditioning: Conditioning, embedding_dim: int | None) ->
             f"concat must be 'convs', 'blocks' or None: received {conditioning.concat!r}"
         )
     check_form(conditioning.form)
+    if conditioning.class_style_dim and conditioning.kind != "spade":
+        raise ValueError(
+            "class_style_dim is for conditioning 'spade': received "
+            f"{conditioning.class_style_dim} with {conditioning.kind!r}"
+        )
     if conditioning.kind == "adain" and embedding_dim is None:
         raise ValueError(
             "conditioning 'adain' takes gamma and beta from the style vector: give a z_dim "

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from spade_tf.layers.class_styles import check_class_styles, styled_kernel
 from spade_tf.layers.conditional_norm import as_semantics
 from spade_tf.layers.initialization import xavier_normal
 from spade_tf.layers.neighbourhoods import Neighbourhoods
@@ -43,11 +44,13 @@ class SpatialModulation(TracesSymbolicCalls, keras.layers.Layer):
             label map at hand has few enough neighbourhoods for it to pay. Default "auto".
         padding: "zeros", "reflect" or "replicate", of the inputs of all three convolutions.
             Default "zeros".
+        class_style_dim: int >= 0, length D of the vector of each class that the shared convolution
+            sees beside the labels; 0 for none. Default 0.
 
     Call arguments:
         semantics: a `Semantics` of `semantic_channels`, a mapping with `label` and `instance`, int
             label ids `[B, H, W]`, or a float map `[B, H, W, semantic_channels]`;
-            at the resolution wanted.
+            at the resolution wanted. With a `class_style_dim`, it holds `class_styles`.
         after: a tensor that is to be made first, where gamma and beta are looked up; or None. As
             soon as labels are known, tables of all layers can be made, and would fill the memory.
 
@@ -55,8 +58,8 @@ class SpatialModulation(TracesSymbolicCalls, keras.layers.Layer):
         `(gamma, beta)`, each `[B, H, W, filters]`, in the compute dtype.
 
     Raises:
-        ValueError: if `kernel_size` is even, there is no such form, or "deduplicated" is asked for
-            where it cannot be.
+        ValueError: if `kernel_size` is even, there is no such form, "deduplicated" is asked for
+            where it cannot be, or class styles are missing or too many.
 
     Reference: Park et al. 2019, figure 2 and appendix A.
     """
@@ -69,6 +72,7 @@ class SpatialModulation(TracesSymbolicCalls, keras.layers.Layer):
         kernel_size: int = 3,
         form: str = "auto",
         padding: str = "zeros",
+        class_style_dim: int = 0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -76,12 +80,15 @@ class SpatialModulation(TracesSymbolicCalls, keras.layers.Layer):
         check_padding(padding)
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd: received {kernel_size}")
+        if class_style_dim < 0:
+            raise ValueError(f"class_style_dim must be >= 0: received {class_style_dim}")
         self.filters = filters
         self.semantic_channels = semantic_channels
         self.hidden_filters = hidden_filters
         self.kernel_size = kernel_size
         self.form = form
         self.padding = padding
+        self.class_style_dim = class_style_dim
         self.shared = self._conv(hidden_filters, "shared", activation="relu")
         self.gamma = self._conv(filters, "gamma")
         self.beta = self._conv(filters, "beta")
@@ -101,9 +108,19 @@ class SpatialModulation(TracesSymbolicCalls, keras.layers.Layer):
         self.shared.build((None, None, None, self.semantic_channels))
         self.gamma.build((None, None, None, self.hidden_filters))
         self.beta.build((None, None, None, self.hidden_filters))
+        self.style_kernel = None
+        if self.class_style_dim:
+            # Further channels of the shared convolution, which models without them have not.
+            size = (self.kernel_size, self.kernel_size)
+            self.style_kernel = self.add_weight(
+                shape=(*size, self.class_style_dim, self.hidden_filters),
+                initializer=xavier_normal(),
+                name="style_kernel",
+            )
 
     def call(self, semantics: Semantics | Mapping[str, Any] | Any, after: tf.Tensor | None = None):
         semantics = as_semantics(self, semantics, self.semantic_channels)
+        check_class_styles(type(self).__name__, semantics.class_styles, self.class_style_dim)
         prefers = prefers_lookup(semantics, self.kernel_size, self.form, self.padding)
         if prefers is False:
             return self._dense(semantics)
@@ -111,51 +128,52 @@ class SpatialModulation(TracesSymbolicCalls, keras.layers.Layer):
         neighbourhoods = semantics.neighbourhoods(self.kernel_size, self.padding)
         with tf.control_dependencies([] if after is None else [after]):
             if prefers is True:
-                return self._deduplicated(neighbourhoods)
+                return self._deduplicated(semantics, neighbourhoods)
             return tf.cond(
                 prefers,
-                lambda: self._deduplicated(neighbourhoods),
-                lambda: self._half_deduplicated(neighbourhoods),
+                lambda: self._deduplicated(semantics, neighbourhoods),
+                lambda: self._half_deduplicated(semantics, neighbourhoods),
             )
 
     def _dense(self, semantics):
         dense = tf.cast(semantics.dense, self.compute_dtype)
-        hidden = self.shared(padded_for(dense, self.kernel_size, self.padding))
-        return self._convolve(hidden)
+        if self.style_kernel is None:
+            return self._convolve(self.shared(padded_for(dense, self.kernel_size, self.padding)))
+        dense = tf.concat([dense, tf.cast(semantics.style_map, self.compute_dtype)], -1)
+        kernel, bias = self._weights(self.shared.kernel, self.shared.bias)
+        kernel = tf.concat([kernel, *self._weights(self.style_kernel)], 2)
+        dense = padded_for(dense, self.kernel_size, self.padding)
+        hidden = tf.nn.conv2d(dense, kernel, 1, conv_padding(self.padding).upper())
+        return self._convolve(tf.nn.relu(tf.nn.bias_add(hidden, bias)))
 
     def _convolve(self, hidden):
         hidden = padded_for(hidden, self.kernel_size, self.padding)
         return self.gamma(hidden), self.beta(hidden)
 
-    def _half_deduplicated(self, neighbourhoods):
+    def _half_deduplicated(self, semantics, neighbourhoods):
         # The convolution of the label map is looked up all the same: sums of few rows.
-        return self._convolve(tf.gather(self._hidden(neighbourhoods), neighbourhoods.first_ids))
+        hidden = self._hidden(semantics, neighbourhoods)
+        return self._convolve(tf.gather(hidden, neighbourhoods.first_ids))
 
-    def _deduplicated(self, neighbourhoods):
-        return tuple(tf.gather(table, neighbourhoods.ids) for table in self.tables(neighbourhoods))
-
-    def tables(self, neighbourhoods: Neighbourhoods) -> tuple[tf.Tensor, tf.Tensor]:
-        """Gamma and beta of each distinct neighbourhood.
-
-        Args:
-            neighbourhoods: of this layer's kernel size.
-
-        Returns:
-            `(gamma, beta)`, each `[n2, filters]`, in the compute dtype.
-        """
-        hidden = self._hidden(neighbourhoods)
-        return self._table(hidden, self.gamma, neighbourhoods), self._table(
-            hidden, self.beta, neighbourhoods
+    def _deduplicated(self, semantics, neighbourhoods):
+        hidden = self._hidden(semantics, neighbourhoods)
+        return tuple(
+            tf.gather(self._table(hidden, conv, neighbourhoods), neighbourhoods.ids)
+            for conv in (self.gamma, self.beta)
         )
 
-    def _hidden(self, neighbourhoods):
-        kernel, bias = self._weights(self.shared)
+    def _hidden(self, semantics, neighbourhoods):
+        kernel, bias = self._weights(self.shared.kernel, self.shared.bias)
+        if self.style_kernel is not None:
+            (style_kernel,) = self._weights(self.style_kernel)
+            class_styles = tf.cast(semantics.class_styles, self.compute_dtype)
+            kernel = styled_kernel(kernel, style_kernel, class_styles, semantics.label)
         return hidden_table(kernel, bias, neighbourhoods)
 
     def _table(self, hidden, conv, neighbourhoods):
         # The convolution is linear: what a window adds at each tap is computed once per window of
         # the first level, of which there are far fewer than of the second.
-        kernel, bias = self._weights(conv)
+        kernel, bias = self._weights(conv.kernel, conv.bias)
         kernel = tf.reshape(kernel, [self.kernel_size**2, self.hidden_filters, self.filters])
         return bias + sum_rows(
             tf.reshape(tf.matmul(hidden, kernel), [-1, self.filters]),
@@ -164,8 +182,8 @@ class SpatialModulation(TracesSymbolicCalls, keras.layers.Layer):
             neighbourhoods.second_count,
         )
 
-    def _weights(self, conv):
-        return (tf.cast(weight, self.compute_dtype) for weight in (conv.kernel, conv.bias))
+    def _weights(self, *weights):
+        return (tf.cast(weight, self.compute_dtype) for weight in weights)
 
     def compute_output_shape(self, semantics_shape, after_shape=None):
         shape = (*map_shape(semantics_shape), self.filters)
@@ -180,6 +198,7 @@ class SpatialModulation(TracesSymbolicCalls, keras.layers.Layer):
             "kernel_size": self.kernel_size,
             "form": self.form,
             "padding": self.padding,
+            "class_style_dim": self.class_style_dim,
         }
 
 

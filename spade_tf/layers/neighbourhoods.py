@@ -50,7 +50,7 @@ class Neighbourhoods(NamedTuple):
         label: tf.Tensor,
         edges: tf.Tensor | None,
         *,
-        num_labels: int,
+        num_labels: int | tf.Tensor,
         kernel_size: int,
         padding: str = "zeros",
     ) -> Neighbourhoods:
@@ -59,7 +59,7 @@ class Neighbourhoods(NamedTuple):
         Args:
             label: int `[B, H, W]`; ids outside `[0, num_labels)` count as no label.
             edges: bool `[B, H, W]`, the channel after those of the labels; None for none.
-            num_labels: int >= 1.
+            num_labels: int >= 1, or a scalar where it depends on the batch.
             kernel_size: odd int, k.
             padding: one of `PADDINGS`, of the input of both convolutions. Default "zeros".
 

@@ -8,10 +8,17 @@ from weakref import WeakKeyDictionary
 
 import tensorflow as tf
 
+from spade_tf.layers.class_styles import as_class_styles, labels_by_example, style_map
 from spade_tf.layers.instance_edges import edges_of, instance_edges
 from spade_tf.layers.neighbourhoods import Neighbourhoods
 from spade_tf.layers.resizing import crop, nearest
-from spade_tf.layers.semantic_inputs import check_ids, check_not_symbolic
+from spade_tf.layers.semantic_inputs import (
+    check_ids,
+    check_map,
+    check_not_symbolic,
+    label_of,
+    with_canvas,
+)
 
 __all__ = ["Semantics", "crop", "instance_edges"]
 
@@ -32,10 +39,13 @@ class Semantics:
         unlabelled: bool, whether ids outside `[0, num_labels)` mean "no label": their one-hot
             vector is zero, as augmentation wants it where it leaves no picture. Default False:
             such ids are refused in eager mode. A graph cannot look at them: check them before.
+        class_styles: float `[B, N, D]`, a vector for each label, which layers with a
+            `class_style_dim` see beside it; None for none. The labels are the first N channels.
 
     Raises:
         ValueError: if neither or both of `label` and `dense` are given, an id is out of range,
-            or a tensor is a symbolic one of Keras: give that to the layer itself.
+            class styles do not fit, or a tensor is a symbolic one of Keras: give that to the
+            layer itself.
 
     Example:
         >>> import numpy as np
@@ -56,13 +66,12 @@ class Semantics:
         dense: tf.Tensor | None = None,
         dtype: str | tf.DType = "float32",
         unlabelled: bool = False,
+        class_styles: tf.Tensor | None = None,
     ):
         if (label is None) == (dense is None):
-            raise ValueError(
-                "Semantics takes either label ids or a dense map: received "
-                f"label={label!r}, dense={dense!r}"
-            )
-        check_not_symbolic(label, edges, dense)
+            received = f"received label={label!r}, dense={dense!r}"
+            raise ValueError(f"Semantics takes either label ids or a dense map: {received}")
+        check_not_symbolic(label, edges, dense, class_styles)
         if label is not None and not unlabelled:
             check_ids(label, num_labels)
         self.num_labels = num_labels
@@ -70,6 +79,7 @@ class Semantics:
         self.edges = None if edges is None else tf.convert_to_tensor(edges)
         self.dtype = tf.as_dtype(dtype)
         self._dense: Any = None if dense is None else tf.cast(dense, self.dtype)
+        self.class_styles = as_class_styles(self, class_styles)
         # What one graph holds cannot be used in another one, such as a branch of it.
         self._made: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
         self._made_eagerly: dict[Any, Any] = {}
@@ -99,7 +109,7 @@ class Semantics:
                 `label`, maybe `canvas` float `[B, H, W, C]`, which takes the last C of the
                 `num_labels` channels (ids are below `num_labels - C` then); the int
                 `[B, H, W]` label ids alone; or a float `[B, H, W, C]` map that holds the edges
-                already.
+                already. A mapping may hold `class_styles`, too.
             num_labels: int, number of label ids, the unknown one included.
             use_instance_edges: bool, whether an edge channel follows the labels.
             dtype: of the dense map.
@@ -125,38 +135,24 @@ class Semantics:
                 dense = tf.concat([dense, edges[..., None]], -1)
             semantics = cls(num_labels, dense=dense, dtype=dtype)
         elif isinstance(inputs, Mapping):
-            if "label" not in inputs:
-                raise ValueError(
-                    "a mapping of semantics must hold 'label' or 'condition': received "
-                    f"{', '.join(map(str, inputs)) or 'nothing'}"
-                )
-            label = tf.convert_to_tensor(inputs["label"])
-            if label.shape.rank != 3 or not label.dtype.is_integer:
-                raise ValueError(
-                    "label must be integer ids [B, H, W]: received "
-                    f"{label.dtype.name} {label.shape}"
-                )
+            label = label_of(inputs)
             edges = edges_of(inputs, label) if use_instance_edges else None
             # Files hold smaller types, in which numbers of labels may not fit.
             label = tf.cast(label, tf.int32)
             if "canvas" in inputs:
-                dense = _with_canvas(label, inputs["canvas"], edges, num_labels, dtype)
+                dense = with_canvas(label, inputs["canvas"], edges, num_labels, dtype)
                 semantics = cls(num_labels, dense=dense, dtype=dtype)
             else:
                 semantics = cls(num_labels, label=label, edges=edges, dtype=dtype)
         else:
-            if inputs.shape.rank != 4 or not inputs.dtype.is_floating:
-                raise ValueError(
-                    "semantics must be label ids, int [B, H, W], or a float map [B, H, W, C]: "
-                    f"received {inputs.dtype.name} {inputs.shape}"
-                )
+            check_map(inputs)
             semantics = cls(num_labels, dense=inputs, dtype=dtype)
         if semantics.channels != channels:
-            raise ValueError(
-                f"semantics must have {channels} channels ({num_labels} labels, "
-                f"{int(use_instance_edges)} edge channel): received {semantics.channels}"
-            )
-        return semantics
+            wanted = f"({num_labels} labels, {int(use_instance_edges)} edge channel)"
+            received = f"received {semantics.channels}"
+            raise ValueError(f"semantics must have {channels} channels {wanted}: {received}")
+        styles = inputs.get("class_styles") if isinstance(inputs, Mapping) else None
+        return semantics if styles is None else semantics.with_class_styles(styles)
 
     @property
     def channels(self) -> int:
@@ -182,8 +178,15 @@ class Semantics:
             dense = tf.concat([dense, tf.cast(self.edges, self.dtype)[..., None]], -1)
         return dense
 
+    @property
+    def style_map(self) -> tf.Tensor:
+        """The class style of each pixel, `[B, H, W, D]`; zero where there is no label."""
+        return self._once("styles", lambda: style_map(self.dense, self.class_styles))
+
     def neighbourhoods(self, kernel_size: int, padding: str = "zeros") -> Neighbourhoods:
         """The distinct neighbourhoods that two convolutions over this map see.
+
+        With class styles, no two examples share any: the labels are those of `labels_by_example`.
 
         Args:
             kernel_size: odd int, of both convolutions.
@@ -200,16 +203,16 @@ class Semantics:
         label = self.label
         if label is None:
             raise ValueError("neighbourhoods are of label ids: received a dense map")
-        return self._once(
-            ("neighbourhoods", kernel_size, padding),
-            lambda: Neighbourhoods.of(
-                label,
-                self.edges,
-                num_labels=self.num_labels,
-                kernel_size=kernel_size,
-                padding=padding,
-            ),
-        )
+
+        def find() -> Neighbourhoods:
+            symbols, count = label, self.num_labels
+            if self.class_styles is not None:
+                symbols, count = labels_by_example(label, self.num_labels)
+            return Neighbourhoods.of(
+                symbols, self.edges, num_labels=count, kernel_size=kernel_size, padding=padding
+            )
+
+        return self._once(("neighbourhoods", kernel_size, padding), find)
 
     def _once(self, key: Any, make: Any) -> Any:
         made = self._made_eagerly
@@ -313,37 +316,32 @@ class Semantics:
         replaced._derived = self._derived
         return replaced
 
+    def with_class_styles(self, class_styles: tf.Tensor | None) -> Semantics:
+        """These semantics with a vector `[B, N, D]` for each label; None for none."""
+        styled = self._map(lambda source: source)
+        styled.class_styles = as_class_styles(self, class_styles)
+        styled._derived = self._derived
+        if self._whole is not None:
+            styled._whole = self._whole[0].with_class_styles(class_styles), self._whole[1]
+        return styled
+
     def repeat(self, times: int) -> Semantics:
         """The batch `times` times over, as for fake and real pictures in one batch."""
-        repeated = self._map(lambda source: tf.concat([source] * times, 0))
+        repeated = self._map(*[lambda source: tf.concat([source] * times, 0)] * 2)
         repeated._derived = self._derived
         return repeated
 
     def rows(self, start: int | tf.Tensor, size: int | tf.Tensor) -> Semantics:
         """The examples `start` to `start + size` of the batch."""
-        return self._map(lambda source: source[start : start + size])
+        return self._map(*[lambda source: source[start : start + size]] * 2)
 
-    def _map(self, function: Any) -> Semantics:
+    def _map(self, of_maps: Any, of_styles: Any = lambda styles: styles) -> Semantics:
+        parts = {"label": self.label, "edges": self.edges}
         if self.label is None:
-            mapped = Semantics(self.num_labels, dense=function(self._dense), dtype=self.dtype)
-        else:
-            edges = None if self.edges is None else function(self.edges)
-            mapped = Semantics(
-                self.num_labels,
-                label=function(self.label),
-                edges=edges,
-                dtype=self.dtype,
-                unlabelled=True,
-            )
+            parts["dense"] = self._dense
+        made = {name: None if part is None else of_maps(part) for name, part in parts.items()}
+        if self.class_styles is not None:
+            made["class_styles"] = of_styles(self.class_styles)
+        mapped = Semantics(self.num_labels, **made, dtype=self.dtype, unlabelled=True)
         mapped._derived = True
         return mapped
-
-
-def _with_canvas(label, canvas, edges, num_channels, dtype):
-    """One-hot labels, the canvas and the edges, `[B, H, W, num_channels]` and one for edges."""
-    canvas = tf.cast(canvas, dtype)
-    labels = Semantics(num_channels - canvas.shape[-1], label=label, dtype=dtype)
-    parts = [labels.dense, canvas]
-    if edges is not None:
-        parts.append(tf.cast(edges, dtype)[..., None])
-    return tf.concat(parts, -1)

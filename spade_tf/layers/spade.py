@@ -32,12 +32,15 @@ class SPADE(TracesSymbolicCalls, FoldsStatistics, keras.layers.Layer):
             the same and so is the result, up to rounding. See `SpatialModulation`. Default "auto".
         padding: "zeros", "reflect" or "replicate", of the inputs of the convolutions. Default
             "zeros".
+        class_style_dim: int >= 0, length D of the vector of each class, a style of its own, that
+            gamma and beta depend on beside the labels; 0 for none. Default 0.
 
     Call arguments:
         x: `[B, H, W, C]` activations.
         semantics: a `Semantics` of `semantic_channels`, a mapping with `label` and `instance`, int
             label ids `[B, H, W]`, or a float map `[B, H, W, semantic_channels]`;
-            at any resolution.
+            at any resolution. With a `class_style_dim`, it holds `class_styles`, float
+            `[B, labels, D]`: as a `Semantics` or a mapping.
         embedding: ignored; other conditional normalisations take one.
         training: bool, whether to normalise by the batch's statistics.
 
@@ -45,10 +48,15 @@ class SPADE(TracesSymbolicCalls, FoldsStatistics, keras.layers.Layer):
         `[B, H, W, C]`, in the compute dtype.
 
     Raises:
-        ValueError: if `C` is unknown, or the semantics have other channels.
+        ValueError: if `C` is unknown, the semantics have other channels, or class styles are
+            missing or too many.
 
     Reference: Park et al. 2019, Eq. 1-3, https://arxiv.org/abs/1903.07291;
-        differs: `1 + gamma`, as in the official release.
+        differs: `1 + gamma`, as in the official release. For class styles, Zhu et al. 2020
+        (SEAN), https://arxiv.org/abs/1911.12861, whose vectors of regions make gamma and beta in
+        a branch of their own, which is mixed with SPADE's; here they are further channels of the
+        map that SPADE sees. Sushko et al. 2021 (OASIS), https://arxiv.org/abs/2012.04781, draw
+        them.
 
     Example:
         >>> import numpy as np
@@ -66,6 +74,7 @@ class SPADE(TracesSymbolicCalls, FoldsStatistics, keras.layers.Layer):
         norm: str = "batch",
         form: str = "auto",
         padding: str = "zeros",
+        class_style_dim: int = 0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -77,6 +86,7 @@ class SPADE(TracesSymbolicCalls, FoldsStatistics, keras.layers.Layer):
         self.norm = norm
         self.form = form
         self.padding = padding
+        self.class_style_dim = class_style_dim
         self.normalization = get_normalization(norm, dtype=self.dtype_policy, name="normalization")
 
     def build(self, x_shape):
@@ -91,6 +101,7 @@ class SPADE(TracesSymbolicCalls, FoldsStatistics, keras.layers.Layer):
             kernel_size=self.kernel_size,
             form=self.form,
             padding=self.padding,
+            class_style_dim=self.class_style_dim,
             dtype=self.dtype_policy,
             name="modulation",
         )
@@ -121,6 +132,7 @@ class SPADE(TracesSymbolicCalls, FoldsStatistics, keras.layers.Layer):
             "norm": self.norm,
             "form": self.form,
             "padding": self.padding,
+            "class_style_dim": self.class_style_dim,
         }
 
     @classmethod

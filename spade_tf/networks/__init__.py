@@ -6,6 +6,7 @@ from spade_tf.lazy import lazily
 
 if TYPE_CHECKING:
     from spade_tf.networks.alexnet import AlexNetFeatures as AlexNetFeatures
+    from spade_tf.networks.class_encoder import ClassEncoder as ClassEncoder
     from spade_tf.networks.discriminator import MultiscaleDiscriminator as MultiscaleDiscriminator
     from spade_tf.networks.discriminator import NLayerDiscriminator as NLayerDiscriminator
     from spade_tf.networks.editing import EditableGenerator as EditableGenerator
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
     )
     from spade_tf.networks.spectral_resnet_block import SpectralResnetBlock as SpectralResnetBlock
     from spade_tf.networks.styles import seeded_styles as seeded_styles
+    from spade_tf.networks.styles import split_style as split_style
     from spade_tf.networks.vgg import VGGFeatures as VGGFeatures
 
 __all__ = [
     "AlexNetFeatures",
+    "ClassEncoder",
     "ConvEncoder",
     "EditableGenerator",
     "EfficientNetLiteFeatures",
@@ -47,12 +50,14 @@ __all__ = [
     "SpectralResnetBlock",
     "VGGFeatures",
     "seeded_styles",
+    "split_style",
 ]
 
 __getattr__, __dir__ = lazily(
     __name__,
     {
         "AlexNetFeatures": "spade_tf.networks.alexnet",
+        "ClassEncoder": "spade_tf.networks.class_encoder",
         "ConvEncoder": "spade_tf.networks.encoder",
         "EditableGenerator": "spade_tf.networks.editing",
         "EfficientNetLiteFeatures": "spade_tf.networks.efficientnet_lite",
@@ -68,5 +73,6 @@ __getattr__, __dir__ = lazily(
         "SpectralResnetBlock": "spade_tf.networks.spectral_resnet_block",
         "VGGFeatures": "spade_tf.networks.vgg",
         "seeded_styles": "spade_tf.networks.styles",
+        "split_style": "spade_tf.networks.styles",
     },
 )

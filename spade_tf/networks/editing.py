@@ -21,7 +21,8 @@ class Painting(NamedTuple):
 
     Attributes:
         image: float32 `[1, H, W, 3]` in [-1, 1].
-        inputs: the label map it is of, and the instance map if there is one.
+        inputs: the label map it is of, the instance map if there is one, and `class_styles`,
+            `[1, N, D]`, if there are any.
         z: `[1, z_dim]`, or None.
         features: output of each block, `[1, h, w, C]`.
         exact: whether it is what the generator makes of its label map, rather than close to it.
@@ -77,7 +78,8 @@ class EditableGenerator(FusedGenerator):
         """The exact picture of a label map.
 
         Args:
-            inputs: `label` int `[1, H, W]` and, with edges, `instance` int `[1, H, W]`.
+            inputs: `label` int `[1, H, W]` and, with edges, `instance` int `[1, H, W]`; and maybe
+                `class_styles` `[1, N, D]`, drawn where there are to be some.
             z: `[1, z_dim]`; drawn when None, where there is a style.
 
         Returns:
@@ -86,6 +88,9 @@ class EditableGenerator(FusedGenerator):
         inputs = _tensors(inputs)
         if self.z_dim is not None and z is None:
             z = tf.random.normal([1, self.z_dim])
+        if self.class_style_dim and "class_styles" not in inputs:
+            drawn = tf.random.normal([1, self.num_labels, self.class_style_dim])
+            inputs = {**inputs, "class_styles": drawn}
         image, features = self._compiled_paint(inputs, z)
         return Painting(image, inputs, z, features, exact=True)
 
@@ -94,7 +99,7 @@ class EditableGenerator(FusedGenerator):
 
         Args:
             previous: the picture before it.
-            inputs: of the whole new label map, as in `paint`.
+            inputs: of the whole new label map, as in `paint`; styles stay those of `previous`.
 
         Returns:
             A `Painting`; `paint(edited.inputs, edited.z)` is the exact one.
@@ -103,13 +108,15 @@ class EditableGenerator(FusedGenerator):
             ValueError: if the label map is of another size than the one before.
         """
         inputs = _tensors(inputs)
+        if "class_styles" in previous.inputs:
+            inputs = {**inputs, "class_styles": previous.inputs["class_styles"]}
         if inputs["label"].shape != previous.inputs["label"].shape:
             raise ValueError(
                 "an edited label map must be of the size it had: received "
                 f"{inputs['label'].shape} after {previous.inputs['label'].shape}"
             )
         changed = tf.zeros_like(inputs["label"], tf.bool)
-        for name in inputs:
+        for name in inputs.keys() - {"class_styles"}:
             changed |= inputs[name] != previous.inputs[name]
         where = tf.where(changed)[:, 1:]
         if not len(where):

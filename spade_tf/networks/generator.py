@@ -19,7 +19,7 @@ from spade_tf.layers.spade_resnet_block import SPADEResnetBlock
 from spade_tf.layers.symbolic import TracesSymbolicCalls
 from spade_tf.networks.fused.generator import FusedGenerator
 from spade_tf.networks.sizes import check_image_size, check_label_size
-from spade_tf.networks.styles import draw_style
+from spade_tf.networks.styles import draw_style, with_drawn_class_styles
 from spade_tf.networks.upsampling import check_upsampling, upsample
 
 # How many times the picture is larger than the first feature map, as a power of two.
@@ -59,7 +59,9 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
     Call arguments:
         inputs: a `Semantics`; or a mapping with `label` int `[B, H, W]` and, with edges,
             `instance` int `[B, H, W]`; or the int label ids alone; or a dense float map
-            `[B, H, W, C]`.
+            `[B, H, W, C]`. With a `class_style_dim` of the conditioning, D, a `Semantics` or a
+            mapping may hold `class_styles`, float `[B, num_labels, D]`, a style of each class;
+            they are drawn from a standard normal where it does not.
         z: `[B, z_dim]`, drawn from a standard normal when None; ignored without a `z_dim`.
         training: bool.
         return_features: bool, whether to return what each block makes, too. Default False.
@@ -110,6 +112,7 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
         self.spectral_norm = spectral_norm
         self.rematerialize = rematerialize
         self.conditioning = Conditioning.of(conditioning)
+        self.class_style_dim = self.conditioning.class_style_dim
         check_conditioning(self.conditioning, z_dim)
         self.upsampling = upsampling
         self.padding = padding
@@ -139,6 +142,11 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
             raise ValueError(
                 f"a generator that starts from z with conditioning {kind!r} would not "
                 f"see the label map: give Conditioning({kind!r}, concat='convs'), or no z_dim"
+            )
+        if self.rematerialize and self.class_style_dim:
+            raise ValueError(
+                "rematerialize=True keeps no gradient for the styles of classes: received "
+                f"class_style_dim={self.class_style_dim}; give one or the other"
             )
         if self.rematerialize and kind == "shared_spade":
             raise ValueError(
@@ -234,6 +242,7 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
         )
         size = self.image_size if self.starts_from_z else None
         check_label_size(semantics, self.scale, size, self.smallest_size)
+        semantics = with_drawn_class_styles(semantics, self.num_labels, self.class_style_dim)
         z = self._style(semantics, z)
         x = self._start(semantics, z)
         condition = conditions_by_scale(semantics, self.predictor)

@@ -154,6 +154,11 @@ class Pix2PixHDGenerator(TracesSymbolicCalls, keras.Model):
                 f"norm='none' leaves nothing to scale: received conditioning of kind {kind!r}; "
                 "give 'none'"
             )
+        if self.conditioning.class_style_dim:
+            raise ValueError(
+                "styles of classes are for SPADEGenerator: received class_style_dim="
+                f"{self.conditioning.class_style_dim}; give 0"
+            )
         if self.z_dim is not None and kind != "adain":
             raise ValueError(
                 f"z_dim is for conditioning 'adain' alone: received z_dim={self.z_dim} with "

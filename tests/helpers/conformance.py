@@ -62,6 +62,9 @@ class Case(NamedTuple):
 
 CASES: dict[str, Case] = {}
 
+# Inputs whose sizes are those that a layer was made for, whatever the size of maps.
+VECTORS = {"class_styles"}
+
 
 def register(layer_class: type[keras.layers.Layer]) -> Callable[..., Any]:
     """Registers the case that the decorated function returns, under the function's name."""

@@ -115,6 +115,32 @@ def spade():
 
 
 @register(SPADEResnetBlock)
+def spade_resnet_block_with_class_styles():
+    config = {
+        "filters": 4,
+        "semantic_channels": 4,
+        "conditioning": Conditioning(hidden_filters=8, class_style_dim=5),
+    }
+
+    def call(layer, inputs, training):
+        semantics = semantics_of(layer, inputs).with_class_styles(inputs["class_styles"])
+        return layer(inputs["x"], semantics=semantics, training=training)
+
+    def call_plainly(layer, inputs, training):
+        semantics = mapping_of(inputs) | {"class_styles": inputs["class_styles"]}
+        return layer(inputs["x"], semantics, training=training)
+
+    return Case(
+        config,
+        X | labels((16, 24)) | {"class_styles": ramp(2, 3, 5)},
+        call,
+        call_plainly,
+        build_shapes=(X_SHAPE,),
+        output_shape_arguments=(X["x"].shape,),
+    )
+
+
+@register(SPADEResnetBlock)
 def spade_resnet_block():
     config = {
         "filters": 4,

@@ -4,6 +4,7 @@ from conformance import Case, labels, of_x, ramp, register, stripes
 
 from spade_tf.layers.conditioning import Conditioning
 from spade_tf.networks.alexnet import AlexNetFeatures
+from spade_tf.networks.class_encoder import ClassEncoder
 from spade_tf.networks.discriminator import MultiscaleDiscriminator, NLayerDiscriminator
 from spade_tf.networks.efficientnet_lite import EfficientNetLiteFeatures
 from spade_tf.networks.encoder import ConvEncoder
@@ -32,6 +33,23 @@ def generator_from_semantics():
     return Case(
         config,
         labels((32, 64)),
+        call=lambda layer, inputs, training: layer(dict(inputs), training=training),
+        output_shape_arguments=((2, 32, 64),),
+        float32_output=True,
+    )
+
+
+@register(SPADEGenerator)
+def generator_with_class_styles():
+    config = {
+        "num_labels": 3,
+        "image_size": (32, 64),
+        "filters": 2,
+        "conditioning": Conditioning(hidden_filters=8, class_style_dim=2),
+    }
+    return Case(
+        config,
+        {"label": stripes(2, 32, 64, 3), "class_styles": ramp(2, 3, 2)},
         call=lambda layer, inputs, training: layer(dict(inputs), training=training),
         output_shape_arguments=((2, 32, 64),),
         float32_output=True,
@@ -244,6 +262,27 @@ def conv_encoder():
         config,
         {"x": ramp(2, 48, 80, 3)},
         output_shape_arguments=((2, 48, 80, 3),),
+        float32_output=True,
+    )
+
+
+@register(ClassEncoder)
+def class_encoder():
+    config = {
+        "num_labels": 3,
+        "class_style_dim": 2,
+        "z_dim": 5,
+        "filters": 2,
+        "image_size": (16, 24),
+        "num_layers": 2,
+    }
+    return Case(
+        config,
+        {"x": ramp(2, 16, 24, 3), "label": stripes(2, 16, 24, 3)},
+        call=lambda layer, inputs, training: layer(
+            inputs["x"], {"label": inputs["label"]}, training=training
+        ),
+        output_shape_arguments=((2, 16, 24, 3), (2, 16, 24)),
         float32_output=True,
     )
 

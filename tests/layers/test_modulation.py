@@ -134,9 +134,9 @@ def test_auto_looks_up_what_repeats_and_convolves_what_does_not(count, monkeypat
     def record(name):
         call = getattr(layer, name)
 
-        def recorded(argument):
+        def recorded(*arguments):
             tf.py_function(lambda: taken.append(name), [], [])
-            return call(argument)
+            return call(*arguments)
 
         monkeypatch.setattr(layer, name, recorded)
 

@@ -197,6 +197,7 @@ def _of_spade(generator: SPADEGenerator, encoder: ConvEncoder | None) -> dict[st
     conditioning = generator.conditioning
     _require(conditioning.kind, "spade", "generator's conditioning")
     _require(conditioning.concat, None, "generator's concat")
+    _require(conditioning.class_style_dim, 0, "generator's class_style_dim")
     _require(conditioning.hidden_filters, _HIDDEN_FILTERS, "generator's hidden_filters")
     norm_g = norm_name(generator.spectral_norm, conditioning.norm, conditioning.kernel_size)
     if encoder is not None:

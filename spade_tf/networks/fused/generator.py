@@ -15,7 +15,7 @@ from spade_tf.networks.fused.block import FusedBlock
 from spade_tf.networks.fused.convolution import Algorithm, FusedConv2D, FusedDense
 from spade_tf.networks.fused.spade import ScaleAndShift
 from spade_tf.networks.sizes import check_label_size
-from spade_tf.networks.styles import draw_style
+from spade_tf.networks.styles import draw_style, with_drawn_class_styles
 
 # Up to so many pixels per map, a product of matrices is faster than a convolution: 1.3 times as
 # fast at 8x8 and 16x16 with 1024 channels, as measured. At 32x32 it is not.
@@ -106,6 +106,7 @@ class FusedGenerator(tf.Module):
         self.image_size = generator.image_size
         self.use_instance_edges = generator.use_instance_edges
         self.z_dim = generator.z_dim
+        self.class_style_dim = generator.class_style_dim
         self.upsampling = generator.upsampling
         self.scale = generator.scale
         self.smallest_size = generator.smallest_size
@@ -166,7 +167,7 @@ class FusedGenerator(tf.Module):
         return tf.map_fn(one_style, x, fn_output_signature=picture, parallel_iterations=1)
 
     def semantics(self, inputs: Inputs) -> Semantics:
-        """The label map, which all blocks see."""
+        """The label map, and styles of its classes if there are any, which all blocks see."""
         semantics = Semantics.from_inputs(
             inputs,
             num_labels=self.num_labels,
@@ -175,7 +176,7 @@ class FusedGenerator(tf.Module):
         )
         size = self.image_size if self.starts_from_z else None
         check_label_size(semantics, self.scale, size, self.smallest_size)
-        return semantics
+        return with_drawn_class_styles(semantics, self.num_labels, self.class_style_dim)
 
     def start(self, semantics: Semantics, z: tf.Tensor | None) -> tf.Tensor:
         """The first feature map."""

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from spade_tf.layers.class_styles import styled_kernel
 from spade_tf.layers.modulation import hidden_table, prefers_lookup, sum_rows
 from spade_tf.layers.semantics import Semantics
 from spade_tf.networks.fused.convolution import convolve
@@ -73,6 +74,9 @@ class FusedSPADE(tf.Module):
         shift, shift_bias = beta - mean * scale, beta_bias - mean * scale_bias
         self.hidden_kernel = constant(array(layer.shared.kernel), dtype)
         self.hidden_bias = constant(array(layer.shared.bias), dtype)
+        self.style_kernel = None
+        if layer.style_kernel is not None:
+            self.style_kernel = constant(array(layer.style_kernel), dtype)
         # One matrix, from hidden features to what they add to scale and shift at each tap.
         kernel = np.concatenate([scale, shift], -1)
         kernel = np.moveaxis(kernel, 2, 0)
@@ -111,16 +115,19 @@ class FusedSPADE(tf.Module):
         prefers = prefers_lookup(semantics, self.kernel_size, self.form, self.padding)
         waiting = tf.control_dependencies([] if after is None else [after])
         if prefers is False:
-            dense = tf.cast(semantics.dense, self.hidden_kernel.dtype)
+            dense, kernel = semantics.dense, tf.convert_to_tensor(self.hidden_kernel)
+            if self.style_kernel is not None:
+                dense = tf.concat([dense, semantics.style_map], -1)
+                kernel = tf.concat([kernel, tf.convert_to_tensor(self.style_kernel)], 2)
             with waiting:
-                hidden = convolve(dense, self.hidden_kernel, self.padding)
+                hidden = convolve(tf.cast(dense, kernel.dtype), kernel, self.padding)
             hidden = tf.nn.relu(tf.nn.bias_add(hidden, self.hidden_bias))
             maps = tf.nn.bias_add(self._convolve(hidden), self.bias)
             scale, shift = tf.split(maps, 2, axis=-1)
             return ScaleAndShift(scale, shift, None)
         neighbourhoods = semantics.neighbourhoods(self.kernel_size, self.padding)
         with waiting:
-            hidden = self._hidden(neighbourhoods)
+            hidden = self._hidden(semantics, neighbourhoods)
 
         def look_up():
             scale, shift = self._tables(hidden, neighbourhoods)
@@ -145,8 +152,12 @@ class FusedSPADE(tf.Module):
         scale, shift, _ = given.at_pixels()
         return activate((upsample(x) if upsamples else x) * scale + shift, self.slope)
 
-    def _hidden(self, neighbourhoods):
+    def _hidden(self, semantics, neighbourhoods):
         kernel = tf.convert_to_tensor(self.hidden_kernel)
+        if self.style_kernel is not None:
+            style_kernel = tf.convert_to_tensor(self.style_kernel)
+            class_styles = tf.cast(semantics.class_styles, kernel.dtype)
+            kernel = styled_kernel(kernel, style_kernel, class_styles, semantics.label)
         return hidden_table(kernel, self.hidden_bias, neighbourhoods)
 
     def _tables(self, hidden, neighbourhoods):
