@@ -90,7 +90,7 @@ def make_gaugan(config: Config, labels: LabelSet, rate_factor: float = 1.0) -> G
     networks = [
         make_generator(config, labels),
         make_discriminator(config, labels),
-        make_encoder(config),
+        make_encoder(config, labels),
     ]
     options: dict[str, Any] = {
         "average_generator": (

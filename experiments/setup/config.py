@@ -69,6 +69,9 @@ class GeneratorConfig:
     padding: str = "zeros"
     # Length of the style vector that the generator starts from; 0 to start from the label map.
     z_dim: int = 0
+    # For "spade" with conditioning "spade": length of the style of each class, which SPADE sees
+    # beside the labels; 0 for no styles of classes.
+    class_style_dim: int = 0
     # For "pix2pixhd" only: number of halvings of the resolution, number of residual blocks, kernel
     # sizes, and padding of convolutions of stride 2: "reflect" as in the paper, or "zeros" as in
     # its releases.
@@ -105,10 +108,17 @@ class DiscriminatorConfig:
 
 @dataclass(slots=True)
 class EncoderConfig:
-    """The encoder of styles; see `spade_tf.networks.encoder.ConvEncoder`."""
+    """The encoder of styles.
 
-    # Whether to train the paper's image encoder (VAE). The generator then needs a z_dim.
+    See `spade_tf.networks.encoder.ConvEncoder`, and `spade_tf.networks.class_encoder.ClassEncoder`
+    for one with `per_class`.
+    """
+
+    # Whether to train the paper's image encoder (VAE). The generator then needs a z_dim, or, with
+    # `per_class`, a class_style_dim.
     enabled: bool = False
+    # Whether it encodes a style for each class, from the pixels of that class.
+    per_class: bool = False
     filters: int = 64
     # Whether its weights are trained. If not, it keeps those that it starts with, no gradient
     # passes it, and there is no KL divergence.

@@ -28,7 +28,7 @@ def _is_pix2pixhd(config: Config) -> bool:
 # Keys, whether they have an effect, and what they would have one with.
 _EFFECTS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
     (
-        ("encoder.filters", "encoder.trainable"),
+        ("encoder.filters", "encoder.trainable", "encoder.per_class"),
         lambda config: config.encoder.enabled,
         "--config.encoder.enabled=True",
     ),

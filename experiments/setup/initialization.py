@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from spade_tf.training.gaugan import GauGAN
 
 # Settings that change what a network computes, but not the shapes of its weights.
-_SAME = ("architecture", "conditioning", "concat", "norm")
+_SAME = ("architecture", "conditioning", "concat", "norm", "class_style_dim")
 
 
 def follow_init_from(config: Config, workdir: str | os.PathLike[str]) -> Config:
@@ -128,7 +128,7 @@ def _networks(config: Config, labels: LabelSet) -> dict[str, Any]:
     return {
         "generator": make_generator(config, labels),
         "discriminator": make_discriminator(config, labels),
-        "encoder": make_encoder(config),
+        "encoder": make_encoder(config, labels),
     }
 
 

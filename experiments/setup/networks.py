@@ -9,6 +9,7 @@ from experiments.setup.config import Config, ConfigError
 from experiments.setup.validation import PIXEL_DISCRIMINATORS
 from pipelines.schema import LabelSet
 from spade_tf.layers.conditioning import Conditioning
+from spade_tf.networks.class_encoder import ClassEncoder
 from spade_tf.networks.discriminator import MultiscaleDiscriminator
 from spade_tf.networks.encoder import ConvEncoder
 from spade_tf.networks.generator import SPADEGenerator
@@ -58,6 +59,7 @@ def make_generator(
             hidden_filters=settings.hidden_filters,
             kernel_size=settings.kernel_size,
             concat=None if settings.concat == "none" else settings.concat,
+            class_style_dim=settings.class_style_dim,
         ),
         "z_dim": settings.z_dim or None,
         "dtype": config.train.precision,
@@ -153,19 +155,28 @@ def _with_weights(
     return discriminator
 
 
-def make_encoder(config: Config) -> ConvEncoder | None:
+def make_encoder(config: Config, labels: LabelSet) -> ConvEncoder | ClassEncoder | None:
     """The encoder of an experiment, or None if it has none."""
     if not config.encoder.enabled:
         return None
     image_size = (config.data.height, config.data.width)
-    encoder = ConvEncoder(
-        z_dim=config.generator.z_dim,
-        filters=config.encoder.filters,
-        image_size=image_size,
-        num_layers=encoder_layers(image_size),
-        dtype=config.train.precision,
-        name="encoder",
-    )
+    shared: dict[str, Any] = {
+        "filters": config.encoder.filters,
+        "image_size": image_size,
+        "num_layers": encoder_layers(image_size),
+        "dtype": config.train.precision,
+        "name": "encoder",
+    }
+    encoder: ConvEncoder | ClassEncoder
+    if config.encoder.per_class:
+        encoder = ClassEncoder(
+            condition_channels(config, labels),
+            config.generator.class_style_dim,
+            z_dim=config.generator.z_dim or None,
+            **shared,
+        )
+    else:
+        encoder = ConvEncoder(z_dim=config.generator.z_dim, **shared)
     encoder.trainable = config.encoder.trainable
     return encoder
 

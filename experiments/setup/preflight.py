@@ -55,6 +55,11 @@ def check_training(
         if not is_drawn(config):
             raise
         return config
+    if labels.condition_channels and config.generator.class_style_dim:
+        raise ConfigError(
+            f"--config.generator.class_style_dim={config.generator.class_style_dim}: "
+            f"{config.data.prepared} has continuous maps, which have no classes; give 0"
+        )
     decided = follow_instances(config, labels.has_instance)
     check_same(decided, workdir)
     check_same_labels(labels.to_metadata(), workdir)

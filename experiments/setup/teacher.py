@@ -39,7 +39,9 @@ def check_teacher(config: Config, class_names: list[str] | None = None) -> None:
         ("data", "use_instance"),
         ("data", "use_canvas"),
         ("generator", "z_dim"),
+        ("generator", "class_style_dim"),
         ("encoder", "enabled"),
+        ("encoder", "per_class"),
     ]
     if teacher.encoder.enabled:
         # The student's encoder is a copy of the teacher's.

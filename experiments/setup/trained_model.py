@@ -11,6 +11,7 @@ from experiments.setup.data_dirs import data_dir_of
 from experiments.setup.networks import make_encoder, make_generator
 from experiments.setup.workdir import read_workdir
 from pipelines.schema import LabelSet
+from spade_tf.networks.class_encoder import ClassEncoder
 from spade_tf.networks.encoder import ConvEncoder
 from spade_tf.networks.generator import SPADEGenerator
 from spade_tf.networks.pix2pixhd import Pix2PixHDGenerator
@@ -30,7 +31,7 @@ class TrainedModel(NamedTuple):
     """
 
     generator: SPADEGenerator | Pix2PixHDGenerator
-    encoder: ConvEncoder | None
+    encoder: ConvEncoder | ClassEncoder | None
     config: Config
     labels: LabelSet
     data_dir: str
@@ -52,7 +53,7 @@ def load_workdir(workdir: str | os.PathLike[str]) -> TrainedModel:
     content = read_workdir(workdir)
     config = Config.from_dict(content["config"])
     labels = LabelSet.from_metadata(content["labels"])
-    generator, encoder = make_generator(config, labels), make_encoder(config)
+    generator, encoder = make_generator(config, labels), make_encoder(config, labels)
     networks = {"average_generator" if config.train.average_decay else "generator": generator}
     step = restore_networks(Path(workdir) / "checkpoints", encoder=encoder, **networks)
     return TrainedModel(generator, encoder, config, labels, data_dir_of(content, workdir), step)

@@ -94,7 +94,7 @@ _BOUNDS = (
         "generator_weight_decay discriminator_weight_decay clip_norm decay_steps",
     ),
     ("at least 0", "train", "eval_every eval_images histograms_every max_rollbacks"),
-    ("at least 0", "generator", "num_blocks z_dim"),
+    ("at least 0", "generator", "num_blocks z_dim class_style_dim"),
     ("more than 0", "optimizer", "generator_learning_rate discriminator_learning_rate epsilon"),
     ("a share", "optimizer", "beta_1 beta_2"),
     ("a share", "train", "average_decay"),
@@ -250,11 +250,54 @@ def _reflected(config: Config) -> int:
     return max(3, generator.kernel_size if convolves_labels else 1) // 2 + 1
 
 
+def _validate_class_styles(config: Config) -> None:
+    generator, encoder = config.generator, config.encoder
+    dim = generator.class_style_dim
+    if not dim:
+        return
+    for name, needed in (("architecture", "spade"), ("conditioning", "spade")):
+        value = getattr(generator, name)
+        _require(
+            value == needed,
+            "generator.class_style_dim",
+            dim,
+            f"styles of classes need generator.{name}={needed}, not {value}: give that, or 0",
+        )
+    _require(
+        not config.data.use_canvas,
+        "generator.class_style_dim",
+        dim,
+        "a canvas is no class and has no style: give 0, or data.use_canvas=False",
+    )
+    _require(
+        not config.train.rematerialize,
+        "generator.class_style_dim",
+        dim,
+        "styles of classes would get no gradient with train.rematerialize: give "
+        "train.rematerialize=False, or 0",
+    )
+    _require(
+        encoder.per_class or not encoder.enabled,
+        "encoder.per_class",
+        encoder.per_class,
+        f"with generator.class_style_dim={dim}, the encoder must give styles of classes: give "
+        "True, or encoder.enabled=False to draw them",
+    )
+
+
 def _validate_style(config: Config) -> None:
+    _validate_class_styles(config)
     if not config.encoder.enabled:
         return
-    z_dim = config.generator.z_dim
-    _require(z_dim > 0, "generator.z_dim", z_dim, "the encoder needs one: give 256, say")
+    z_dim, class_style_dim = config.generator.z_dim, config.generator.class_style_dim
+    if config.encoder.per_class:
+        remedy = "encoder.per_class needs one: give 16, say"
+        _require(class_style_dim > 0, "generator.class_style_dim", class_style_dim, remedy)
+    else:
+        _require(z_dim > 0, "generator.z_dim", z_dim, "the encoder needs one: give 256, say")
+    if not z_dim:
+        # Styles of classes want multiples of 4, which all sizes are.
+        return
     shorter = min(config.data.height, config.data.width)
     multiple = 2 ** min(6, int(math.log2(shorter / 4)))
     for name in ("height", "width"):

@@ -21,7 +21,7 @@ class Part(NamedTuple):
     Attributes:
         semantics: the label maps.
         image: `[B, H, W, 3]`, real pictures.
-        noise: `[B, z_dim]`, or None.
+        noise: `[B, style_length]`, or None.
         draws: `[B, n]`, random numbers for the augmentation and the objective, or None.
         class_weights: `[N]`, weights of the global batch's classes, or None.
     """

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from spade_tf.networks.styles import encode_style, style_length, styled
 from spade_tf.training.checkpoints import Checkpoints
 from spade_tf.training.pictures import colorize, grid, over_checks, to_uint8, write_png
 
@@ -194,14 +195,14 @@ class SampleGrid(keras.callbacks.Callback):
         return self.function(self.batch).numpy()
 
     def _generate(self, batch):
-        z = None
+        style = None
         generator = self.model.average_generator or self.model.generator
-        encoder = self.model.encoder
-        if encoder is not None:
-            z = encoder(batch["image"], training=False)[0]
-        elif generator.z_dim is not None:
-            z = tf.random.stateless_normal([batch["image"].shape[0], generator.z_dim], [0, 0])
-        return generator(inputs=self.model.semantics(batch), z=z, training=False)
+        semantics, length = self.model.semantics(batch), style_length(generator)
+        if self.model.encoder is not None:
+            style = encode_style(self.model.encoder, batch["image"], semantics)[0]
+        elif length:
+            style = tf.random.stateless_normal([batch["image"].shape[0], length], [0, 0])
+        return generator(**styled(generator, semantics, style), training=False)
 
 
 class SaveCheckpoints(keras.callbacks.Callback):

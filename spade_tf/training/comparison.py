@@ -11,6 +11,7 @@ import tensorflow as tf
 from spade_tf.layers.state import hold_state
 from spade_tf.metrics.frechet import frechet_distance
 from spade_tf.metrics.kernel import kernel_distance
+from spade_tf.networks.styles import styled
 from spade_tf.training.gaugan import GauGAN
 
 # Above this many pictures, the kernel distance is the mean over subsets.
@@ -96,9 +97,10 @@ def traced_once(function: Callable, batches: tf.data.Dataset) -> Callable:
 
 
 def _pictures(model: GauGAN, batch: Any) -> tf.Tensor:
-    generator, z = model.evaluated(batch["image"])
+    semantics = model.semantics(batch)
+    generator, style = model.evaluated(semantics, batch["image"])
     with hold_state():
-        return generator(inputs=model.semantics(batch), z=z, training=False)
+        return generator(**styled(generator, semantics, style), training=False)
 
 
 def _rounded(image: tf.Tensor) -> tf.Tensor:

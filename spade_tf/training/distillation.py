@@ -12,6 +12,7 @@ from spade_tf.layers.initialization import xavier_normal
 from spade_tf.layers.semantics import Semantics
 from spade_tf.losses.distillation import distillation_feature_loss, distillation_output_loss
 from spade_tf.networks.generator import SPADEGenerator
+from spade_tf.networks.styles import styled
 from spade_tf.training.accumulation import Losses
 from spade_tf.training.gaugan import GauGAN
 
@@ -212,16 +213,18 @@ class DistilledGauGAN(GauGAN):
         warmup: bool = False,
     ) -> Losses:
         """The student's weighted losses by name."""
-        z, _ = self.style(real_image, noise=noise, training=training)
+        style, _ = self.style(semantics, real_image, noise=noise, training=training)
+        # Both have the same styles, as `_check_pair` sees to.
+        inputs = styled(self.generator, semantics, style)
         projections = self.projections
-        target, teacher_features = self.teacher(semantics, z, projections is not None)
+        target, teacher_features = self.teacher(
+            inputs["inputs"], inputs["z"], projections is not None
+        )
         features = []
         if projections is None:
-            fake_image = self.generator(inputs=semantics, z=z, training=training)
+            fake_image = self.generator(**inputs, training=training)
         else:
-            fake_image, features = self.generator(
-                inputs=semantics, z=z, training=training, return_features=True
-            )
+            fake_image, features = self.generator(**inputs, training=training, return_features=True)
         losses = self.picture_losses(
             semantics,
             real_image,
@@ -244,8 +247,10 @@ class DistilledGauGAN(GauGAN):
 
 
 def _check_pair(student: keras.Model, teacher: keras.Model) -> None:
-    for name in ("num_labels", "use_instance_edges", "image_size", "z_dim"):
-        ours, theirs = getattr(student, name), getattr(teacher, name)
+    names = ("num_labels", "use_instance_edges", "image_size", "z_dim", "class_style_dim")
+    for name in names:
+        # Other generators than SPADE's have no styles of classes.
+        ours, theirs = (getattr(network, name, 0) for network in (student, teacher))
         if ours != theirs:
             raise ValueError(
                 f"student and teacher must have the same {name}: received {ours} for the "

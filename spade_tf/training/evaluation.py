@@ -13,6 +13,7 @@ import tensorflow as tf
 from spade_tf.layers.nested import nested_layers
 from spade_tf.layers.normalization import BatchNorm
 from spade_tf.layers.state import hold_state
+from spade_tf.networks.styles import encode_style, style_length, styled
 from spade_tf.training.checkpoints import Checkpoints
 from spade_tf.training.comparison import FeatureComparison, traced_once
 from spade_tf.training.gaugan import GauGAN
@@ -68,17 +69,19 @@ class ReestimateStatistics(keras.callbacks.Callback):
         model: GauGAN = self.model
         generator: keras.Model = model.average_generator
         norms = _batch_norms(generator)
-        z = None
-        if generator.z_dim is not None:
-            z = model.noise(tf.shape(batch["image"])[0], 0)
+        semantics, style = model.semantics(batch), None
+        if style_length(generator):
+            style = model.noise(tf.shape(batch["image"])[0], 0)
             if model.encoder is not None:
-                z = model.sampling(*model.encoder(batch["image"], training=False), noise=z)
+                style = model.sampling(
+                    *encode_style(model.encoder, batch["image"], semantics), noise=style
+                )
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
             norm.momentum = None
         try:
             with hold_state(statistics=False):
-                generator(inputs=model.semantics(batch), z=z, training=True)
+                generator(**styled(generator, semantics, style), training=True)
         finally:
             for norm, momentum in zip(norms, momenta, strict=True):
                 norm.momentum = momentum

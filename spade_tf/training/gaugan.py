@@ -11,6 +11,7 @@ import tensorflow as tf
 from spade_tf.layers.gaussian_sampling import GaussianSampling
 from spade_tf.layers.symbolic import TracesSymbolicCalls
 from spade_tf.losses.adversarial import AdversarialLoss
+from spade_tf.networks.styles import check_same_styles
 from spade_tf.training.accumulation import Losses
 from spade_tf.training.augmentation import Augment
 from spade_tf.training.ema import WeightAverage
@@ -36,7 +37,8 @@ class GauGAN(TracesSymbolicCalls, StepUpdates, SavedWhole):
         generator: `(inputs, z, training) -> image`, such as `SPADEGenerator`.
         discriminator: `(inputs, image, training) -> features`, such as
             `MultiscaleDiscriminator`.
-        encoder: `(image, training) -> (mu, logvar)`, such as `ConvEncoder`; None for none. One
+        encoder: `(image, training) -> (mu, logvar)`, such as `ConvEncoder`, or, for a generator
+            with styles of classes, `(image, inputs, training)`, `ClassEncoder`; None for none. One
             that is frozen (`trainable = False`) only infers, and has no KL divergence.
         average_generator: a generator of the same make, to hold the moving average of the
             weights; None for none. With it, `call`, `evaluate` and `predict` use the average.
@@ -88,12 +90,8 @@ class GauGAN(TracesSymbolicCalls, StepUpdates, SavedWhole):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        z_dim = generator.z_dim
-        if encoder is not None and encoder.z_dim != z_dim:
-            raise ValueError(
-                "the encoder's styles must be what the generator starts from: received "
-                f"z_dim={encoder.z_dim} of the encoder and {z_dim} of the generator"
-            )
+        if encoder is not None:
+            check_same_styles(generator, encoder)
         self.loss_weights = loss_weights or LossWeights()
         self.updates = updates or Updates()
         check_options(self.loss_weights, self.updates)

@@ -13,6 +13,7 @@ from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.state import hold_state
 from spade_tf.losses.feature_matching import feature_matching_loss
 from spade_tf.losses.kl import kl_divergence
+from spade_tf.networks.styles import encode_style, style_length, styled
 from spade_tf.training.accumulation import Losses
 from spade_tf.training.augmentation import Augment
 from spade_tf.training.objectives import Objective, Seen
@@ -71,7 +72,7 @@ class StepLosses:
             semantics: the label maps.
             real_image: `[B, H, W, 3]`.
             training: bool.
-            noise: `[B, z_dim]`, standard normal; None to draw it.
+            noise: `[B, style_length]`, standard normal; None to draw it.
             draws: float `[B, num_draws]` in [0, 1), see `draws`; None to draw them.
             class_weights: of the global batch; None for those of `semantics`.
             warmup: bool, whether to leave out all that the discriminator says.
@@ -169,35 +170,43 @@ class StepLosses:
             semantics: the label maps.
             real_image: `[B, H, W, 3]`, the pictures whose style to encode.
             draw: int, tells the draws of one step apart.
-            noise: `[B, z_dim]`, standard normal; None to draw it.
+            noise: `[B, style_length]`, standard normal; None to draw it.
             training: bool.
 
         Returns:
             `(image, (mu, logvar))`, the latter None without an encoder.
         """
-        z, style = self.style(real_image, draw=draw, noise=noise, training=training)
-        image = self.generator(inputs=semantics, z=z, training=training)
-        return image, style
+        style, gaussian = self.style(
+            semantics, real_image, draw=draw, noise=noise, training=training
+        )
+        image = self.generator(**styled(self.generator, semantics, style), training=training)
+        return image, gaussian
 
     def style(
         self,
+        semantics: Semantics,
         real_image: tf.Tensor,
         *,
         draw: int = 0,
         noise: tf.Tensor | None = None,
         training: bool = False,
     ) -> tuple[tf.Tensor | None, tuple[tf.Tensor, tf.Tensor] | None]:
-        """`(z, (mu, logvar))` of pictures; see `generate`. None for what there is none of."""
-        if self.generator.z_dim is None:
+        """`(style, (mu, logvar))` of pictures; see `generate`. None for what there is none of.
+
+        A style is whole: z, and the styles of all classes after it; see `split_style`.
+        """
+        if not style_length(self.generator):
             return None, None
-        z = self.noise(tf.shape(real_image)[0], draw) if noise is None else noise
+        noise = self.noise(tf.shape(real_image)[0], draw) if noise is None else noise
         if self.encoder is None:
-            return z, None
-        style = self.encoder(real_image, training=training and self.encoder.trainable)
+            return noise, None
+        gaussian = encode_style(
+            self.encoder, real_image, semantics, training and self.encoder.trainable
+        )
         if not self.encoder.trainable:
             # Tapes follow weights that are not trained, too.
-            style = tuple(tf.stop_gradient(each) for each in style)
-        return self.sampling(*style, noise=z), style
+            gaussian = tuple(tf.stop_gradient(each) for each in gaussian)
+        return self.sampling(*gaussian, noise=noise), gaussian
 
     def augmented(
         self,
@@ -258,11 +267,11 @@ class StepLosses:
             draw: int, tells the draws of one step apart.
 
         Returns:
-            float32 `[batch_size, z_dim]`.
+            float32 `[batch_size, style_length]`.
         """
         return share_of_global_batch(
             lambda size: tf.random.stateless_normal(
-                [size, self.generator.z_dim], self._seed_of(draw, _STYLES)
+                [size, style_length(self.generator)], self._seed_of(draw, _STYLES)
             ),
             batch_size,
         )
@@ -286,22 +295,25 @@ class StepLosses:
         place = tf.cast(self.step, tf.int64) * 2**16 + (2 * draw + purpose)
         return tf.stack([tf.constant(self.seed, tf.int64), place])
 
-    def evaluated(self, real_image: tf.Tensor) -> tuple[keras.Model, tf.Tensor | None]:
-        """The generator that is evaluated, and the styles of its pictures.
+    def evaluated(
+        self, semantics: Semantics, real_image: tf.Tensor
+    ) -> tuple[keras.Model, tf.Tensor | None]:
+        """The generator that is evaluated, and the whole styles of its pictures.
 
         Args:
+            semantics: the label maps.
             real_image: `[B, H, W, 3]`, pictures whose styles are taken, where there is an encoder.
 
         Returns:
-            The averaged generator, or else the generator; and `[B, z_dim]`, the means of the
-            encoder, or else drawn styles. None for a generator without styles.
+            The averaged generator, or else the generator; and `[B, style_length]`, the means of
+            the encoder, or else drawn styles. None for a generator without styles.
         """
         generator = self.average_generator or self.generator
-        if generator.z_dim is None:
+        if not style_length(generator):
             return generator, None
         if self.encoder is None:
             return generator, self.noise(tf.shape(real_image)[0], 0)
-        return generator, self.encoder(real_image, training=False)[0]
+        return generator, encode_style(self.encoder, real_image, semantics)[0]
 
     def evaluation_losses(self, batch: Mapping[str, tf.Tensor]) -> Losses:
         """Losses of the averaged generator, or else the generator, on pictures not trained on.
@@ -318,11 +330,12 @@ class StepLosses:
             unweighted, and `l1`, the mean absolute difference of the pictures.
         """
         semantics, real_image = self.semantics(batch), batch["image"]
-        generator, z = self.evaluated(real_image)
+        generator, style = self.evaluated(semantics, real_image)
+        inputs = styled(generator, semantics, style)
         losses = {}
         for mode in ("inference", "training"):
             with hold_state():
-                fake_image = generator(inputs=semantics, z=z, training=mode == "training")
+                fake_image = generator(**inputs, training=mode == "training")
             seen = self.seen(semantics, fake_image, real_image, None, None, training=False)
             losses[f"{mode}/adversarial"] = self.objective.generator(seen)
             losses[f"{mode}/feature_matching"] = feature_matching_loss(seen.fake, seen.real)

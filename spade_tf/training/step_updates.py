@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from spade_tf.layers.semantics import Semantics
+from spade_tf.networks.styles import style_length
 from spade_tf.training.accumulation import Losses, Part
 from spade_tf.training.gradients import minimize
 from spade_tf.training.guard import NonFiniteGuard
@@ -76,7 +77,7 @@ class StepUpdates(StepLosses):
         """A replica's batch, with all of its chance: whoever goes through it in parts splits it."""
         # A known number of rows where there is one: parts of them are then known, too.
         size = real_image.shape[0] or tf.shape(real_image)[0]
-        noise = None if self.generator.z_dim is None else self.noise(size, draw)
+        noise = self.noise(size, draw) if style_length(self.generator) else None
         draws, weights = self.draws(size, draw), self.objective.class_weights(semantics)
         return Part(semantics, real_image, noise, draws, weights)
 

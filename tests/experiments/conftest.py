@@ -117,7 +117,7 @@ def small(monkeypatch, eagerly):
     def discriminator(config, labels):
         return SmallDiscriminator(labels.num_ids, name="discriminator")
 
-    def encoder(config):
+    def encoder(config, labels):
         return SmallEncoder(name="encoder")
 
     for module in ("networks", "assemble", "trained_model"):

@@ -127,7 +127,7 @@ def signatures() -> dict[str, Counts]:
     config, labels = experiment("landscapes")
     served = module("signatures").ServedModel(
         networks.make_generator(config, labels),
-        networks.make_encoder(config),
+        networks.make_encoder(config, labels),
         None,
         {"model_card.md": "# landscapes\n"},
     )
@@ -141,7 +141,10 @@ def litert() -> dict[str, Counts]:
     """LiteRT models of `landscapes`: of one-hot maps in float32 and int8, of ids, its encoder."""
     networks, models = module("networks"), module("litert")
     config, labels = experiment("landscapes")
-    generator, encoder = networks.make_generator(config, labels), networks.make_encoder(config)
+    generator, encoder = (
+        networks.make_generator(config, labels),
+        networks.make_encoder(config, labels),
+    )
     one_hot, ids = models.edge_functions(module("edge_form").edge_form(generator))
     import numpy as np
 
