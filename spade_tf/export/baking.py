@@ -16,6 +16,13 @@ def spectral_layers(network: keras.Model) -> list[keras.layers.Layer]:
     return [layer for layer in nested_layers(network) if hasattr(layer, "normalized_kernel")]
 
 
+def unbaked_variables(network: keras.Model) -> list[keras.Variable]:
+    """The variables that there is need of once spectral norms are baked."""
+    layers = spectral_layers(network)
+    left_out = {id(weight) for layer in layers for weight in (layer.kernel, layer.u, layer.v)}
+    return [variable for variable in network.variables if id(variable) not in left_out]
+
+
 @contextmanager
 def spectral_norms_baked(network: keras.Model) -> Iterator[list[tf.Variable]]:
     """While it lasts, what is traced of a network uses kernels that are divided already.

@@ -5,6 +5,7 @@ A check that fails raises INVALID_ARGUMENT, in any runtime that executes the gra
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -166,24 +167,29 @@ def checked_rows(name: str, value: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
         return tf.identity(value)
 
 
-def checked_style(z: tf.Tensor, label: tf.Tensor, limits: Limits) -> tf.Tensor:
+def checked_style(
+    z: tf.Tensor, label: tf.Tensor, limits: Limits, *, name: str = "z", several: bool = False
+) -> tf.Tensor:
     """Styles, one or several for each label map, of numbers that a style can have.
 
     Args:
-        z: float32 `[B, z_dim]`, or `[B, K, z_dim]`.
+        z: float32 `[B, ...]`, or `[B, K, ...]`.
         label: int `[B, H, W]`.
         limits: of the generator.
+        name: of the input, for the sentences.
+        several: bool, whether there is a K, styles for each label map.
     """
-    z = checked_rows("z", z, label)
-    checks = [_no_nan_check(z), _bounded_check(z)]
-    if z.shape.rank == 3:
+    z = checked_rows(name, z, label)
+    checks = [_no_nan_check(name, z), _bounded_check(name, z)]
+    if several:
         count = tf.shape(z)[1]
-        some = require(count > 0, "z: received no style; give one or more")
+        some = require(count > 0, f"{name}: received no style; give one or more")
         _, height, width = tf.unstack(tf.shape(label, tf.int64))
         most = limits.max_pixels // tf.maximum(height * width, 1)
         sentence = (
-            f"z: this export makes {limits.max_pixels} pixels of one label map at most, which are "
-            "{} styles at this size, received {}; send fewer, or export with a larger max_pixels"
+            f"{name}: this export makes {limits.max_pixels} pixels of one label map at most, which "
+            "are {} styles at this size, received {}; send fewer, or export with a larger "
+            "max_pixels"
         )
         few = require(tf.cast(count, tf.int64) <= most, sentence, most, count)
         checks += [some, few]
@@ -191,17 +197,47 @@ def checked_style(z: tf.Tensor, label: tf.Tensor, limits: Limits) -> tf.Tensor:
         return tf.identity(z)
 
 
-def _no_nan_check(z):
+def checked_photograph_label(label: tf.Tensor, photographs: tf.Tensor, limits: Limits) -> tf.Tensor:
+    """Which class each pixel of a photograph counts for.
+
+    Args:
+        label: int32 `[B, H, W]`, ids of training; -1 all over where there is no label map.
+        photographs: `[B, ...]`.
+        limits: of the generator; its `unknown_id` stands for the last id.
+
+    Returns:
+        float32 `[B, H, W, num_labels]`, one-hot; ones where there is no label map.
+    """
+    label, count = checked_rows("label", label, photographs), limits.num_labels
+    if limits.unknown_id is not None and limits.unknown_id >= count:
+        label = tf.where(label == limits.unknown_id, count - 1, label)
+    absent = tf.reduce_all(label == -1, [1, 2], keepdims=True)
+    lowest = tf.reduce_min(tf.where(absent, 0, label))
+    highest = tf.reduce_max(label)
+    sentence = (
+        f"label: ids 0 to {count - 1} are allowed, or -1 all over for none, received {{}}; correct "
+        "the label map"
+    )
+    worst = tf.where(highest >= count, highest, lowest)
+    some = require(tf.size(label) > 0, "label: received a map of no pixels; give [B, H, W]")
+    with tf.control_dependencies(
+        [some, require((lowest >= 0) & (highest < count), sentence, worst)]
+    ):
+        one_hot = tf.one_hot(label, count)
+    return tf.where(absent[..., None], 1.0, one_hot)
+
+
+def _no_nan_check(name, z):
     finite = tf.reduce_all(tf.math.is_finite(z))
-    return require(finite, "z: received NaN or infinity; give finite numbers")
+    return require(finite, f"{name}: received NaN or infinity; give finite numbers")
 
 
-def _bounded_check(z):
+def _bounded_check(name, z):
     # Of no numbers, the maximum is -infinity, which is within bounds.
     largest = tf.reduce_max(tf.abs(z))
     sentence = (
-        f"z: received a number as large as {{}}, and {STYLE_BOUND:g} is allowed at most; styles "
-        "are standard normal numbers"
+        f"{name}: received a number as large as {{}}, and {STYLE_BOUND:g} is allowed at most; "
+        "styles are standard normal numbers"
     )
     # NaN is another sentence's matter.
     return require(~(largest > STYLE_BOUND), sentence, largest)
@@ -231,3 +267,22 @@ def some_rows(name: str, value: tf.Tensor, kind: str) -> tf.Tensor:
     check = require(tf.shape(value)[0] > 0, f"{name}: received no {kind}; give one or more")
     with tf.control_dependencies([check]):
         return tf.identity(value)
+
+
+def texts_of(name: str, wanted: tf.Tensor, texts: Mapping[str, str]) -> tf.Tensor:
+    """Texts by their names.
+
+    Args:
+        name: of the input, for the sentence.
+        wanted: string `[B]`, names of texts.
+        texts: by name.
+    """
+    wanted = some_rows(name, wanted, name)
+    same = wanted[:, None] == tf.constant(list(texts))
+    check = require(
+        tf.reduce_all(tf.reduce_any(same, 1)),
+        f"{name}: received one that is none of {', '.join(texts)}",
+    )
+    with tf.control_dependencies([check]):
+        index = tf.argmax(tf.cast(same, tf.int32), 1)
+    return tf.gather(tf.constant(list(texts.values())), index)

@@ -63,14 +63,15 @@ def measure_memory(version: Path, model: Any) -> dict[str, Memory]:
     count, height, width = noise_size(model.image_size, model.limits)
     # Rising, as a process never has a lower peak: styles of one map share what depends on it.
     runs = [Run(1, 1, height, width)]
-    if model.z_dim is not None:
+    styles = {key: spec.shape[1:].as_list() for key, spec in model.styles.specs(None).items()}
+    if styles:
         runs.append(Run(1, count, height, width))
     runs.append(Run(count, count, height, width))
     facts = {
         "num_labels": model.limits.num_labels,
         "condition_channels": model.source_files.condition_channels,
         "use_instance_edges": model.use_instance_edges,
-        "z_dim": model.z_dim,
+        "styles": styles,
     }
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context, initializer=_quietly) as process:
@@ -173,8 +174,8 @@ def _noise(facts, run):
         inputs = {"label": random.integers(0, facts["num_labels"], shape, np.int32)}
     if facts["use_instance_edges"]:
         inputs["instance"] = random.integers(0, 2, shape, np.int32)
-    if facts["z_dim"] is not None:
-        inputs["z"] = np.zeros([run.styles, facts["z_dim"]], np.float32)
+    for key, shape in facts["styles"].items():
+        inputs[key] = np.zeros([run.styles, *shape], np.float32)
     return inputs
 
 

@@ -10,17 +10,16 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from spade_tf.export.baking import spectral_layers, spectral_norms_baked
+from spade_tf.export.baking import spectral_norms_baked, unbaked_variables
 from spade_tf.export.checks import (
     Limits,
     checked_condition,
     checked_instance,
     checked_label,
+    checked_photograph_label,
     checked_rows,
-    checked_style,
     finite,
-    require,
-    some_rows,
+    texts_of,
 )
 from spade_tf.export.decoding import (
     check_encodable,
@@ -29,10 +28,11 @@ from spade_tf.export.decoding import (
     encode_pictures,
 )
 from spade_tf.export.source_files import SourceFiles, decode_conditions, decode_labels
+from spade_tf.export.style_inputs import KEYS, StyleInputs
+from spade_tf.layers.resizing import nearest
 from spade_tf.layers.semantics import Semantics
 from spade_tf.networks.fused.generator import FusedGenerator, NotFusibleError
 from spade_tf.networks.generator import SPADEGenerator
-from spade_tf.networks.styles import seeded_styles
 
 # What is made of a label map at most, unless told otherwise, or four times the trained size.
 _MAX_PIXELS = 1 << 20
@@ -64,6 +64,7 @@ class ServedModel(tf.Module):
     - `instance`, of models that see instance edges: int32 `[B, H, W]`, or `[B, 1, 1]` for none.
     - `seed`, of models with styles: int64 `[B]`. A seed is a style, whoever asks for it.
     - `z`, likewise: float32 `[B, z_dim]`.
+    - `class_styles`, of models with styles of classes: float32 `[B, N, D]`, beside `z` or alone.
     - `label_bytes`: string `[B]`, PNG files like those of the data set, which `files` describes;
       `condition_bytes` in its place; `instance_bytes`: PNG files of ids, empty for none.
     - `image`: uint8 `[B, H, W, 3]`; `image_bytes`: string `[B]`, files.
@@ -75,11 +76,13 @@ class ServedModel(tf.Module):
     | `generate_with_style` | label, instance, z | image |
     | `generate_styles` | label, instance, z `[B, K, z_dim]` | image `[B, K, H, W, 3]` |
     | `generate` | label, instance, z | image, float32 in [-1, 1] |
-    | `encode_style` | image_bytes | z |
+    | `encode_style` | image_bytes; label, for styles of classes | z, class_styles |
     | `describe` | name, string `[B]` | text, string `[B]`: an asset |
 
-    `generate_bytes` makes JPEGs. Signatures with `z`, and `encode_style`, are there where styles
-    and an encoder are, and `describe` where assets are; `generate` without them lacks that key.
+    `generate_bytes` makes JPEGs. The `label` of `encode_style` is that of the photograph, at any
+    size, or `[B, 1, 1]` of -1 for none: then all pixels count for every class. Signatures with
+    styles, and `encode_style`, are there where styles and an encoder are, and `describe` where
+    assets are; `generate` without styles lacks those keys.
 
     Signatures `stage_...` are parts of these: each of those above that makes pictures is one
     `stage_prepare...` (checks, decoding, styles of seeds), `stage_picture` and, but for `generate`,
@@ -116,6 +119,7 @@ class ServedModel(tf.Module):
         object.__setattr__(self, "encoder", encoder)
         self.assets = dict(assets)
         self.z_dim = given.z_dim
+        object.__setattr__(self, "styles", StyleInputs.of(given))
         self.image_size = tuple(given.image_size)
         self.use_instance_edges = given.use_instance_edges
         starts_from_z = getattr(given, "starts_from_z", False)
@@ -128,7 +132,9 @@ class ServedModel(tf.Module):
             fixed_size=self.image_size if starts_from_z else None,
             max_pixels=max(_MAX_PIXELS, 4 * trained) if max_pixels is None else max_pixels,
         )
-        self.weights = [variable.value for network in networks for variable in _unbaked(network)]
+        self.weights = [
+            variable.value for network in networks for variable in unbaked_variables(network)
+        ]
         object.__setattr__(self, "_networks", networks)
         self.kernels: list[tf.Variable] = []
         # Traced once, and called by the signatures. Were it seen as an attribute, it would be
@@ -150,7 +156,8 @@ class ServedModel(tf.Module):
         ids, small = ids | self._instance(), small | self._instance()
         if self.use_instance_edges:
             files["instance_bytes"] = _spec("instance_bytes", tf.string, 1)
-        seed = {} if self.z_dim is None else {"seed": _spec("seed", tf.int64, 1)}
+        styles = self.styles.specs(None)
+        seed = {"seed": _spec("seed", tf.int64, 1)} if styles else {}
         functions: dict[str, tuple[Callable, dict[str, tf.TensorSpec]]] = {
             "serving_default": (self._serve, ids | seed),
             "serving_uint8": (self._serve, small | seed),
@@ -159,16 +166,15 @@ class ServedModel(tf.Module):
         }
         if self.assets:
             functions["describe"] = (self._describe, {"name": _spec("name", tf.string, 1)})
-        if self.z_dim is None:
-            functions["generate"] = (self._generate, ids)
-        else:
-            z = tf.TensorSpec([None, self.z_dim], tf.float32, name="z")
-            several = tf.TensorSpec([None, None, self.z_dim], tf.float32, name="z")
-            functions["generate"] = (self._generate, {**ids, "z": z})
-            functions["generate_with_style"] = (self._generate_with_style, {**ids, "z": z})
-            functions["generate_styles"] = (self._generate_styles, {**ids, "z": several})
+        functions["generate"] = (self._generate, ids | styles)
+        if styles:
+            functions["generate_with_style"] = (self._generate_with_style, ids | styles)
+            several = self.styles.specs(None, None)
+            functions["generate_styles"] = (self._generate_styles, ids | several)
         if self.encoder is not None:
             photographs = {"image_bytes": _spec("image_bytes", tf.string, 1)}
+            if self.styles.class_style_dim:
+                photographs["label"] = _spec("label", tf.int32, 3)
             functions["encode_style"] = (self._encode_style, photographs)
         functions |= {f"{STAGE}{name}": each for name, each in self._stages(functions).items()}
         with ExitStack() as stack:
@@ -220,16 +226,17 @@ class ServedModel(tf.Module):
             stages[f"finish_{name}"] = (partial(self._finish_files, name), image)
         return stages
 
-    def _prepare(self, z=None, **maps):
+    def _prepare(self, **maps):
+        styles = {key: maps.pop(key) for key in KEYS if key in maps}
         maps = self._checked(maps)
-        return maps if z is None else {**maps, "z": checked_style(z, _pixels(maps), self.limits)}
+        return maps | self.styles.checked(styles, _pixels(maps), self.limits)
 
     def _prepare_seeds(self, seed=None, **maps):
         maps = self._checked(maps)
         if seed is None:
             return maps
         seed = checked_rows("seed", seed, _pixels(maps))
-        return {**maps, "z": seeded_styles(seed, self.z_dim)}
+        return maps | self.styles.drawn(seed)
 
     def _prepare_files(self, file_format, instance_bytes=None, seed=None, **encoded):
         ((name, encoded),) = encoded.items()
@@ -256,15 +263,19 @@ class ServedModel(tf.Module):
         with tf.control_dependencies([encodable]):
             return {key: tf.identity(value) for key, value in maps.items()}
 
-    def _picture_of(self, z=None, **maps):
-        """Pictures of checked maps; of one map in several styles, if there are more of z."""
-        if z is not None and not isinstance(self.generator, FusedGenerator):
+    def _picture_of(self, z=None, class_styles=None, **maps):
+        """Pictures of checked maps; of one map in several styles, if there are more of these."""
+        style = z if class_styles is None else class_styles
+        shares = isinstance(self.generator, FusedGenerator) and class_styles is None
+        if style is not None and not shares:
             # Fused, what depends on maps alone is computed once for all styles.
-            times = tf.shape(z)[0] // tf.shape(_pixels(maps))[0]
+            times = tf.shape(style)[0] // tf.shape(_pixels(maps))[0]
             maps = {key: tf.repeat(value, times, 0) for key, value in maps.items()}
         if (size := self.limits.fixed_size) is not None:
             # The same shape in signatures and in their parts, which then share one graph.
             maps = {k: tf.ensure_shape(v, [None, *size, *v.shape[3:]]) for k, v in maps.items()}
+        if class_styles is not None:
+            maps["class_styles"] = class_styles
         return {"image": self._picture(maps, z)}
 
     def _finish(self, image):
@@ -284,7 +295,7 @@ class ServedModel(tf.Module):
 
     def _generate_styles(self, **inputs):
         def one_layout(inputs):
-            one = {key: value if key == "z" else value[None] for key, value in inputs.items()}
+            one = {key: each if key in KEYS else each[None] for key, each in inputs.items()}
             return self._finish(**self._picture_of(**one))["image"]
 
         shape = [None, *(self.limits.fixed_size or (None, None)), 3]
@@ -305,7 +316,7 @@ class ServedModel(tf.Module):
         picture = self._picture_of(**self._prepare_files(file_format, **inputs))
         return self._finish_files(file_format, **picture)
 
-    def _encode_style(self, image_bytes):
+    def _encode_style(self, image_bytes, label=None):
         assert self.encoder is not None
         image = decode_photographs(
             "image_bytes",
@@ -313,32 +324,21 @@ class ServedModel(tf.Module):
             tuple(self.encoder.image_size),
             self.source_files.photographs,
         )
-        z = self.encoder(image, training=False)[0]
-        return {"z": finite("z", z, "give another photograph, or another export")}
+        maps = []
+        if label is not None:
+            shares = checked_photograph_label(label, image_bytes, self.limits)
+            maps = [nearest(shares, *self.encoder.image_size)]
+        style = self.encoder(image, *maps, training=False)[0]
+        style = finite("z", style, "give another photograph, or another export")
+        return self.styles.split(style)
 
     def _describe(self, name):
-        known = list(self.assets)
-        name = some_rows("name", name, "name")
-        same = name[:, None] == tf.constant(known)
-        check = require(
-            tf.reduce_all(tf.reduce_any(same, 1)),
-            f"name: received one that is none of {', '.join(known)}",
-        )
-        with tf.control_dependencies([check]):
-            index = tf.argmax(tf.cast(same, tf.int32), 1)
-        return {"text": tf.gather(tf.constant(list(self.assets.values())), index)}
+        return {"text": texts_of("name", name, self.assets)}
 
 
 def _pixels(maps):
     """`[B, H, W]`, of the size of the maps of a request."""
     return maps["condition"][..., 0] if maps.get("condition") is not None else maps["label"]
-
-
-def _unbaked(network):
-    """The variables that there is need of once spectral norms are baked."""
-    layers = spectral_layers(network)
-    left_out = {id(weight) for layer in layers for weight in (layer.kernel, layer.u, layer.v)}
-    return [variable for variable in network.variables if id(variable) not in left_out]
 
 
 def to_uint8(image: tf.Tensor) -> tf.Tensor:

@@ -69,22 +69,27 @@ def warmup_inputs(model: Any) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     if model.use_instance_edges:
         ids["instance"] = small["instance"] = label
         files["instance_bytes"] = np.array([_png(label[0])], object)
-    seed = {} if model.z_dim is None else {"seed": np.zeros([1], np.int64)}
+    styles = {
+        key: np.zeros([1, *spec.shape[1:]], np.float32)
+        for key, spec in model.styles.specs(None).items()
+    }
+    seed = {"seed": np.zeros([1], np.int64)} if styles else {}
     yield "serving_default", {**ids, **seed}
     yield "serving_uint8", {**small, **seed}
     yield "generate_bytes", {**files, **seed}
     yield "generate_png_bytes", {**files, **seed}
-    if model.z_dim is not None:
-        z = np.zeros([1, model.z_dim], np.float32)
-        yield "generate", {**ids, "z": z}
-        yield "generate_with_style", {**ids, "z": z}
+    yield "generate", {**ids, **styles}
+    if styles:
+        yield "generate_with_style", {**ids, **styles}
         count = min(2, model.limits.max_pixels // (height * width))
-        yield "generate_styles", {**ids, "z": z[None].repeat(count, 1)}
-    else:
-        yield "generate", ids
+        several = {key: each[None].repeat(count, 1) for key, each in styles.items()}
+        yield "generate_styles", {**ids, **several}
     if model.encoder is not None:
         photograph = np.repeat(label[0, ..., None] % 256, 3, -1)
-        yield "encode_style", {"image_bytes": np.array([_png(photograph)], object)}
+        given = {"image_bytes": np.array([_png(photograph)], object)}
+        if model.styles.class_style_dim:
+            given["label"] = label
+        yield "encode_style", given
     if model.assets:
         yield "describe", {"name": np.array([next(iter(model.assets)).encode()], object)}
 

@@ -49,7 +49,11 @@ def count_work(generator: Any, encoder: keras.Model | None = None) -> Work:
     photograph = 0
     if encoder is not None:
         image = tf.TensorSpec([1, *encoder.image_size, 3], tf.float32)
-        photograph = _traced(lambda inputs: encoder(inputs, training=False), image)
+        maps = []
+        if getattr(encoder, "class_style_dim", 0):
+            size = (*encoder.image_size, encoder.num_labels)
+            maps = [tf.TensorSpec([1, *size], tf.float32)]
+        photograph = _traced(lambda *inputs: encoder(*inputs, training=False), image, *maps)
     return Work(height, width, picture / 1e9, photograph / 1e9)
 
 

@@ -58,7 +58,8 @@ def make_request(
 ) -> Request:
     """Checks values against a signature, and makes a request.
 
-    These keys may be left out: `seed` (then 0), `instance` and `instance_bytes` (then none).
+    These keys may be left out: `seed` (then 0), `instance` and `instance_bytes` (then none), and
+    the `label` of a photograph (then none).
 
     Args:
         signature: name of the signature.
@@ -77,13 +78,15 @@ def make_request(
         )
     inputs = {key: _array(key, value, wanted[key]) for key, value in values.items()}
     given = [key for key in wanted if key in inputs]
-    needed = [key for key in wanted if key not in inputs and key not in _DEFAULTS]
+    # The label map of a photograph may be left out, and that of a picture not.
+    defaults = _DEFAULTS | (_OF_PHOTOGRAPH if "image_bytes" in wanted else {})
+    needed = [key for key in wanted if key not in inputs and key not in defaults]
     if needed:
         raise BadRequestError(f"{needed[0]}: missing; {signature} takes {', '.join(wanted)}")
     rows = len(inputs[given[0]])
     for key in wanted:
         if key not in inputs:
-            inputs[key] = _DEFAULTS[key](rows)
+            inputs[key] = defaults[key](rows)
         if len(inputs[key]) != rows:
             raise BadRequestError(
                 f"{key}: {len(inputs[key])} rows received, and {given[0]} has {rows}; give as many"
@@ -115,6 +118,9 @@ _DEFAULTS: dict[str, Callable[[int], np.ndarray]] = {
     "seed": lambda rows: np.zeros([rows], np.int64),
     "instance": lambda rows: np.zeros([rows, 1, 1], np.int32),
     "instance_bytes": lambda rows: np.array([b""] * rows, object),
+}
+_OF_PHOTOGRAPH: dict[str, Callable[[int], np.ndarray]] = {
+    "label": lambda rows: np.full([rows, 1, 1], -1, np.int32),
 }
 
 
@@ -181,6 +187,7 @@ def _check_bounds(key: str, array: np.ndarray, dtype: str) -> None:
 
 
 _AXES = {"label": "BHW", "condition": "BHWC", "instance": "BHW", "seed": "B"}
+# Of `z` and `class_styles`, all but the first one or two sizes are known.
 
 
 def _shape(key: str, spec: Spec) -> str:
@@ -211,8 +218,14 @@ def _check_pixels(
             sizes.add((height, width))
             count += height * width if key != "instance_bytes" else 0
     for key in ("label", "condition"):
-        if key in inputs:
-            styles = inputs["z"].shape[1] if inputs.get("z", np.empty(0)).ndim == 3 else 1
+        # Of a photograph, the pixels of its file count.
+        if key in inputs and "image_bytes" not in inputs:
+            several = [
+                inputs[name].shape[1]
+                for name, rank in (("z", 3), ("class_styles", 4))
+                if name in inputs and inputs[name].ndim == rank
+            ]
+            styles = max(several, default=1)
             count = math.prod(inputs[key].shape[:3]) * max(styles, 1)
     if count > limits.max_pixels:
         raise BadRequestError(

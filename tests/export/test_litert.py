@@ -53,7 +53,8 @@ def test_keras_equals_litert(name, exported):
         content = function.convert("float32")
     model = LiteRTModel(content)
     for layout, inputs in zip(layouts, edge_inputs(generator, layouts), strict=True):
-        expected = generator(layout, z=inputs.get("z"), training=False).numpy()
+        given = {**layout, "class_styles": inputs.get("class_styles")}
+        expected = generator(given, z=inputs.get("z"), training=False).numpy()
         # The same sums in another order, through up to thirty layers.
         np.testing.assert_allclose(model(**inputs)["image"], expected, atol=1e-4)
     operations = model.operations()

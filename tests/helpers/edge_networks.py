@@ -24,6 +24,10 @@ GENERATORS = {
         SPADEGenerator,
         {"image_size": (32, 64), "use_instance_edges": True, "z_dim": 8},
     ),
+    "spade_with_class_styles": (
+        SPADEGenerator,
+        {"image_size": (32, 64), "use_instance_edges": True, "class_style_dim": 3},
+    ),
     "spade_instance_norm": (
         SPADEGenerator,
         {"image_size": (64, 64), "use_instance_edges": True, "norm": "instance"},

@@ -31,6 +31,7 @@ BOUND = 1e-3
 NO_SWIFTSHADER = 3
 NAMES = (
     "spade_with_edges_and_style",
+    "spade_with_class_styles",
     "spade_instance_norm",
     "spade_bilinear_reflect",
     "spade_bilinear_replicate",

@@ -69,12 +69,16 @@ def write_litert(
     from spade_tf.export.litert.export import export_litert
     from spade_tf.export.litert.variants import VARIANTS
 
+    encoder = loaded.encoder
+    if encoder is not None and loaded.config.encoder.per_class:
+        print("encoder of styles of classes: not exported, as LiteRT has none", file=sys.stderr)
+        encoder = None
     return export_litert(
         loaded.generator,
         output_dir,
         layouts=examples.layouts,
         calibration_layouts=examples.calibration_layouts,
-        encoder=loaded.encoder,
+        encoder=encoder,
         photographs=examples.photographs,
         variants=tuple(VARIANTS) if variants is None else variants,
         allow_below_bound=allow_below_bound,

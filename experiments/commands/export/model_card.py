@@ -90,10 +90,13 @@ def model_card(model: TrainedModel) -> str:
     names = ", ".join(f"{index} {name}" for index, name in enumerate(labels.class_names))
     special = unknown_id(model)
     millions = sum(variable.shape.num_elements() for variable in generator.weights) / 1e6
+    vectors = [f"a vector of {generator.z_dim} numbers"] if generator.z_dim else []
+    if dim := config.generator.class_style_dim:
+        vectors.append(f"a vector of {dim} numbers for each class (`class_styles`)")
     style = (
-        f"a vector of {generator.z_dim} numbers, drawn by `seed`"
+        f"{' and '.join(vectors)}, drawn by `seed`"
         + (", or taken from a photograph" if model.encoder is not None else "")
-        if generator.z_dim
+        if vectors
         else "one only"
     )
     averaged = (

@@ -66,6 +66,12 @@ def check_paintable(config: Config, labels: LabelSet) -> None:
             f"--format=web: {config.name} makes pictures of continuous maps, and the painter "
             "paints classes; export a model of label maps"
         )
+    if config.generator.class_style_dim:
+        raise ConfigError(
+            f"--format=web: {config.name} has styles of classes (generator.class_style_dim="
+            f"{config.generator.class_style_dim}), and this painter does not know them; paint with "
+            "serve, or export a model without"
+        )
     if labels.num_ids > _MOST_IDS:
         raise ConfigError(
             f"--format=web: {config.name} has {labels.num_ids} classes, and the painter knows "

@@ -2,9 +2,10 @@
 
 `generator_VARIANT.tflite` takes `semantics`, float `[1, H, W, C]`: one-hot labels, and a channel of
 instance edges where they are used. Variants that take ids take `label`, int32 `[1, H, W]`, and
-`instance` instead. Where there is a style, both take `z`, `[1, z_dim]`. They give `image`,
-`[1, H, W, 3]` in [-1, 1]. `encoder_VARIANT.tflite` takes such an `image`, and gives `z`, the mean
-of its style.
+`instance` instead. Where there are styles, both take `z`, `[1, z_dim]`, and `class_styles`,
+`[1, N, D]`, the style of each class. They give `image`, `[1, H, W, 3]` in [-1, 1].
+`encoder_VARIANT.tflite` takes such an `image`, and gives `z`, the mean of its style. Encoders of
+the styles of classes have no such model.
 
 A model is shipped if it is near enough to what Keras makes of the same layouts, if all of its
 operations run on GPUs (except variants that take ids, which are for processors), and, in float16,
@@ -17,6 +18,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from spade_tf.export.litert.meanings import add_meanings, plain_label_map
 from spade_tf.export.litert.model import LiteRTModel, import_interpreter
 from spade_tf.export.litert.report import activation_report, objections, report
 from spade_tf.export.litert.variants import VARIANTS, check_variants
+from spade_tf.layers.semantics import Semantics
 
 _ENCODER_VARIANTS = ("float32", "float16")
 # Seed of the styles that models are compared in.
@@ -128,10 +131,21 @@ def _generator_models(generator, layouts, calibration_layouts, variants, one_hot
         for example in edge_inputs(generator, calibration_layouts, _SEED + 1)
     ]
     reference = float32_copy(generator)
-    predict = tf.function(lambda x, z: reference(x, z=z, training=False), autograph=False)
+
+    @partial(tf.function, autograph=False)
+    def predict(inputs, z, class_styles):
+        if class_styles is not None:
+            semantics = Semantics.from_inputs(
+                inputs,
+                num_labels=generator.num_labels,
+                use_instance_edges=generator.use_instance_edges,
+            )
+            inputs = semantics.with_class_styles(class_styles)
+        return reference(inputs=inputs, z=z, training=False)
+
     expected = np.concatenate(
         [
-            predict(layout, example.get("z")).numpy()
+            predict(layout, example.get("z"), example.get("class_styles")).numpy()
             for layout, example in zip(layouts, inputs, strict=True)
         ]
     )

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from spade_tf.export.litert.conversion import EdgeFunction
 from spade_tf.export.litert.edge_form import float32_copy
+from spade_tf.export.style_inputs import StyleInputs
 from spade_tf.layers.semantics import Semantics
 
 
@@ -21,20 +22,19 @@ def edge_functions(edge: keras.Model) -> tuple[EdgeFunction, EdgeFunction]:
         edge: what `edge_form` made of it.
     """
     size = edge.image_size
-    style = {}
-    if edge.z_dim is not None:
-        style["z"] = tf.TensorSpec((1, edge.z_dim), tf.float32)
+    style = StyleInputs.of(edge).specs(1)
     dense = {"semantics": tf.TensorSpec((1, *size, edge.semantic_channels), tf.float32), **style}
     ids = {"label": tf.TensorSpec((1, *size), tf.int32)}
     if edge.use_instance_edges:
         ids["instance"] = tf.TensorSpec((1, *size), tf.int32)
 
-    def from_dense(semantics, z=None):
-        return {"image": edge(semantics, z=z, training=False)}
+    def from_dense(semantics, z=None, class_styles=None):
+        if class_styles is not None:
+            semantics = Semantics(edge.num_labels, dense=semantics, class_styles=class_styles)
+        return {"image": edge(inputs=semantics, z=z, training=False)}
 
-    def from_ids(label, instance=None, z=None):
-        semantics = _dense(edge, {"label": label, "instance": instance})
-        return {"image": edge(semantics, z=z, training=False)}
+    def from_ids(label, instance=None, **style):
+        return from_dense(_dense(edge, {"label": label, "instance": instance}), **style)
 
     return EdgeFunction(edge, from_dense, dense), EdgeFunction(edge, from_ids, {**ids, **style})
 
@@ -58,7 +58,8 @@ def edge_inputs(
         seed: int, of the styles.
 
     Returns:
-        `semantics`, `z` where there is a style, `label` and `instance` where there are ids.
+        `semantics`, `z` and `class_styles` where there are such styles, `label` and `instance`
+        where there are ids.
     """
     random = np.random.default_rng(seed)
     inputs = []
@@ -72,8 +73,8 @@ def edge_inputs(
             arrays["instance"] = np.asarray(
                 np.zeros_like(label) if instance is None else instance, "int32"
             )
-        if generator.z_dim is not None:
-            arrays["z"] = random.standard_normal((1, generator.z_dim), np.float32)
+        for name, spec in StyleInputs.of(generator).specs(1).items():
+            arrays[name] = random.standard_normal(tuple(spec.shape), np.float32)
         inputs.append(arrays)
     return inputs
 

@@ -55,6 +55,7 @@ def add_meanings(facts: dict[str, Any], generator: keras.Model, *, one_hot: bool
         "in a file, not the values; other ids are of no class at all",
         "instance": "instance ids; the same one all over for none",
         "z": "a style: standard normal numbers, or what the encoder says of a photograph",
+        "class_styles": "a style for each class id, in order: standard normal numbers",
         "image": "RGB in [-1, 1]: round((value + 1) * 127.5) for 8 bits",
     }
     for tensor in facts["inputs"] + facts["outputs"]:

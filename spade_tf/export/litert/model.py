@@ -15,7 +15,8 @@ from spade_tf.export.errors import ExportError
 
 # What the GPU delegate (ML Drift) took in these networks, up to four dimensions, each seen to run
 # fully accelerated and to give what Keras gives: see tests/proofs/gpu_delegate.py. DEQUANTIZE is of
-# float16 weights. Seen to be refused: the TILE of group normalisation.
+# float16 weights, TRANSPOSE of the styles of classes. Seen to be refused: the TILE of group
+# normalisation. Seen to be wrong: BATCH_MATMUL.
 GPU_SAFE_OPS = frozenset(
     {
         "ADD",
@@ -37,6 +38,7 @@ GPU_SAFE_OPS = frozenset(
         "STRIDED_SLICE",
         "SUB",
         "TANH",
+        "TRANSPOSE",
         "TRANSPOSE_CONV",
     }
 )

@@ -72,7 +72,11 @@ class RestTransport:
         if not isinstance(outputs, dict) or set(outputs) == {"b64"}:
             # A single output is written without its key.
             outputs = {_ONLY_OUTPUT.get(signature, "image"): outputs}
-        return {key: _to_array(key, value) for key, value in outputs.items()}
+        arrays = {key: _to_array(key, value) for key, value in outputs.items()}
+        if signature == "encode_style" and arrays.get("z", np.empty(0)).ndim == 3:
+            # A model with styles of classes alone.
+            return {"class_styles": arrays["z"]}
+        return arrays
 
     def close(self) -> None:
         """Closes the connections."""

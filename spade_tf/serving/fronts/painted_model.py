@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from spade_tf.serving.errors import UnsupportedError
-from spade_tf.serving.model.predictor import Predictor
+from spade_tf.serving.model.predictor import STYLES, Predictor
+from spade_tf.serving.requests import Signature
 
 # The painter keeps a label map as one byte per pixel.
 _MOST_IDS = 256
@@ -23,7 +25,7 @@ class PaintedModel(NamedTuple):
         colors: red, green and blue of each id, 0 to 255.
         height: rows of a picture, as in training.
         width: columns of a picture.
-        z_dim: numbers of a style; 0 for none.
+        z_dim: numbers of a whole style, those of classes included; 0 for none.
         has_encoder: whether photographs give styles.
         files: what label map files hold; see `label_files`.
     """
@@ -68,18 +70,27 @@ def painted_model(predictor: Predictor) -> PaintedModel:
             f"this model has {len(names)} classes, and the painter knows {_MOST_IDS} at most; "
             "serve a model of fewer classes to paint"
         )
-    z_dim = predictor.inputs["generate_with_style"]["z"].shape[1] if _has_styles(predictor) else 0
+    z_dim = sum(style_sizes(predictor.inputs.get("generate_with_style", {})).values())
     if z_dim and not predictor.draws_styles:
         raise UnsupportedError(
             "this export is of an earlier release, and its styles cannot be drawn one by one; "
             "export the model again, with the command export"
         )
     has_encoder = "encode_style" in predictor.inputs
-    return PaintedModel(names, colors, *size, z_dim or 0, has_encoder, files)
+    return PaintedModel(names, colors, *size, z_dim, has_encoder, files)
 
 
-def _has_styles(predictor: Predictor) -> bool:
-    return "generate_with_style" in predictor.inputs
+def style_sizes(inputs: Signature) -> dict[str, int]:
+    """Numbers of each part of a style, by the key of the input, in order.
+
+    Args:
+        inputs: of a signature.
+    """
+    return {
+        key: math.prod(size or 0 for size in inputs[key].shape[1:])
+        for key in STYLES
+        if key in inputs
+    }
 
 
 def label_files(labels: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,8 @@ from starlette.routing import Route
 
 from spade_tf.serving.dispatch import Dispatch, Target
 from spade_tf.serving.errors import BadRequestError, ForbiddenError, UnsupportedError
-from spade_tf.serving.fronts.painted_model import PaintedModel, painted_model
+from spade_tf.serving.fronts.painted_model import PaintedModel, painted_model, style_sizes
+from spade_tf.serving.model.predictor import whole_style
 from spade_tf.serving.requests import Request, make_request
 
 Result = TypeVar("Result")
@@ -194,7 +195,7 @@ class _Painter:
             )
 
         _, answer = await self._dispatch.predict(_FRONT, self._target, read, lambda asked: asked)
-        return _floats(answer.outputs["z"][0])
+        return _floats(whole_style(answer.outputs))
 
     async def picture(self, request: HttpRequest) -> Response:
         size = _integer(request, "height", 1, 1 << 16), _integer(request, "width", 1, 1 << 16)
@@ -232,7 +233,8 @@ def picture_values(body: bytes, size: tuple[int, int], specs) -> tuple[str, dict
     wanted = specs[signature]
     if "label" not in wanted:
         raise BadRequestError("this model takes continuous maps, which are not painted")
-    z_dim = wanted["z"].shape[1] if "z" in wanted else 0
+    sizes = style_sizes(wanted)
+    z_dim = sum(sizes.values())
     height, width = size
     length = height * width + 4 * z_dim
     if len(body) != length:
@@ -243,8 +245,11 @@ def picture_values(body: bytes, size: tuple[int, int], specs) -> tuple[str, dict
         )
     label = np.frombuffer(body, np.uint8, height * width).reshape(1, height, width)
     values: dict[str, Any] = {"label": label.astype(wanted["label"].dtype)}
-    if z_dim:
-        values["z"] = np.frombuffer(body, "<f4", z_dim, height * width)[None]
+    offset = height * width
+    for key, count in sizes.items():
+        shape = [1, *wanted[key].shape[1:]]
+        values[key] = np.frombuffer(body, "<f4", count, offset).reshape(shape)
+        offset += 4 * count
     if "instance" in wanted:
         # Edges between classes. Nobody paints where one tree ends and the next begins.
         values["instance"] = label.astype(np.int32)

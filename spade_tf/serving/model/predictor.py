@@ -22,6 +22,8 @@ from spade_tf.serving.requests import Spec
 Arrays = dict[str, np.ndarray]
 
 _STAGE = "stage_"
+# The inputs that a style consists of, in order.
+STYLES = ("z", "class_styles")
 # By which parts signatures are made; exports have them since they are loaded in sessions.
 _PARTS = {
     "serving_default": ("prepare_seeds", "finish_uint8"),
@@ -106,7 +108,7 @@ class Predictor:
         return f"{_STAGE}prepare_uint8" in self._calls
 
     def style_of_seed(self, seed: int, size: tuple[int, int]) -> np.ndarray:
-        """The style that a seed stands for, float32 `[z_dim]`.
+        """The whole style that a seed stands for, float32 `[n]`: `z`, and then `class_styles`.
 
         Args:
             seed: of 64 bits.
@@ -116,7 +118,7 @@ class Predictor:
         inputs: Arrays = {"label": label, "seed": np.array([seed], np.int64)}
         if "instance" in self.inputs["serving_uint8"]:
             inputs["instance"] = np.zeros([1, 1, 1], np.int32)
-        return self._calls[f"{_STAGE}prepare_uint8"](inputs)["z"][0]
+        return whole_style(self._calls[f"{_STAGE}prepare_uint8"](inputs))
 
     def _in_stages(self, prepare: str, finish: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
         """A signature by its parts, so that the graph of the generator is there once for all."""
@@ -127,10 +129,13 @@ class Predictor:
             return made if last is None else last(made)
         assert last is not None
         layouts = []
-        for row in range(len(maps["z"])):
+        for row in range(len(next(iter(maps.values())))):
             # All styles of one layout at once.
-            one = {key: maps[key][row : row + 1] for key in maps if key != "z"}
-            layouts.append(last(picture({**one, "z": maps["z"][row]}))["image"])
+            one = {
+                key: each[row] if key in STYLES else each[row : row + 1]
+                for key, each in maps.items()
+            }
+            layouts.append(last(picture(one))["image"])
         return {"image": np.stack(layouts)}
 
     def warm_up(self) -> int:
@@ -173,6 +178,11 @@ class Predictor:
         """Gives its memory back."""
         for session in set(self._sessions.values()):
             session.close()
+
+
+def whole_style(outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The style of the first row of outputs, float32 `[n]`: `z`, and then `class_styles`."""
+    return np.concatenate([outputs[key][0].ravel() for key in STYLES if key in outputs])
 
 
 def _not_loaded(directory: Any, error: Exception) -> ServingError:

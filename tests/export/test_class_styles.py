@@ -1,0 +1,171 @@
+"""Styles of classes in an export: what signatures take and give, and the server with them."""
+
+import random
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from served_networks import NUM_LABELS, SIZE, layouts, lively
+
+from spade_tf.export.saved_model import export_saved_model
+from spade_tf.layers.conditioning import Conditioning
+from spade_tf.networks import ClassEncoder, SPADEGenerator, seeded_styles, split_style
+from spade_tf.serving.errors import BadRequestError
+from spade_tf.serving.fronts.painted_model import style_sizes
+from spade_tf.serving.fronts.painter import picture_values
+from spade_tf.serving.limits import RequestLimits
+from spade_tf.serving.model.predictor import Predictor, whole_style
+from spade_tf.serving.requests import make_request
+from spade_tf.training.pictures import encode_png
+
+DIM = 2
+SEEDS = np.array([7, -1], np.int64)
+
+
+def generator(z_dim=None):
+    random.seed(0)
+    conditioning = Conditioning(hidden_filters=4, class_style_dim=DIM)
+    return lively(
+        SPADEGenerator(NUM_LABELS, (SIZE, SIZE), filters=2, z_dim=z_dim, conditioning=conditioning)
+    )
+
+
+@pytest.fixture(scope="module")
+def networks():
+    return generator(), ClassEncoder(NUM_LABELS, DIM, filters=2, image_size=(SIZE, SIZE))
+
+
+@pytest.fixture(scope="module")
+def predictor(networks, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    encoder = networks[1]
+    return Predictor(export_saved_model(networks[0], folder, encoder=encoder, unknown_id=255))
+
+
+@pytest.fixture(scope="module")
+def styles():
+    return np.random.default_rng(4).normal(size=(2, NUM_LABELS, DIM)).astype(np.float32)
+
+
+def levels(image):
+    return (np.asarray(image) + 1) * 127.5
+
+
+def test_signatures_speak_of_the_styles_there_are(predictor):
+    specs = {name: {k: s.shape for k, s in each.items()} for name, each in predictor.inputs.items()}
+    vectors = (None, NUM_LABELS, DIM)
+    ids = (None, None, None)
+    assert specs["generate_with_style"] == {"label": ids, "class_styles": vectors}
+    assert specs["generate_styles"] == {"label": ids, "class_styles": (None, *vectors)}
+    assert specs["serving_default"] == {"label": ids, "seed": (None,)}
+    assert specs["encode_style"] == {"label": ids, "image_bytes": (None,)}
+    assert predictor.outputs["encode_style"].keys() == {"class_styles"}
+    assert style_sizes(predictor.inputs["generate_with_style"]) == {"class_styles": 10}
+
+
+def test_pictures_are_keras_s(networks, predictor, styles):
+    label = layouts()
+    expected = levels(networks[0]({"label": label, "class_styles": styles}))
+    assert expected.std() > 0.05 * 127.5
+    given = {"label": label, "class_styles": styles}
+    image = predictor.run("generate_with_style", given)["image"]
+    # A level is 1 wide: half of it for rounding, the rest for the order of sums.
+    assert np.abs(image - expected).max() <= 0.51
+    several = styles[:, None] * np.float32([1.0, -1.0])[:, None, None]
+    made = predictor.run("generate_styles", {"label": label, "class_styles": several})["image"]
+    assert made.shape == (2, 2, SIZE, SIZE, 3)
+    assert np.abs(made[:, 0].astype(int) - image).max() <= 1
+    other = levels(networks[0]({"label": label, "class_styles": -styles}))
+    assert np.abs(made[:, 1] - other).max() <= 0.51
+    assert np.abs(other - expected).max() > 10
+
+
+def test_a_seed_draws_the_style_of_every_class(networks, predictor):
+    label = layouts()
+    drawn = seeded_styles(SEEDS, NUM_LABELS * DIM)
+    _, class_styles = split_style(networks[0], drawn)
+    expected = levels(networks[0]({"label": label, "class_styles": class_styles}))
+    image = predictor.run("serving_default", {"label": label, "seed": SEEDS})["image"]
+    assert np.abs(image - expected).max() <= 0.51
+    np.testing.assert_array_equal(predictor.style_of_seed(7, (SIZE, SIZE)), drawn[0])
+
+
+def test_styles_of_photographs(networks, predictor):
+    photograph = np.random.default_rng(3).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+    files = np.array([encode_png(photograph)] * 2, object)
+    label = layouts()
+    image = np.repeat(photograph[None] / np.float32(127.5) - 1, 2, 0)
+    known = predictor.run("encode_style", {"image_bytes": files, "label": label})
+    expected = networks[1](image, label)[0].numpy().reshape(2, NUM_LABELS, DIM)
+    # Float32 through three convolutions.
+    np.testing.assert_allclose(known["class_styles"], expected, rtol=0, atol=1e-5)
+    # Half the size shows the same; 255 is the last id.
+    small = np.where(label == NUM_LABELS - 1, 255, label)[:, ::2, ::2]
+    again = predictor.run("encode_style", {"image_bytes": files, "label": small})
+    np.testing.assert_allclose(again["class_styles"], expected, rtol=0, atol=1e-5)
+    limits = RequestLimits(max_batch=4, max_pixels=1 << 20)
+    request = make_request("encode_style", {"image_bytes": list(files)}, predictor.inputs, limits)
+    assert request.pixels == 0
+    whole = predictor.run("encode_style", request.inputs)
+    ones = np.ones((2, SIZE, SIZE, NUM_LABELS), np.float32)
+    expected = networks[1](image, ones)[0].numpy().reshape(2, NUM_LABELS, DIM)
+    np.testing.assert_allclose(whole["class_styles"], expected, rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(whole_style(whole), whole["class_styles"][0].ravel())
+
+
+def test_the_painter_sends_whole_styles(predictor, styles):
+    label = layouts()[:1]
+    body = label.astype(np.uint8).tobytes() + styles[0].astype("<f4").tobytes()
+    signature, values = picture_values(body, (SIZE, SIZE), predictor.inputs)
+    assert signature == "generate_with_style"
+    np.testing.assert_array_equal(values["class_styles"], styles[:1])
+    np.testing.assert_array_equal(values["label"], label)
+    with pytest.raises(BadRequestError, match="10 numbers of 4 bytes for the style"):
+        picture_values(body[:-1], (SIZE, SIZE), predictor.inputs)
+
+
+@pytest.mark.parametrize(
+    ("signature", "changes", "message"),
+    [
+        ("generate_with_style", {"class_styles": np.nan}, "class_styles: received NaN"),
+        ("generate_with_style", {"class_styles": 1e4}, "class_styles: received a number as large"),
+        ("encode_style", {"label": NUM_LABELS}, "label: ids 0 to 4 .*received 5; correct"),
+        ("encode_style", {"label": -2}, "label: ids 0 to 4 .*received -2; correct"),
+    ],
+)
+def test_bad_input_is_refused_in_the_graph(predictor, styles, signature, changes, message):
+    label = layouts()
+    given = {"label": label, "class_styles": styles}
+    if signature == "encode_style":
+        files = np.array([encode_png(np.zeros((SIZE, SIZE, 3), np.uint8))] * 2, object)
+        given = {"image_bytes": files, "label": label}
+    for key, value in changes.items():
+        given[key] = given[key].copy()
+        given[key][0, 0, 0] = value
+    with pytest.raises(BadRequestError, match=message):
+        predictor.run(signature, given)
+
+
+def test_the_style_of_the_picture_comes_beside_them(styles):
+    """Of the signatures alone: to save and load them is the same."""
+    from spade_tf.export.signatures import ServedModel
+
+    both, label = generator(z_dim=3), layouts()
+    signatures = ServedModel(both, None, None, {}).signatures()
+    z = np.random.default_rng(5).normal(size=(2, 3)).astype(np.float32)
+    given = {"label": tf.constant(label), "z": tf.constant(z), "class_styles": tf.constant(styles)}
+    image = signatures["generate"](**given)["image"]
+    expected = both({"label": label, "class_styles": styles}, z=z)
+    # Float32 through twenty convolutions, fused and so in another order.
+    np.testing.assert_allclose(image, expected, rtol=0, atol=2e-5)
+    drawn = seeded_styles(SEEDS, 3 + NUM_LABELS * DIM)
+    z, class_styles = split_style(both, drawn)
+    seeded = signatures["serving_default"](label=tf.constant(label), seed=tf.constant(SEEDS))
+    expected = levels(both({"label": label, "class_styles": class_styles}, z=z))
+    assert np.abs(seeded["image"].numpy() - expected).max() <= 0.51
+    with pytest.raises(tf.errors.InvalidArgumentError, match="as many styles of each map as z, 1"):
+        signatures["generate_styles"](
+            label=tf.constant(label),
+            z=tf.constant(z[:, None]),
+            class_styles=tf.constant(styles[:, None].repeat(2, 1)),
+        )
