@@ -19,8 +19,9 @@ _OF_ALL_COMMANDS = ("config", "verbosity")
 class Flags:
     """The flags of one command.
 
-    `string`, `integer`, `float`, `boolean`, `enum` and `list` define a flag; their arguments are
-    those of absl's `DEFINE_string` and so on, and three more. `only_with` and `not_with` name the
+    `string`, `strings` (to be given several times), `integer`, `float`, `boolean`, `enum` and
+    `list` define a flag; their arguments are those of absl's `DEFINE_string` and so on, and three
+    more. `only_with` and `not_with` name the
     settings that a flag has an effect with, or none, as "NAME" of a flag that is given or as
     "NAME=VALUE" or "NAME=VALUE or OTHER". They are part of the help, and `check` refuses a flag
     that would do nothing.
@@ -45,6 +46,10 @@ class Flags:
     def string(self, name: str, default: str | None, help: str, **more: Any) -> None:
         """Defines a flag that takes text."""
         self._define(flags.DEFINE_string, name, default, help, **more)
+
+    def strings(self, name: str, default: Sequence[str] | None, help: str, **more: Any) -> None:
+        """Defines a flag that takes text, and may be given several times."""
+        self._define(flags.DEFINE_multi_string, name, default, help, **more)
 
     def integer(self, name: str, default: int | None, help: str, **more: Any) -> None:
         """Defines a flag that takes a whole number, of 64 bits unless there are other bounds."""
@@ -120,13 +125,13 @@ class Flags:
         for name in filter(self.given, self.absl):
             wanted, unwanted = self._only_with.get(name), self._not_with.get(name)
             if wanted is not None and not self._holds(wanted):
-                raise ConfigError(
-                    f"--{name}={self.absl[name].value}: no effect without --{wanted}; leave it out"
-                )
+                raise ConfigError(f"{self._said(name)}: no effect without --{wanted}; leave it out")
             if unwanted is not None and self._holds(unwanted):
-                raise ConfigError(
-                    f"--{name}={self.absl[name].value}: no effect with --{unwanted}; leave it out"
-                )
+                raise ConfigError(f"{self._said(name)}: no effect with --{unwanted}; leave it out")
+
+    def _said(self, name: str) -> str:
+        value = self.absl[name].value
+        return f"--{name}={','.join(value) if isinstance(value, list) else value}"
 
     def _holds(self, setting: str) -> bool:
         name, equals, wanted = setting.partition("=")
@@ -145,6 +150,8 @@ class Flags:
         values = getattr(flag.parser, "enum_values", None)
         # Before the help of a flag of several values, absl puts them.
         text = re.sub(r"\A<[^>]*>: ", "", flag.help)
+        # And after the help of a flag that may be given several times, this.
+        text = text.removesuffix(";\n    repeat this option to specify a list of values")
         if values and len(values) > 1:
             text += f" One of {', '.join(values)}."
         if flag.boolean:

@@ -17,12 +17,30 @@ def define(flags: Flags) -> None:
     flags.string(
         "instances", None, "Folder of instance maps with the same names.", only_with="labels"
     )
-    flags.string("style_image", None, "Photograph whose style the pictures get.")
+    flags.strings(
+        "style_image",
+        None,
+        "Photograph whose style the pictures get. Or CLASS:FILE, the photograph whose style one "
+        "class gets, by the name or id of the class. May be given several times; later ones win.",
+    )
+    flags.strings(
+        "style_labels",
+        None,
+        "Label map of the photograph of --style_image, which tells whose pixels are whose. Without "
+        "it, all of the photograph counts for every class. Give one for each, in the same order.",
+        only_with="style_image",
+    )
+    flags.string(
+        "resample_class",
+        None,
+        "Name or id of a class whose style is drawn anew for each of --num_samples, all else "
+        "being the same.",
+    )
     flags.integer(
         "seed",
         0,
-        "Number of the style; other numbers give other styles.",
-        not_with="style_image",
+        "Number of the style; other numbers give other styles. Not with a --style_image of the "
+        "whole picture, unless with --resample_class.",
     )
     flags.integer("num_samples", 1, "Pictures per label map, each in another style.", lower_bound=1)
     flags.integer(

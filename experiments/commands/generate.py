@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,16 @@ from experiments.setup.layouts import (
     dataset_layouts,
     folder_layouts,
     grouped,
-    read_photograph,
     shown_maps,
 )
 from experiments.setup.output import check_writable
+from experiments.setup.picture_styles import (
+    as_list,
+    check_classes_are_there,
+    check_style_files,
+    styles_of,
+    wanted_styles,
+)
 from experiments.setup.predictors import Model, find_model, make_pictures
 from experiments.setup.shipped import shipped_model
 from pipelines.sources.wording import counted
@@ -36,7 +42,9 @@ def generate(
     output_dir: str | os.PathLike[str],
     labels: str | os.PathLike[str] | None = None,
     instances: str | os.PathLike[str] | None = None,
-    style_image: str | os.PathLike[str] | None = None,
+    style_image: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+    style_labels: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+    resample_class: str | None = None,
     seed: int | None = None,
     num_samples: int = 1,
     max_labels: int | None = None,
@@ -60,7 +68,13 @@ def generate(
             the maps of the validation split of the data set that the model was trained on. They
             are drawn anew for an export of the built-in landscapes.
         instances: folder of instance PNGs with the same names, or None.
-        style_image: photograph whose style the pictures get; None for drawn styles.
+        style_image: photograph whose style the pictures get, or `CLASS:FILE`, the photograph whose
+            style one class gets, given by name or id; several of them in a list. Later ones win.
+            None for drawn styles.
+        style_labels: label maps of these photographs, in the same order. Without them, all of a
+            photograph counts for every class. None for none.
+        resample_class: name or id of the class whose style is drawn anew for each sample, all
+            else being the same; None to draw whole styles.
         seed: int, seed of drawn styles, None for 0; sample `k` has the style of `seed + k`, the
             same as on a server.
         num_samples: int >= 1, pictures per label map, in different styles.
@@ -83,23 +97,33 @@ def generate(
     _check_counts(num_samples=num_samples, max_labels=max_labels, batch_size=batch_size)
     output_dir = Path(output_dir)
     check_writable(output_dir)
-    _check_files(labels, instances, style_image)
+    _check_files(labels, instances)
+    style_images, style_maps = as_list(style_image), as_list(style_labels)
+    check_style_files(style_images, style_maps)
     if model is None and endpoint is None:
         model = shipped_model()
     loaded = find_model(model, endpoint, model_name)
-    _check_styles(loaded, style_image, seed, num_samples)
+    wanted = wanted_styles(loaded, style_images, style_maps, resample_class, seed, num_samples)
     if instances is not None and not loaded.use_instance:
         raise ConfigError(
             f"--instances={instances}: no effect, as this model sees no instances; leave it out"
         )
-    if labels is not None:
-        count, layouts = folder_layouts(loaded, labels, instances, max_labels)
-    elif data_dir is None and draws_layouts(loaded):
-        count, layouts = drawn_layouts(loaded, max_labels or 8)
-    else:
-        count, layouts = dataset_layouts(loaded, data_dir, max_labels or 8)
 
-    styles = _styles(loaded, style_image, seed or 0, num_samples)
+    def read() -> tuple[int, Iterator[Layout]]:
+        if labels is not None:
+            return folder_layouts(loaded, labels, instances, max_labels)
+        if data_dir is None and draws_layouts(loaded):
+            return drawn_layouts(loaded, max_labels or 8)
+        return dataset_layouts(loaded, data_dir, max_labels or 8)
+
+    count, layouts = read()
+    if wanted.classes:
+        given = [*(f"--style_image={each}" for each in style_images)]
+        given += [f"--resample_class={resample_class}"] if resample_class is not None else []
+        check_classes_are_there(loaded, wanted, layouts, given)
+        # That one was read to its end.
+        count, layouts = read()
+    styles = styles_of(loaded, wanted)
     paths: list[Path] = []
     overview: list[list[np.ndarray]] = []
     for layout, index, picture in tqdm(
@@ -170,29 +194,11 @@ def _check_counts(**counts: int | None) -> None:
             raise ConfigError(f"--{name}={count}: give 1 or more")
 
 
-def _check_files(labels, instances, style_image) -> None:
+def _check_files(labels, instances) -> None:
     """Raises a ConfigError if files are not there, before a model is loaded or a server asked."""
     for name, folder in (("labels", labels), ("instances", instances)):
         if folder is not None and not Path(folder).is_dir():
             raise ConfigError(f"--{name}={folder}: no such folder; give a folder of maps")
-    if style_image is not None and not Path(style_image).is_file():
-        raise ConfigError(f"--style_image={style_image}: no such file; give a photograph")
-
-
-def _check_styles(model, style_image, seed, num_samples) -> None:
-    """Raises a ConfigError if the model cannot make the requested styles."""
-    if style_image is not None and not model.has_encoder:
-        raise ConfigError(f"--style_image={style_image}: this model has no encoder; leave it out")
-    if style_image is not None and num_samples > 1:
-        raise ConfigError(
-            f"--num_samples={num_samples}: the photograph of --style_image has one style, and so "
-            "all samples would be the same picture; give one of the two"
-        )
-    for name, value in (("num_samples", num_samples if num_samples > 1 else None), ("seed", seed)):
-        if value is not None and model.z_dim is None:
-            raise ConfigError(f"--{name}={value}: this model knows one style only; leave it out")
-    if seed is not None and not -(2**63) <= seed <= 2**63 - num_samples:
-        raise ConfigError(f"--seed={seed}: give one of 64 bits, with room for --num_samples")
 
 
 def _free_name(name: str, paths: list[Path], output_dir: Path) -> str:
@@ -202,16 +208,6 @@ def _free_name(name: str, paths: list[Path], output_dir: Path) -> str:
     while name in taken:
         name += "_"
     return name
-
-
-def _styles(model, style_image, seed, count):
-    if model.z_dim is None:
-        return None
-    if style_image is not None:
-        return np.repeat(model.encode(read_photograph(model, style_image)), count, 0)
-    from spade_tf.networks.styles import seeded_styles
-
-    return seeded_styles(seed + np.arange(count, dtype=np.int64), model.z_dim).numpy()
 
 
 def _columns(rows):

@@ -100,8 +100,8 @@ def _read_maps(model: Model, path: Path, instance: Path | None) -> dict[str, np.
     if instance is not None:
         (shape,) = (value.shape[:2] for value in maps.values())
         maps["instance"] = read_instances(instance)
-        _check_same_size(maps["instance"].shape, instance, shape, path)
-    _check_not_smaller(model, maps, path)
+        check_same_size(maps["instance"].shape, instance, shape, path)
+    check_not_smaller(model, maps, path)
     return maps
 
 
@@ -159,28 +159,6 @@ def read_map(model: Model, path: Path) -> dict[str, np.ndarray]:
     dtype = tf.uint8 if bits == 8 else tf.uint16
     condition = tf.io.decode_png(encoded, channels, dtype).numpy()
     return {"condition": condition.astype(np.float32) / np.float32(dtype.max)}
-
-
-def read_photograph(model: Model, path: str | os.PathLike[str]) -> np.ndarray:
-    """Reads a photograph in the form that the encoder was trained on.
-
-    Args:
-        model: the model with the encoder.
-        path: a JPEG or PNG.
-
-    Returns:
-        float32 `[1, H, W, 3]` in [-1, 1], rounded to 256 levels.
-
-    Raises:
-        BadFileError: if it cannot be used.
-    """
-    from pipelines.sources.inspection import decode_image
-    from pipelines.sources.pictures import read_image
-
-    image = decode_image(read_image(Path(path)).encoded)
-    _check_not_smaller(model, {"image": image}, Path(path))
-    image = sized({"image": image}, model.sizing)["image"]
-    return np.rint(image)[None] / np.float32(127.5) - np.float32(1.0)
 
 
 def open_model_data(model: Model, data_dir: str | None) -> Any:
@@ -325,7 +303,8 @@ def shown_maps(
     return shown | ({"canvas": over_checks(maps["canvas"])} if "canvas" in maps else {})
 
 
-def _check_same_size(shape, path, wanted, label_path):
+def check_same_size(shape: Any, path: Any, wanted: Any, label_path: Any) -> None:
+    """Raises a BadFileError if a file has another `(height, width)` than the one it goes with."""
     if shape != wanted:
         raise BadFileError(
             path,
@@ -335,7 +314,8 @@ def _check_same_size(shape, path, wanted, label_path):
         )
 
 
-def _check_not_smaller(model, maps, path):
+def check_not_smaller(model: Model, maps: Mapping[str, np.ndarray], path: Path) -> None:
+    """Raises a BadFileError if a file is smaller than the crop that the model takes of it."""
     options = model.sizing
     height, width = next(iter(maps.values())).shape[:2]
     if options["preprocess"] != "crop" or np.all(np.array([height, width]) >= options["crop_size"]):

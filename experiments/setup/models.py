@@ -57,7 +57,8 @@ class WorkdirModel:
         self.use_canvas = config.data.use_canvas
         self.image_size = (config.data.height, config.data.width)
         self.sizing = sizing_options(config)
-        self.z_dim = config.generator.z_dim or None
+        self.class_style_dim = config.generator.class_style_dim
+        self.z_dim = _style_length(config.generator.z_dim, self.class_style_dim, self.labels)
         self.use_instance = _sees_instances(config.data.use_instance, self.labels)
         self.has_encoder = config.encoder.enabled
         self.loss_networks = loss_networks(content["config"])
@@ -70,16 +71,21 @@ class WorkdirModel:
 
         from experiments.setup.trained_model import load_workdir
         from spade_tf.export.signatures import inference_form
+        from spade_tf.networks.styles import split_style
 
         model = load_workdir(self._path)
         generator = inference_form(model.generator)
 
-        def call(inputs, z):
+        def call(inputs, style):
+            z, class_styles = split_style(generator, style)
+            if class_styles is not None:
+                inputs = {**inputs, "class_styles": class_styles}
             return generator(inputs, z=z, training=False)
 
         function = tf.function(call, reduce_retracing=True, autograph=False)
-        # A fused generator takes one label map for many styles.
-        return function, generator is model.generator, model.encoder
+        # A fused generator takes one label map for many styles, unless they are of its classes.
+        repeats = generator is model.generator or bool(self.class_style_dim)
+        return function, repeats, model.encoder
 
     def generate(self, maps, z):
         """Pictures of maps; see `Model`."""
@@ -98,12 +104,16 @@ class WorkdirModel:
         check_finite(made, self._given)
         return to_uint8(made)
 
-    def encode(self, image):
+    def encode(self, image, label=None):
         """Styles of photographs; see `Model`."""
         *_, encoder = self._networks
         if encoder is None:
             raise ConfigError("this model has no encoder")
-        return encoder(image, training=False)[0].numpy()
+        if not self.class_style_dim:
+            return encoder(image, training=False)[0].numpy()
+        if label is None:
+            label = np.ones((*image.shape[:3], self.labels.num_ids), np.float32)
+        return encoder(image, label, training=False)[0].numpy()
 
 
 class ExportedModel:
@@ -134,7 +144,10 @@ class ExportedModel:
         # Models that see a canvas are not exported.
         self.use_canvas = False
         self.image_size = (config["data"]["height"], config["data"]["width"])
-        self.z_dim = config["generator"]["z_dim"] or None
+        self._own_z_dim = config["generator"]["z_dim"]
+        # Exports of earlier releases do not speak of styles of classes.
+        self.class_style_dim = config["generator"].get("class_style_dim", 0)
+        self.z_dim = _style_length(self._own_z_dim, self.class_style_dim, self.labels)
         self.sizing = sizing_options(config)
         self.use_instance = _sees_instances(config["data"]["use_instance"], self.labels)
         self.has_encoder = config["encoder"]["enabled"]
@@ -150,17 +163,32 @@ class ExportedModel:
         if z.shape[1] == 1:
             # All maps at once. `generate_styles` makes the pictures of one map after another, so
             # that what depends on the map alone is computed once for all its styles.
-            return self._predict("generate_with_style", {**inputs, "z": z[:, 0]})["image"][:, None]
-        inputs["z"] = z
-        return self._predict("generate_styles", inputs)["image"]
+            inputs |= self._parts(z[:, 0])
+            return self._predict("generate_with_style", inputs)["image"][:, None]
+        return self._predict("generate_styles", inputs | self._parts(z))["image"]
 
-    def encode(self, image):
+    def _parts(self, styles):
+        """Whole styles `[..., z_dim]` as the inputs of signatures."""
+        parts = {"z": styles[..., : self._own_z_dim]} if self._own_z_dim else {}
+        if self.class_style_dim:
+            shape = (*styles.shape[:-1], self.labels.num_ids, self.class_style_dim)
+            parts["class_styles"] = styles[..., self._own_z_dim :].reshape(shape)
+        return parts
+
+    def encode(self, image, label=None):
         """Styles of photographs; see `Model`."""
         from spade_tf.training.pictures import encode_png, to_uint8
 
         # Pixels are whole numbers, so a PNG loses nothing.
         files = [*(encode_png(picture) for picture in to_uint8(image)), None]
-        return self._predict("encode_style", {"image_bytes": np.array(files, object)[:-1]})["z"]
+        inputs = {"image_bytes": np.array(files, object)[:-1]}
+        if self.class_style_dim:
+            # What stands for no label map.
+            absent = np.full((len(image), 1, 1), -1)
+            inputs["label"] = np.asarray(absent if label is None else label, np.int32)
+        parts = self._predict("encode_style", inputs)
+        styles = [parts[key] for key in ("z", "class_styles") if key in parts]
+        return np.concatenate([each.reshape(len(image), -1) for each in styles], 1)
 
 
 class SavedModel(ExportedModel):
@@ -230,7 +258,7 @@ class RemoteModel(ExportedModel):
                 f"--endpoint={endpoint}: {model_name} is not an export of this project ({error})"
             ) from error
 
-    def encode(self, image):
+    def encode(self, image, label=None):
         """Styles of photographs; see `Model`.
 
         Photographs are first scaled as the export scales them, so that large ones need not be sent.
@@ -239,7 +267,7 @@ class RemoteModel(ExportedModel):
 
         if image.shape[1:3] != self.image_size:
             image = tf.image.resize(image, self.image_size, "bilinear").numpy()
-        return super().encode(image)
+        return super().encode(image, label)
 
 
 def _inputs(maps, use_instance, use_canvas):
@@ -257,6 +285,10 @@ def _inputs(maps, use_instance, use_canvas):
         shape = next(iter(inputs.values())).shape[:3]
         inputs["instance"] = np.asarray(maps.get("instance", np.zeros(shape)), np.int32)
     return inputs
+
+
+def _style_length(z_dim, class_style_dim, labels):
+    return z_dim + class_style_dim * labels.num_ids or None
 
 
 def _sees_instances(wanted, labels):

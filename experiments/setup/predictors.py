@@ -25,7 +25,9 @@ class Model(Protocol):
         labels: its label set.
         image_size: (height, width) of its pictures in training.
         sizing: how maps and photographs get their size; see `experiments.setup.sizing`.
-        z_dim: int, length of styles, or None.
+        z_dim: int, length of whole styles: that of the picture, and those of all classes after it;
+            or None.
+        class_style_dim: int, length of the style of a class; 0 for none.
         use_instance: bool, whether it sees instance edges.
         use_canvas: bool, whether it sees a canvas beside the label map.
         has_encoder: bool, whether it can take the style of a photograph.
@@ -39,6 +41,7 @@ class Model(Protocol):
     image_size: tuple[int, int]
     sizing: dict[str, Any]
     z_dim: int | None
+    class_style_dim: int
     use_instance: bool
     use_canvas: bool
     has_encoder: bool
@@ -59,8 +62,14 @@ class Model(Protocol):
             uint8 `[B, K, H, W, 3]`.
         """
 
-    def encode(self, image: np.ndarray) -> np.ndarray:
-        """Styles `[B, z_dim]` of photographs `[B, H, W, 3]` in [-1, 1]."""
+    def encode(self, image: np.ndarray, label: np.ndarray | None = None) -> np.ndarray:
+        """Styles `[B, z_dim]` of photographs.
+
+        Args:
+            image: `[B, H, W, 3]` in [-1, 1].
+            label: their label maps, int `[B, H, W]`, which models with styles of classes look at;
+                None where there are none: all of a photograph counts for every class.
+        """
 
 
 def load_model(path: str | os.PathLike[str], flag: str = "--model") -> Model:

@@ -56,6 +56,8 @@ REACH = {
     "experiments/commands/sweep/runs.py:evaluation": "evaluate",
     "experiments/setup/feature_networks.py": "evaluate",
     "experiments/setup/output.py": "generate export",
+    "experiments/setup/photographs.py": "generate",
+    "experiments/setup/picture_styles.py": "generate",
     "experiments/setup/preflight.py": "train",
     "experiments/setup/shipped.py": "generate serve",
     "spade_tf/export/bounds.py": "export",

@@ -26,6 +26,7 @@ class Painter(SimpleNamespace):
 
     labels = LabelSet(("a", "b"), ((0, 0, 0), (255, 255, 255)), False, False)
     use_instance = use_canvas = has_encoder = False
+    class_style_dim = 0
 
     def __init__(self, z_dim=1):
         config = Config()

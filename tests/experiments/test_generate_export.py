@@ -144,6 +144,7 @@ class Plain:
     """A model that sees no instances, has no encoder and knows one style."""
 
     use_instance = use_canvas = has_encoder = False
+    class_style_dim = 0
     z_dim = None
 
 

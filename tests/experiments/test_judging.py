@@ -28,7 +28,7 @@ class Painter:
     def __init__(self, paint):
         self.paint = paint
 
-    def encode(self, image):
+    def encode(self, image, label=None):
         return np.full((len(image), 2), 0.5, np.float32)
 
     def generate(self, maps, z):

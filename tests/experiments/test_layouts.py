@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from experiments.setup.config import Config, ConfigError
-from experiments.setup.layouts import dataset_layouts, folder_layouts, read_photograph
+from experiments.setup.layouts import dataset_layouts, folder_layouts
+from experiments.setup.photographs import read_photograph
 from experiments.setup.sizing import sizing_options
 from pipelines.schema import BadFileError, LabelSet
 from pipelines.sources.builders.ade20k import ADE20K
@@ -173,7 +174,9 @@ def test_photographs_are_turned_and_sized_as_in_training(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(stored).save(tmp_path / "x.png", exif=exif)
-    image = read_photograph(make_model(TWO, "scale_short_side_and_crop"), tmp_path / "x.png")
+    model = make_model(TWO, "scale_short_side_and_crop")
+    image, none = read_photograph(model, tmp_path / "x.png")
+    assert none is None
     assert image.shape == (1, 64, 64, 3)
     # Of the middle of what is seen, the upper half is black and the lower half is white.
     assert image[0, :32].max() == -1.0

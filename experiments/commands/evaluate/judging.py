@@ -92,7 +92,7 @@ def _styles(model: Model, batch: Batch, styles: Styles, done: int) -> np.ndarray
     drawn = seeded_styles(numbers, model.z_dim).numpy().reshape(size, num_styles, model.z_dim)
     if styles.style == "photograph":
         image = batch.images.astype(np.float32) / np.float32(127.5) - np.float32(1)
-        drawn[:, 0] = model.encode(image)
+        drawn[:, 0] = model.encode(image, batch.maps.get("label"))
     return drawn
 
 

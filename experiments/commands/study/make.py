@@ -175,7 +175,8 @@ def _picture(model: Model, pair: Pair, seed: int) -> np.ndarray:
         from spade_tf.networks.styles import seeded_styles
 
         if model.has_encoder:
-            z = model.encode(pair.image[None].astype(np.float32) / 127.5 - 1)[:, None]
+            label = pair.maps["label"][None] if "label" in pair.maps else None
+            z = model.encode(pair.image[None].astype(np.float32) / 127.5 - 1, label)[:, None]
         else:
             z = seeded_styles(np.array([seed], np.int64), model.z_dim).numpy()[:, None]
     maps: Mapping[str, Any] = {name: value[None] for name, value in pair.maps.items()}
