@@ -63,6 +63,19 @@ def test_keras_equals_litert(name, exported):
     assert all(tensor["shape"][0] == 1 for tensor in model.describe()["inputs"])
 
 
+def test_int8_does_not_go_with_styles_of_classes(tmp_path):
+    generator = shared_generator("spade_with_class_styles")
+    layouts = make_layouts(generator, 1)
+    with pytest.raises(ExportError, match=r"--variants=int8: .* give dynamic_int8"):
+        export_litert(
+            generator,
+            tmp_path,
+            layouts=layouts,
+            calibration_layouts=layouts,
+            variants=("int8",),
+        )
+
+
 def test_label_ids_give_what_maps_give(exported):
     generator = shared_generator("clade")
     layouts = make_layouts(generator, 1)

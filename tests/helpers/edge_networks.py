@@ -85,7 +85,13 @@ GENERATORS = {
 
 
 # The networks of the edge presets, and the other architecture. More would take a minute.
-QUICK = ("spade_with_edges_and_style", "spade_instance_norm", "clade", "pix2pixhd_spade")
+QUICK = (
+    "spade_with_edges_and_style",
+    "spade_with_class_styles",
+    "spade_instance_norm",
+    "clade",
+    "pix2pixhd_spade",
+)
 ALL = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in GENERATORS]
 
 

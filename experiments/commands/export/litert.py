@@ -73,6 +73,8 @@ def write_litert(
     if encoder is not None and loaded.config.encoder.per_class:
         print("encoder of styles of classes: not exported, as LiteRT has none", file=sys.stderr)
         encoder = None
+    if loaded.config.generator.class_style_dim and "int8" in (variants or VARIANTS):
+        print("int8: left out, as it does not go with styles of classes", file=sys.stderr)
     return export_litert(
         loaded.generator,
         output_dir,

@@ -64,7 +64,7 @@ def export_litert(
         calibration_layouts: others, from which "int8" takes the ranges of activations.
         encoder: of styles; None for none.
         photographs: float32 `[1, H, W, 3]` in [-1, 1] each, to compare the encoder on.
-        variants: names of `VARIANTS`.
+        variants: names of `VARIANTS`; "int8" is left out where there are styles of classes.
         allow_below_bound: names of those that may be shipped though they miss a bound. Their JSON
             then says so.
         one_hot: bool, whether the generator sees labels; False for continuous maps.
@@ -87,6 +87,13 @@ def export_litert(
     check_variants(variants, allow_below_bound)
     if not one_hot:
         variants = [name for name in variants if not VARIANTS[name].takes_ids]
+    if getattr(generator, "class_style_dim", 0):
+        # The styles of classes are a kernel that is an input, which LiteRT's int8 has none of.
+        variants = [name for name in variants if VARIANTS[name].quantization != "int8"]
+        if not variants:
+            raise ExportError(
+                "--variants=int8: it does not go with styles of classes; give dynamic_int8"
+            )
     if not layouts:
         raise ExportError("layouts: none to compare with Keras on; give at least one")
     models = _generator_models(generator, layouts, calibration_layouts, variants, one_hot, on_model)
