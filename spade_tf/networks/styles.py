@@ -81,7 +81,8 @@ def _batch_size(semantics):
 def style_length(generator: Any) -> int:
     """Numbers of a whole style: `z`, and the styles of all classes after it. 0 for no styles."""
     class_style_dim = getattr(generator, "class_style_dim", 0)
-    return (generator.z_dim or 0) + generator.num_labels * class_style_dim
+    of_classes = generator.num_labels * class_style_dim if class_style_dim else 0
+    return (generator.z_dim or 0) + of_classes
 
 
 def split_style(generator: Any, style: Any) -> tuple[Any, Any]:
