@@ -284,7 +284,7 @@ def test_verbosity_gives_the_traceback(arguments):
         (["generate", "--model=x", "--model_name=y"], "--model_name=y: no effect without"),
         (["generate", "--model=x", "--instances=y"], "--instances=y: no effect without --labels"),
         (["generate", "--model=x", "--labels=a", "--data_dir=y"], "--data_dir=y: no effect with"),
-        (["generate", "--model=x", "--style_image=a", "--seed=0"], "--seed=0: no effect with"),
+        (["generate", "--model=x", "--style_labels=a"], "--style_labels=a: no effect without"),
         (["export", "--model=x", "--output_dir=y", "--variants=int8"], "--format=litert"),
         (
             ["export", "--model=x", "--output_dir=y", "--format=litert", "--max_pixels=9"],
