@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from spade_tf.layers.conditional_norm import _ConditionalNorm, as_semantics
-from spade_tf.layers.folding import fold_table
+from spade_tf.layers.folding import fold_table, scale_table
 from spade_tf.layers.initialization import xavier_normal
 
 
@@ -80,6 +80,9 @@ class CLADE(_ConditionalNorm):
 
     def _fold(self, mean, inverse, num_labels):
         return fold_table(self.gamma, self.beta, mean, inverse, num_labels)
+
+    def scale(self, factors, num_labels=None):
+        return scale_table(self.gamma, self.beta, factors, num_labels)
 
     def get_config(self):
         return {**super().get_config(), "semantic_channels": self.semantic_channels}

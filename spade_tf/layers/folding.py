@@ -35,6 +35,18 @@ class FoldsStatistics:
         if self._fold(mean, inverse, num_labels):
             self.normalization = _unchanged
 
+    def scale(self, factors: np.ndarray, num_labels: int | None = None) -> bool:
+        """Changes the weights so that the layer gives `factors` times as much.
+
+        Args:
+            factors: `[C]`, one for each channel.
+            num_labels: label ids, if every pixel has one; None for continuous maps.
+
+        Returns:
+            Whether it could. It leaves the weights alone where it could not.
+        """
+        return False
+
     def _fold(self, mean: np.ndarray, inverse: np.ndarray, num_labels: int | None) -> bool:
         """Whether it could change its weights; `inverse` is one over the standard deviation."""
         raise NotImplementedError
@@ -63,6 +75,23 @@ def fold_affine(
     return True
 
 
+def scale_affine(gamma: keras.layers.Layer, beta: keras.layers.Layer, factors: np.ndarray) -> bool:
+    """Makes `x (1 + gamma) + beta` larger by factors.
+
+    Args:
+        gamma: a convolution or dense layer with a bias, that gives gamma.
+        beta: likewise.
+        factors: `[C]`.
+
+    Returns:
+        True.
+    """
+    gamma.bias.assign((1.0 + np.asarray(gamma.bias, "float64")) * factors - 1.0)
+    for weight in (gamma.kernel, beta.kernel, beta.bias):
+        weight.assign(np.asarray(weight, "float64") * factors)
+    return True
+
+
 def fold_table(
     gamma: keras.Variable,
     beta: keras.Variable,
@@ -85,13 +114,40 @@ def fold_table(
     """
     if num_labels is None:
         return False
-    # One in the rows of labels: the shares of labels sum to one, so this is a bias of one.
-    one = np.zeros((gamma.shape[0], 1))
-    one[:num_labels] = 1.0
+    one = _bias_of_one(gamma, num_labels)
     scale = (one + np.asarray(gamma, "float64")) * inverse
     beta.assign(np.asarray(beta, "float64") - mean * scale)
     gamma.assign(scale - one)
     return True
+
+
+def scale_table(
+    gamma: keras.Variable, beta: keras.Variable, factors: np.ndarray, num_labels: int | None
+) -> bool:
+    """Makes `x (1 + gamma) + beta` larger by factors, for the tables of `fold_table`.
+
+    Args:
+        gamma: `[rows, C]`.
+        beta: `[rows, C]`.
+        factors: `[C]`.
+        num_labels: label ids, if every pixel has one.
+
+    Returns:
+        Whether `num_labels` is given.
+    """
+    if num_labels is None:
+        return False
+    one = _bias_of_one(gamma, num_labels)
+    gamma.assign((one + np.asarray(gamma, "float64")) * factors - one)
+    beta.assign(np.asarray(beta, "float64") * factors)
+    return True
+
+
+def _bias_of_one(table, num_labels):
+    """One in the rows of labels: the shares of labels sum to one, so this is a bias of one."""
+    one = np.zeros((table.shape[0], 1))
+    one[:num_labels] = 1.0
+    return one
 
 
 def _unchanged(x, training=False):

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from spade_tf.layers.conditional_norm import _ConditionalNorm, as_semantics
-from spade_tf.layers.folding import fold_affine
+from spade_tf.layers.folding import fold_affine, scale_affine
 from spade_tf.layers.initialization import xavier_normal
 
 
@@ -66,6 +66,9 @@ class SharedSPADE(_ConditionalNorm):
 
     def _fold(self, mean, inverse, num_labels):
         return fold_affine(self.gamma, self.beta, mean, inverse)
+
+    def scale(self, factors, num_labels=None):
+        return scale_affine(self.gamma, self.beta, factors)
 
     def get_config(self):
         return {**super().get_config(), "semantic_channels": self.semantic_channels}

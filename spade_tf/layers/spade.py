@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from spade_tf.layers.conditional_norm import as_semantics
-from spade_tf.layers.folding import FoldsStatistics, fold_affine
+from spade_tf.layers.folding import FoldsStatistics, fold_affine, scale_affine
 from spade_tf.layers.modulation import SpatialModulation, check_form
 from spade_tf.layers.normalization import get_normalization
 from spade_tf.layers.padding import check_padding
@@ -122,6 +122,9 @@ class SPADE(TracesSymbolicCalls, FoldsStatistics, keras.layers.Layer):
 
     def _fold(self, mean, inverse, num_labels):
         return fold_affine(self.modulation.gamma, self.modulation.beta, mean, inverse)
+
+    def scale(self, factors, num_labels=None):
+        return scale_affine(self.modulation.gamma, self.modulation.beta, factors)
 
     def get_config(self):
         return {

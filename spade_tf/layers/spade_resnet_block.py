@@ -161,6 +161,11 @@ class SPADEResnetBlock(TracesSymbolicCalls, keras.layers.Layer):
         x = convolve(self.conv_1, x, second)
         return shortcut + x
 
+    def normalized_convolutions(self) -> list[tuple[keras.layers.Layer, keras.layers.Layer]]:
+        """Each conditional normalisation, and the convolution that its output goes to."""
+        pairs = [(self.spade_0, self.conv_0), (self.spade_1, self.conv_1)]
+        return pairs + ([(self.spade_s, self.conv_s)] if self.learned_shortcut else [])
+
     def _concatenates(self):
         """Whether the label map is concatenated for the first convolution, and for the second."""
         concat = self.conditioning.concat

@@ -29,6 +29,7 @@ import tensorflow as tf
 
 from spade_tf.export.errors import ExportError
 from spade_tf.export.litert.edge_form import edge_form, float32_copy
+from spade_tf.export.litert.equalization import equalize
 from spade_tf.export.litert.functions import edge_functions, edge_inputs, encoder_function
 from spade_tf.export.litert.meanings import add_meanings, plain_label_map
 from spade_tf.export.litert.model import LiteRTModel, import_interpreter
@@ -39,6 +40,8 @@ from spade_tf.layers.semantics import Semantics
 _ENCODER_VARIANTS = ("float32", "float16")
 # Seed of the styles that models are compared in.
 _SEED = 0
+# Pictures that show how large each channel gets.
+_EQUALIZATION_EXAMPLES = 8
 
 
 def export_litert(
@@ -131,12 +134,13 @@ def _variant(name):
 
 
 def _generator_models(generator, layouts, calibration_layouts, variants, one_hot, on_model):
-    dense, ids = edge_functions(edge_form(generator, one_hot=one_hot))
+    edge = edge_form(generator, one_hot=one_hot)
     inputs = edge_inputs(generator, layouts, _SEED)
-    representative = [
-        {name: example[name] for name in dense.inputs}
-        for example in edge_inputs(generator, calibration_layouts, _SEED + 1)
-    ]
+    calibration = edge_inputs(generator, calibration_layouts, _SEED + 1)
+    if "int8" in variants:
+        equalize(edge, calibration[:_EQUALIZATION_EXAMPLES], one_hot=one_hot)
+    dense, ids = edge_functions(edge)
+    representative = [{name: example[name] for name in dense.inputs} for example in calibration]
     reference = float32_copy(generator)
 
     @partial(tf.function, autograph=False)
