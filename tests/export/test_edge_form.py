@@ -17,6 +17,9 @@ def test_folding_changes_no_picture(name):
     before = [weight.numpy() for weight in generator.variables]
     z = None if generator.z_dim is None else np.ones((1, generator.z_dim), "float32")
     layout = make_layouts(generator, 1)[0]
+    if getattr(generator, "class_style_dim", 0):
+        shape = (1, generator.num_labels, generator.class_style_dim)
+        layout = {**layout, "class_styles": np.random.default_rng(0).normal(size=shape)}
     expected = picture(generator, layout, z)
     # The picture is not saturated by tanh.
     assert 0.02 < expected.std() < 0.9
