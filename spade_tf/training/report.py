@@ -27,7 +27,8 @@ figure { margin: 0; } svg { width: 100%; height: auto; } img { max-width: 100%; 
 svg text { font: 11px system-ui, sans-serif; fill: currentColor; }
 svg .grid { stroke: currentColor; stroke-opacity: .15; }
 .key { display: inline-block; width: .8em; height: .8em; margin: 0 .3em 0 1em; border-radius: 2px; }
-pre { overflow: auto; background: rgb(127 127 127 / .12); padding: 1rem; border-radius: 6px; }
+pre { max-height: 24rem; overflow: auto; }
+pre { background: rgb(127 127 127 / .12); padding: 1rem; border-radius: 6px; }
 """
 
 
@@ -122,6 +123,9 @@ def _plot(title: str, records: Sequence[dict[str, float]], names: Sequence[str])
         return ""
     left, right = min(x for x, _ in points), max(x for x, _ in points)
     low, high = min(y for _, y in points), max(y for _, y in points)
+    if low == high:
+        # A flat curve goes through the middle.
+        low, high = low - (abs(low) or 1) / 10, high + (abs(high) or 1) / 10
     margin, plot_height = 52, _HEIGHT - 24
 
     def x_of(step):
@@ -132,20 +136,24 @@ def _plot(title: str, records: Sequence[dict[str, float]], names: Sequence[str])
 
     marks = []
     for i in range(5):
-        value, step = low + (high - low) * i / 4, left + (right - left) * i / 4
-        y, x = y_of(value), x_of(step)
-        anchor = "end" if i == 4 else "middle"
+        value = low + (high - low) * i / 4
+        y = y_of(value)
         marks += [
             element("line", class_="grid", x1=margin, x2=_WIDTH - 8, y1=y, y2=y),
             element("text", f"{value:.3g}", x=margin - 6, y=y + 4, text_anchor="end"),
-            element("text", f"{step:.0f}", x=x, y=_HEIGHT - 6, text_anchor=anchor),
         ]
+    for step in sorted({round(left + (right - left) * i / 4) for i in range(5)}):
+        anchor = "end" if step == right > left else "middle"
+        marks.append(element("text", str(step), x=x_of(step), y=_HEIGHT - 6, text_anchor=anchor))
     lines, keys = [], []
     for color, (name, curve) in zip(COLORS, curves.items(), strict=False):
         # No more points than pixels.
         stride = max(len(curve) // _WIDTH, 1)
         path = " ".join(f"{x_of(x):.1f},{y_of(y):.1f}" for x, y in curve[::stride])
         lines.append(element("polyline", points=path, fill="none", stroke=color, stroke_width=1.5))
+        if len(curve) == 1:
+            ((x, y),) = curve
+            lines.append(element("circle", cx=x_of(x), cy=y_of(y), r=3, fill=color))
         keys.append(f'<span class="key" style="background:{color}"></span>{html.escape(name)}')
     return (
         f"<figure><figcaption><b>{html.escape(title)}</b>{''.join(keys)}</figcaption>"

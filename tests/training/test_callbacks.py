@@ -293,6 +293,18 @@ def test_the_report_is_one_well_formed_page(trained):
             assert all(0 <= float(number) <= 640 for number in numbers)
 
 
+def test_a_curve_of_one_point_is_seen(tmp_path):
+    (tmp_path / "losses.jsonl").write_text('{"step": 40, "samples/l1": 0.5}\n')
+    text = write_report(tmp_path).read_text()
+    labels = re.findall(r"<text[^>]*>([^<]*)</text>", text)
+    # A tenth of the value on either side of it, and a single step.
+    assert labels == ["0.45", "0.475", "0.5", "0.525", "0.55", "40"]
+    heights = {float(y) for y in re.findall(r'<line[^>]* y1="([\d.]+)"', text)}
+    assert len(heights) == 5
+    (height,) = re.findall(r'<circle[^>]* cy="([\d.]+)"', text)
+    assert float(height) == sorted(heights)[2]
+
+
 def test_an_empty_report(tmp_path):
     assert "step 0" in write_report(tmp_path).read_text()
 
