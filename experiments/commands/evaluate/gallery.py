@@ -60,16 +60,18 @@ class Gallery:
             self._count += 1
             # The smallest of a heap goes first: the farthest of the near, the nearest of the far.
             for heap, sign in ((self._near, -1), (self._far, 1)):
-                heapq.heappush(heap, (sign * shown.distance, self._count, shown))
+                heapq.heappush(heap, (sign * shown.distance, sign * self._count, shown))
                 if len(heap) > _SHOWN:
                     heapq.heappop(heap)
 
     @property
     def best(self) -> list[Shown]:
-        """Pictures nearest to the real ones, nearest first."""
-        return sorted((item[2] for item in self._near), key=lambda shown: shown.distance)
+        """Pictures nearest to the real ones, nearest first. Of few, the nearer half."""
+        nearest = [shown for *_, shown in sorted(self._near, reverse=True)]
+        return nearest[: (self._count + 1) // 2]
 
     @property
     def worst(self) -> list[Shown]:
-        """Pictures farthest from the real ones, farthest first."""
-        return sorted((item[2] for item in self._far), key=lambda shown: -shown.distance)
+        """Pictures farthest from the real ones, farthest first. Of few, the farther half."""
+        farthest = [shown for *_, shown in sorted(self._far, reverse=True)]
+        return farthest[: self._count // 2]
