@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from pipelines.schema import Color
+from pipelines.sources.listing import enumerate_few
 
 _INK = (32, 33, 36)
 _FAINT = (120, 124, 130)
@@ -61,8 +62,8 @@ def histogram(
     if len(used) > len(shown):
         rest = sum(shares[index] for index in used[len(shown) :])
         notes.append(f"{len(used) - len(shown)} more ids share {_percent(rest)}")
-    if len(used) < len(names):
-        notes.append(f"{len(names) - len(used)} of {len(names)} ids are never used")
+    if unused := [name for name, share in zip(names, shares, strict=True) if not share]:
+        notes.append(f"never used: {enumerate_few(unused)}")
     top = _MARGIN + 44
     height = top + _ROW * len(shown) + 34 + 18 * len(notes) + _MARGIN
     width = _MARGIN + _NAME_WIDTH + _PLOT_WIDTH + 80 + _MARGIN

@@ -58,7 +58,9 @@ def diagnose(
             ),
         )
     except DataError as error:
-        message, _, remedy = str(error).partition("; ")
+        # An argument is a flag where findings are read.
+        said = f"--{error}" if isinstance(error, ArgumentError) else str(error)
+        message, _, remedy = said.partition("; ")
         return Diagnosis(
             dataset=dataset,
             source_dir=str(source_dir),

@@ -16,6 +16,7 @@ from pipelines.schema import ArgumentError, BadFileError, Color
 from pipelines.sources import inspection, label_files, pictures
 from pipelines.sources.listing import enumerate_few
 from pipelines.sources.pairing import Pair
+from pipelines.sources.wording import counted
 
 if TYPE_CHECKING:
     from pipelines.sources.builders.files import FilesBuilder
@@ -149,7 +150,7 @@ class Examination:
         for kind, bads in by_kind.items():
             examples = enumerate_few([bad.path for bad in bads])
             message, _, remedy = bads[0].message.partition("; ")
-            found = f"{len(bads)} files: {examples}. First: {message}"
+            found = f"{counted(len(bads), 'file')}: {examples}. First: {message}"
             yield Finding(ERROR, kind, len(bads), found, remedy)
 
     def _turned_photographs(self) -> Iterator[Finding]:

@@ -87,7 +87,10 @@ def remap_label(ids: np.ndarray, path: Path, num_classes: int, has_unknown: bool
         outside.remove(unknown)
     if outside:
         allowed = f"0..{num_classes - 1}" + f" and {unknown} for unknown" * has_unknown
-        remedy = f"correct the file, or pass --num_classes={outside[-1] + 1} if they are classes"
+        remedy = (
+            f"correct the file, or, if they are classes, name {outside[-1] + 1} in classes.txt, or "
+            f"pass --num_classes={outside[-1] + 1} without names"
+        )
         if outside == [unknown]:
             remedy = "correct the file: this data set has no pixels of unknown class"
         raise BadFileError(

@@ -16,6 +16,7 @@ from pipelines.sources.listing import (
     report,
 )
 from pipelines.sources.patterns import LOSSY_SUFFIXES, Pattern, folded
+from pipelines.sources.wording import counted
 
 
 class Pair(NamedTuple):
@@ -157,7 +158,8 @@ def _report_alone(
         if len(same) > num_images / 2 and (advice := files.remedy()).startswith("if "):
             remedy = advice
         raise DataError(
-            f"{path.parent}: {len(same)} files have no counterpart of the same stem in {where}: "
+            f"{path.parent}: {counted(len(same), 'file')} without a counterpart of the same stem "
+            f"in {where}: "
             f"{enumerate_few([one.name for one in same])}; {remedy}, list the pairs in a file with "
             "--dataset=manifest, or let prepare leave them out (on_bad_file: skip)"
         )

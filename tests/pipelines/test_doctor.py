@@ -3,8 +3,9 @@ import re
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
+from pipelines.doctor.charts import histogram
 from pipelines.doctor.diagnosis import ERROR, WARNING, print_diagnosis
 from pipelines.doctor.doctor import diagnose
 from pipelines.doctor.examination import blended_share
@@ -54,6 +55,17 @@ def test_a_good_source(source, tmp_path):
     assert not list((tmp_path / "out").glob(".*"))
 
 
+def test_the_chart_names_what_is_never_used(monkeypatch):
+    texts = []
+    monkeypatch.setattr(
+        ImageDraw.ImageDraw, "text", lambda self, xy, text, *args, **kwargs: texts.append(text)
+    )
+    histogram("maps", ("sky", "sea", "unknown"), (0.5, 0.5, 0.0), [(0, 0, 0)] * 3)
+    assert texts[-1] == "never used: unknown"
+    histogram("maps", ("sky", "unknown"), (0.5, 0.5), [(0, 0, 0)] * 2)
+    assert not texts[-1].startswith("never")
+
+
 def test_the_chart_is_drawn_in_the_colours_of_the_classes(source, tmp_path):
     diagnosis = diagnose("paired_folder", source, num_classes=7, output_dir=tmp_path)
     chart = np.asarray(Image.open(diagnosis.histogram))
@@ -85,8 +97,11 @@ def test_every_kind_of_bad_file(source):
     text = report(diagnosis)
     # With those whose counterpart is bad.
     assert ", 1 .svg): " in text
-    assert "error: id out of range: 1 files:" in text
-    assert "  → correct the file, or pass --num_classes=10 if they are classes" in text
+    assert "error: id out of range: 1 file:" in text
+    assert (
+        "  → correct the file, or, if they are classes, name 10 in classes.txt, or pass "
+        "--num_classes=10 without names"
+    ) in text
 
 
 def test_one_pair_may_have_several_faults(source):
@@ -159,10 +174,11 @@ def test_warnings(source):
 
 
 def test_a_source_of_another_layout(tmp_path, source):
-    for given, kwargs in ((tmp_path / "none", {}), (source, {})):
-        diagnosis = diagnose("paired_folder", given, **kwargs)
+    for given, said in ((tmp_path / "none", "source_dir: no folder"), (source, "num_classes:")):
+        diagnosis = diagnose("paired_folder", given)
         assert kinds(diagnosis) == {"folders": 1}
         assert diagnosis.exit_status == 1
+        assert diagnosis.findings[0].message.startswith(f"--{said}")
     assert "pass --num_classes=7" in report(diagnosis)
 
 

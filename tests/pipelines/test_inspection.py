@@ -288,7 +288,8 @@ def test_remap_label_refuses_ids_outside_the_classes(tmp_path):
     ids = np.array([[0, 2, 3, 3, 4, 5, 6, 255]], np.uint16)
     with raises(
         f"{path}: label ids 3, 4, 5 and 1 more in 5 pixels are outside the classes "
-        "(0..2 and 255 for unknown); correct the file, or pass --num_classes=7"
+        "(0..2 and 255 for unknown); correct the file, or, if they are classes, name 7 in "
+        "classes.txt, or pass --num_classes=7"
     ):
         inspection.remap_label(ids, path, num_classes=3, has_unknown=True)
 

@@ -89,7 +89,7 @@ def test_find_pairs_image_without_label(write, tmp_path):
     for name in ("img/a.jpg", *(f"img/b{i}.jpg" for i in range(5)), "label/a.png"):
         write(name, b"x")
     with raises(
-        f"{tmp_path / 'img'}: 5 files have no counterpart",
+        f"{tmp_path / 'img'}: 5 files without a counterpart",
         f"in {tmp_path / 'label'}: b0.jpg, b1.jpg, b2.jpg and 2 more; add",
     ):
         find(tmp_path)
@@ -98,14 +98,14 @@ def test_find_pairs_image_without_label(write, tmp_path):
 def test_find_pairs_label_without_image(write, tmp_path):
     for name in ("img/a.jpg", "label/a.png", "label/c.png"):
         write(name, b"x")
-    with raises(f"{tmp_path / 'label'}: 1 files", f"in {tmp_path / 'img'}: c.png; add"):
+    with raises(f"{tmp_path / 'label'}: 1 file", f"in {tmp_path / 'img'}: c.png; add"):
         find(tmp_path)
 
 
 def test_find_pairs_image_without_instance(write, tmp_path):
     for name in ("img/a.jpg", "label/a.png", "inst/b.png"):
         write(name, b"x")
-    with raises(f"{tmp_path / 'img'}: 1 files", f"in {tmp_path / 'inst'}: a.jpg"):
+    with raises(f"{tmp_path / 'img'}: 1 file", f"in {tmp_path / 'inst'}: a.jpg"):
         find(tmp_path, with_instance=True)
 
 
@@ -159,7 +159,7 @@ def test_find_pairs_of_names_that_are_spelt_otherwise(write, tmp_path, image, la
 def test_find_pairs_does_not_guess(write, tmp_path, names):
     for name in names:
         write(name, b"x")
-    with raises("have no counterpart of the same stem"):
+    with raises("without a counterpart of the same stem"):
         find(tmp_path)
 
 
@@ -175,7 +175,7 @@ def test_find_pairs_by_patterns(write, tmp_path):
     ]
     assert [pair.stem for pair in found] == ["a", "b"]
     (tmp_path / "x" / "b_inst.npy").unlink()
-    with raises(f"{tmp_path / 'x'}: 1 files have no counterpart of the same stem", "b.png; add"):
+    with raises(f"{tmp_path / 'x'}: 1 file without a counterpart of the same stem", "b.png; add"):
         find(tmp_path, **patterns)
     with raises("'x/mask' received; give a path", "with one *"):
         find(tmp_path, label="x/mask")

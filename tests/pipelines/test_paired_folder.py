@@ -58,7 +58,7 @@ def test_missing_folder(source, name):
 
 def test_label_without_image(source):
     (source / "val_img" / "001.png").unlink()
-    with raises(f"{source / 'val_label'}: 1 files", "001.png"):
+    with raises(f"{source / 'val_label'}: 1 file without", "001.png"):
         build(source)
 
 

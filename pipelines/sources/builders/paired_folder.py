@@ -239,7 +239,7 @@ def named_label_set(
         raise ArgumentError(
             "num_classes",
             f"{num_classes} received, but {origin} has {len(names)} names; "
-            "make them agree, or leave num_classes out",
+            "make them agree, or leave it out",
         )
     names = names or tuple(f"class {i}" for i in range(num_classes or 0))
     colors = schema.default_palette(len(names), has_unknown)
