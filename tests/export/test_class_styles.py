@@ -1,16 +1,22 @@
 """Styles of classes in an export: what signatures take and give, and the server with them."""
 
+import json
 import random
+import urllib.error
+import urllib.request
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from painted_export import paintable
 from served_networks import NUM_LABELS, SIZE, layouts, lively
+from served_process import ServedProcess
 
 from spade_tf.export.saved_model import export_saved_model
 from spade_tf.layers.conditioning import Conditioning
 from spade_tf.networks import ClassEncoder, SPADEGenerator, seeded_styles, split_style
-from spade_tf.serving.errors import BadRequestError
+from spade_tf.serving.client.client import connect
+from spade_tf.serving.errors import BadRequestError, ServingError
 from spade_tf.serving.fronts.painted_model import style_sizes
 from spade_tf.serving.fronts.painter import picture_values
 from spade_tf.serving.limits import RequestLimits
@@ -169,3 +175,75 @@ def test_the_style_of_the_picture_comes_beside_them(styles):
             z=tf.constant(z[:, None]),
             class_styles=tf.constant(styles[:, None].repeat(2, 1)),
         )
+
+
+@pytest.fixture(scope="module")
+def server(predictor, tmp_path_factory):
+    """The embedded server in its own process. It must end cleanly and log no traceback."""
+    pytest.importorskip("tritonclient.grpc")
+    folder = tmp_path_factory.mktemp("served")
+    with ServedProcess(paintable(predictor.version, folder), folder / "log") as server:
+        yield server
+    assert server.process.returncode == 0
+    assert "Traceback" not in (folder / "log").read_text()
+
+
+@pytest.mark.parametrize("front", ["http", "grpc"])
+def test_a_server_takes_and_gives_them(server, predictor, styles, front):
+    endpoint = server.url if front == "http" else f"grpc://127.0.0.1:{server.grpc_port}"
+    photograph = np.random.default_rng(3).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+    files = np.array([encode_png(photograph)] * 2, object)
+    asked = {
+        "generate_with_style": {"label": layouts(), "class_styles": styles},
+        "generate_styles": {
+            "label": layouts(),
+            "class_styles": np.stack([styles, -styles, 2 * styles], 1),
+        },
+        "encode_style": {"image_bytes": files, "label": layouts()},
+    }
+    with connect(endpoint, "tiny") as client:
+        for signature, given in asked.items():
+            (made,) = client.predict(signature, given).values()
+            (expected,) = predictor.run(signature, given).values()
+            assert made.shape == expected.shape
+            # Tests run graphs as they are, and servers optimize them, which reorders sums: less
+            # than a level of a picture, and float32 through three convolutions.
+            atol = 1e-5 if signature == "encode_style" else 1.0
+            np.testing.assert_allclose(made.astype(float), expected, rtol=0, atol=atol)
+        short = {"label": layouts(), "class_styles": styles[:, 1:]}
+        with pytest.raises(ServingError, match=r"class_styles: shape \[2, 4, 2\] received; give f"):
+            client.predict("generate_with_style", short)
+
+
+def ask(server, path, body):
+    """The status and the JSON of an answer."""
+    request = urllib.request.Request(server.url + path, json.dumps(body).encode())
+    request.add_header("Content-Type", "application/json")
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda row: row[1:], "class_styles: shape [1, 4, 2] received; give float32 [B, 5, 2]"),
+        (lambda row: row[0], "class_styles: shape [1, 2] received; give float32 [B, 5, 2]"),
+        (lambda row: [row], "class_styles: shape [1, 1, 5, 2] received; give float32 [B, 5, 2]"),
+        (lambda row: [[], *row[1:]], "class_styles: not an array of numbers, or its rows differ"),
+        (lambda row: [["a", 0.0], *row[1:]], "class_styles: "),
+        (lambda row: [[2e3, 0.0], *row[1:]], "class_styles: received a number as large"),
+        (lambda row: None, "class_styles: "),
+    ],
+)
+def test_rows_of_rest_are_drawn_or_refused(server, styles, change, message):
+    path, label = "/v1/models/tiny:predict", layouts(1)[0].tolist()
+    rows = [{"label": label, "class_styles": change(styles[0].tolist())}]
+    status, answer = ask(server, path, {"signature_name": "generate_with_style", "instances": rows})
+    assert status == 400
+    assert answer["error"].startswith(message)
+    rows[0]["class_styles"] = styles[0].tolist()
+    status, answer = ask(server, path, {"signature_name": "generate_with_style", "instances": rows})
+    assert (status, np.shape(answer["predictions"])) == (200, (1, SIZE, SIZE, 3))
