@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from spade_tf.layers.resizing import nearest
+
 
 class Limits(NamedTuple):
     """What label maps a generator can take.
@@ -197,16 +199,19 @@ def checked_style(
         return tf.identity(z)
 
 
-def checked_photograph_label(label: tf.Tensor, photographs: tf.Tensor, limits: Limits) -> tf.Tensor:
+def checked_photograph_label(
+    label: tf.Tensor, photographs: tf.Tensor, limits: Limits, size: tuple[int, int]
+) -> tf.Tensor:
     """Which class each pixel of a photograph counts for.
 
     Args:
         label: int32 `[B, H, W]`, ids of training; -1 all over where there is no label map.
         photographs: `[B, ...]`.
         limits: of the generator; its `unknown_id` stands for the last id.
+        size: height and width of what is returned.
 
     Returns:
-        float32 `[B, H, W, num_labels]`, one-hot; ones where there is no label map.
+        float32 `[B, *size, num_labels]`, one-hot; ones where there is no label map.
     """
     label, count = checked_rows("label", label, photographs), limits.num_labels
     if limits.unknown_id is not None and limits.unknown_id >= count:
@@ -223,7 +228,8 @@ def checked_photograph_label(label: tf.Tensor, photographs: tf.Tensor, limits: L
     with tf.control_dependencies(
         [some, require((lowest >= 0) & (highest < count), sentence, worst)]
     ):
-        one_hot = tf.one_hot(label, count)
+        # Ids are scaled, not one-hot maps: those of a large map would fill the memory.
+        one_hot = tf.one_hot(nearest(label, *size), count)
     return tf.where(absent[..., None], 1.0, one_hot)
 
 

@@ -29,7 +29,6 @@ from spade_tf.export.decoding import (
 )
 from spade_tf.export.source_files import SourceFiles, decode_conditions, decode_labels
 from spade_tf.export.style_inputs import KEYS, StyleInputs
-from spade_tf.layers.resizing import nearest
 from spade_tf.layers.semantics import Semantics
 from spade_tf.networks.fused.generator import FusedGenerator, NotFusibleError
 from spade_tf.networks.generator import SPADEGenerator
@@ -326,8 +325,8 @@ class ServedModel(tf.Module):
         )
         maps = []
         if label is not None:
-            shares = checked_photograph_label(label, image_bytes, self.limits)
-            maps = [nearest(shares, *self.encoder.image_size)]
+            size = tuple(self.encoder.image_size)
+            maps = [checked_photograph_label(label, image_bytes, self.limits, size)]
         style = self.encoder(image, *maps, training=False)[0]
         style = finite("z", style, "give another photograph, or another export")
         return self.styles.split(style)

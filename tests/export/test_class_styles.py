@@ -12,6 +12,7 @@ from painted_export import paintable
 from served_networks import NUM_LABELS, SIZE, layouts, lively
 from served_process import ServedProcess
 
+from spade_tf.export.checks import Limits, checked_photograph_label
 from spade_tf.export.saved_model import export_saved_model
 from spade_tf.layers.conditioning import Conditioning
 from spade_tf.networks import ClassEncoder, SPADEGenerator, seeded_styles, split_style
@@ -117,6 +118,14 @@ def test_styles_of_photographs(networks, predictor):
     expected = networks[1](image, ones)[0].numpy().reshape(2, NUM_LABELS, DIM)
     np.testing.assert_allclose(whole["class_styles"], expected, rtol=0, atol=1e-5)
     np.testing.assert_array_equal(whole_style(whole), whole["class_styles"][0].ravel())
+
+
+def test_large_label_maps_are_scaled_before_they_are_one_hot():
+    """One float for each pixel and label would be 256 TiB, which no address space holds."""
+    limits = Limits(1 << 22, None, 1, 1, None, 1)
+    label = tf.fill([1, 4096, 4096], 3)
+    shares = checked_photograph_label(label, tf.constant(["photograph"]), limits, (1, 1))
+    assert (shares.shape, tf.argmax(shares, -1).numpy()) == ((1, 1, 1, 1 << 22), 3)
 
 
 def test_the_painter_sends_whole_styles(predictor, styles):
