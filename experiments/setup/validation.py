@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast, get_args
 
 from experiments.setup.config import Config, ConfigError
 from experiments.setup.feature_networks import SIZES, check_independent
@@ -37,10 +38,10 @@ UPSAMPLING_LAYERS = {"normal": 32, "more": 64, "most": 128}
 
 
 def validate(config: Config) -> None:
-    """Checks the values of all fields, alone and together.
+    """Checks the types and values of all fields, alone and together.
 
-    Call it after overrides such as `--config.train.steps=0`: they are type-checked, but do not run
-    `__post_init__`.
+    Call it after overrides such as `--config.train.steps=0`: they are type-checked, which what a
+    configuration file sets is not, but do not run `__post_init__`.
 
     Args:
         config: the configuration, with its overrides.
@@ -48,6 +49,7 @@ def validate(config: Config) -> None:
     Raises:
         ConfigError: naming the first field that cannot be used, its value, and what is allowed.
     """
+    _validate_types(config)
     _validate_bounds(config)
     _validate_choices(config)
     _validate_generator(config)
@@ -56,6 +58,28 @@ def validate(config: Config) -> None:
     _validate_evaluation(config)
     _validate_size(config)
     _validate_style(config)
+
+
+_TYPES = {
+    bool: "True or False",
+    int: "a whole number",
+    float: "a number",
+    str: "text in quotes",
+    type(None): "None",
+}
+
+
+def _validate_types(config: Any, prefix: str = "") -> None:
+    for item in dataclasses.fields(config):
+        value, name = getattr(config, item.name), prefix + item.name
+        kinds = get_args(item.type) or (item.type,)
+        if dataclasses.is_dataclass(kinds[0]) and isinstance(value, cast("type", kinds[0])):
+            _validate_types(value, f"{name}.")
+            continue
+        known = [_TYPES[kind] for kind in kinds if kind in _TYPES] or ["what the experiment had"]
+        # A bool is an int to Python, and an int will do where a float is asked for.
+        fits = type(value) in kinds or (type(value) is int and float in kinds)
+        _require(fits, name, repr(value), f"give {' or '.join(known)}")
 
 
 # Rules for numbers: a test, and the advice if it fails.

@@ -30,6 +30,32 @@ def test_a_key_that_does_not_exist_is_refused():
         Config().train.step = 3
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("train.steps", "300", "--config.train.steps='300': give a whole number"),
+        ("train.seed", True, "--config.train.seed=True: give a whole number"),
+        ("loss.r1_weight", None, "--config.loss.r1_weight=None: give a number"),
+        ("data.flip", 1, "--config.data.flip=1: give True or False"),
+        ("data.use_instance", "no", "--config.data.use_instance='no': give True or False or None"),
+        ("name", 3, "--config.name=3: give text in quotes"),
+        ("generator", None, "--config.generator=None: give what the experiment had"),
+    ],
+)
+def test_values_of_another_type_are_refused(key, value, said):
+    config = Config()
+    config.change({key: value})
+    with pytest.raises(ConfigError) as raised:
+        validate(config)
+    assert str(raised.value) == said
+
+
+def test_a_whole_number_is_a_number():
+    config = Config()
+    config.change({"loss.l1_weight": 1, "data.use_instance": None})
+    validate(config)
+
+
 def test_every_experiment_is_valid_and_says_what_it_is():
     names = [m.name for m in pkgutil.iter_modules(experiments.__path__)]
     found = []
