@@ -283,6 +283,23 @@ def test_a_server_that_comes_and_goes(browser, tmp_path):
         painting.close()
 
 
+@pytest.mark.parametrize("width", [920, 1100, 1280])
+def test_map_and_picture_stay_in_their_panels_side_by_side(browser, double_server, width):
+    painting = Painting(browser, double_server.url, viewport={"width": width, "height": 800})
+    spilled, tops = painting.page.evaluate(
+        """() => {
+            const panels = [...document.querySelectorAll("#map-panel, #picture-panel")];
+            return [
+                panels.map(panel => panel.scrollWidth - panel.clientWidth),
+                panels.map(p => Math.round(p.querySelector("canvas").getBoundingClientRect().top)),
+            ];
+        }"""
+    )
+    assert spilled == [0, 0]
+    assert tops[0] == tops[1]
+    painting.close()
+
+
 def test_everybody_can_use_it(browser, double_server):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     for options in (
