@@ -41,6 +41,11 @@ def define(flags: Flags) -> None:
         "a painter for the web too, are compared with the trained one on it.",
         only_with="format=litert or web",
     )
+    _define_saved_model(flags)
+    _define_web(flags)
+
+
+def _define_saved_model(flags: Flags) -> None:
     flags.string(
         "serving_image",
         None,
@@ -62,6 +67,9 @@ def define(flags: Flags) -> None:
         "follow from it.",
         only_with="format=saved_model",
     )
+
+
+def _define_web(flags: Flags) -> None:
     flags.string(
         "litert_js",
         None,

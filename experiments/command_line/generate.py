@@ -57,8 +57,11 @@ def define(flags: Flags) -> None:
 def run(flags: Flags) -> None:
     """Makes pictures."""
     from experiments.commands.generate import generate
+    from experiments.setup.picture_styles import StyleSource
 
     arguments = flags.arguments()
+    images, labels = (arguments.pop(f"style_{name}") or () for name in ("image", "labels"))
+    arguments["styles"] = StyleSource(images, labels, arguments.pop("resample_class"))
     if not flags.given("seed"):
         # The function takes a seed for a mistake where the model has no styles to draw.
         arguments["seed"] = None

@@ -20,7 +20,7 @@ from experiments.setup.layouts import (
 )
 from experiments.setup.output import check_writable
 from experiments.setup.picture_styles import (
-    as_list,
+    StyleSource,
     check_classes_are_there,
     check_style_files,
     styles_of,
@@ -32,6 +32,7 @@ from pipelines.sources.wording import counted
 
 # Rows of overview.png: as many as fit a glance.
 _SHOWN = 16
+_DRAWN = StyleSource()
 
 
 def generate(
@@ -42,9 +43,7 @@ def generate(
     output_dir: str | os.PathLike[str],
     labels: str | os.PathLike[str] | None = None,
     instances: str | os.PathLike[str] | None = None,
-    style_image: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
-    style_labels: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
-    resample_class: str | None = None,
+    styles: StyleSource = _DRAWN,
     seed: int | None = None,
     num_samples: int = 1,
     max_labels: int | None = None,
@@ -68,13 +67,8 @@ def generate(
             the maps of the validation split of the data set that the model was trained on. They
             are drawn anew for an export of the built-in landscapes.
         instances: folder of instance PNGs with the same names, or None.
-        style_image: photograph whose style the pictures get, or `CLASS:FILE`, the photograph whose
-            style one class gets, given by name or id; several of them in a list. Later ones win.
-            None for drawn styles.
-        style_labels: label maps of these photographs, in the same order. Without them, all of a
-            photograph counts for every class. None for none.
-        resample_class: name or id of the class whose style is drawn anew for each sample, all
-            else being the same; None to draw whole styles.
+        styles: photographs whose styles the pictures get, or the class whose style is drawn anew;
+            by default, whole styles are drawn.
         seed: int, seed of drawn styles, None for 0; sample `k` has the style of `seed + k`, the
             same as on a server.
         num_samples: int >= 1, pictures per label map, in different styles.
@@ -90,20 +84,15 @@ def generate(
         DataError: if a file cannot.
         ServingError: if a server does not answer.
     """
-    from tqdm import tqdm
-
-    from spade_tf.training.pictures import write_png
-
     _check_counts(num_samples=num_samples, max_labels=max_labels, batch_size=batch_size)
     output_dir = Path(output_dir)
     check_writable(output_dir)
     _check_files(labels, instances)
-    style_images, style_maps = as_list(style_image), as_list(style_labels)
-    check_style_files(style_images, style_maps)
+    check_style_files(styles)
     if model is None and endpoint is None:
         model = shipped_model()
     loaded = find_model(model, endpoint, model_name)
-    wanted = wanted_styles(loaded, style_images, style_maps, resample_class, seed, num_samples)
+    wanted = wanted_styles(loaded, styles, seed, num_samples)
     if instances is not None and not loaded.use_instance:
         raise ConfigError(
             f"--instances={instances}: no effect, as this model sees no instances; leave it out"
@@ -118,23 +107,34 @@ def generate(
 
     count, layouts = read()
     if wanted.classes:
-        given = [*(f"--style_image={each}" for each in style_images)]
-        given += [f"--resample_class={resample_class}"] if resample_class is not None else []
-        check_classes_are_there(loaded, wanted, layouts, given)
+        check_classes_are_there(loaded, wanted, layouts, styles)
         # That one was read to its end.
         count, layouts = read()
-    styles = styles_of(loaded, wanted)
+    vectors = styles_of(loaded, wanted)
+    pictures = _pictures(loaded, layouts, vectors, num_samples, batch_size)
+    return _write(pictures, output_dir, loaded.labels.palette, count, num_samples)
+
+
+def _write(
+    pictures: Iterator[tuple[Layout, int, np.ndarray]],
+    output_dir: Path,
+    palette: Sequence[tuple[int, int, int]],
+    count: int,
+    num_samples: int,
+) -> list[Path]:
+    """Writes the pictures of `count` label maps, and `overview.png`; returns their paths."""
+    from tqdm import tqdm
+
+    from spade_tf.training.pictures import write_png
+
     paths: list[Path] = []
     overview: list[list[np.ndarray]] = []
     for layout, index, picture in tqdm(
-        _pictures(loaded, layouts, styles, num_samples, batch_size),
-        total=count * num_samples,
-        unit="picture",
-        disable=not sys.stderr.isatty(),
+        pictures, total=count * num_samples, unit="picture", disable=not sys.stderr.isatty()
     ):
         if len(paths) < _SHOWN * num_samples:
             if index == 0:
-                overview.append([*shown_maps(layout.maps, loaded.labels.palette).values()])
+                overview.append([*shown_maps(layout.maps, palette).values()])
             # A part of a batch would keep all of it in memory.
             overview[-1].append(picture.copy())
         suffix = f"_{index}" if num_samples > 1 else ""

@@ -5,7 +5,6 @@ A whole style is one vector: that of the picture, and those of all classes after
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,6 +18,23 @@ from experiments.setup.photographs import read_photograph
 from experiments.setup.predictors import Model
 from pipelines.schema import BadFileError
 from pipelines.sources.wording import counted
+
+
+class StyleSource(NamedTuple):
+    """Where the styles of pictures come from, as somebody says it.
+
+    Attributes:
+        images: photographs whose style the pictures get, or `CLASS:FILE`, the photograph whose
+            style one class gets, given by name or id. Later ones win. Empty for drawn styles.
+        labels: label maps of these photographs, in the same order. Empty for none: all of a
+            photograph counts for every class then.
+        resample_class: name or id of the class whose style is drawn anew for each sample, all
+            else being the same; None to draw whole styles.
+    """
+
+    images: Sequence[str] = ()
+    labels: Sequence[str] = ()
+    resample_class: str | None = None
 
 
 class StyleImage(NamedTuple):
@@ -58,8 +74,9 @@ class WantedStyles(NamedTuple):
         return classes if any(each is not None for each in classes) else []
 
 
-def check_style_files(style_images: Sequence[str], style_labels: Sequence[str]) -> None:
+def check_style_files(source: StyleSource) -> None:
     """Raises a ConfigError if files are not there, before a model is loaded or a server asked."""
+    style_images, style_labels = source.images, source.labels
     for given in style_images:
         parts = given.split(":")
         if not any(Path(":".join(parts[i:])).is_file() for i in range(len(parts))):
@@ -78,26 +95,20 @@ def check_style_files(style_images: Sequence[str], style_labels: Sequence[str]) 
 
 
 def wanted_styles(
-    model: Model,
-    style_images: Sequence[str],
-    style_labels: Sequence[str],
-    resample_class: str | None,
-    seed: int | None,
-    num_samples: int,
+    model: Model, source: StyleSource, seed: int | None = None, num_samples: int = 1
 ) -> WantedStyles:
     """What the flags ask for.
 
     Args:
         model: the model that makes the pictures.
-        style_images: `FILE`, or `CLASS:FILE`, CLASS being a name or an id.
-        style_labels: label maps of these photographs, in the same order; or none.
-        resample_class: name or id of a class; or None.
+        source: where the styles come from.
         seed: int of 64 bits; or None.
         num_samples: int >= 1.
 
     Raises:
         ConfigError: if the model has no such styles, or some would have no effect.
     """
+    style_images, style_labels, resample_class = source
     maps: list[Path | None] = [Path(each) for each in style_labels]
     maps = maps or [None] * len(style_images)
     images = tuple(
@@ -191,7 +202,7 @@ def _no_class(model: Model) -> str:
 
 
 def check_classes_are_there(
-    model: Model, wanted: WantedStyles, layouts: Iterable[Layout], given: Sequence[str]
+    model: Model, wanted: WantedStyles, layouts: Iterable[Layout], source: StyleSource
 ) -> None:
     """Refuses styles of classes that are on no label map; says on how few others are.
 
@@ -199,11 +210,13 @@ def check_classes_are_there(
         model: the model that makes the pictures.
         wanted: the styles.
         layouts: all label maps that pictures are made of.
-        given: the flags that gave `wanted.classes`, for the message.
+        source: what gave `wanted.classes`, for the message.
 
     Raises:
         ConfigError: naming the first class that is on none of them.
     """
+    given = [f"--style_image={each}" for each in source.images]
+    given += [] if source.resample_class is None else [f"--resample_class={source.resample_class}"]
     count, found = 0, dict.fromkeys(wanted.classes, 0)
     for layout in layouts:
         count += 1
@@ -277,12 +290,3 @@ def _encoded(model: Model, image: StyleImage) -> np.ndarray:
             "photograph with it",
         )
     return model.encode(photograph, label)[0]
-
-
-def as_list(given: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None) -> list[str]:
-    """One path or several, as texts."""
-    if given is None:
-        return []
-    return [
-        os.fspath(each) for each in ([given] if isinstance(given, str | os.PathLike) else given)
-    ]

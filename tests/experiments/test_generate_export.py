@@ -11,6 +11,7 @@ from experiments.commands.evaluate.evaluate import evaluate, flat_scores
 from experiments.commands.evaluate.options import JudgedBy, Pictures
 from experiments.commands.generate import generate
 from experiments.setup.config import ConfigError
+from experiments.setup.picture_styles import StyleSource
 from experiments.setup.predictors import load_model
 from pipelines.schema import DataError
 
@@ -59,8 +60,8 @@ def test_pictures_of_label_maps_in_drawn_and_in_encoded_styles(workdir, source_d
         # The two styles of a layout (seeds 1 and 2) are made in one call, so sums may round
         # differently.
         assert np.abs(read(one).astype(int) - read(other)).max() <= 1
-    style = source_dir / "val_img" / "0.png"
-    assert len(generate(workdir, output_dir=tmp_path / "c", style_image=style, **folders)) == 2
+    source = StyleSource([str(source_dir / "val_img" / "0.png")])
+    assert len(generate(workdir, output_dir=tmp_path / "c", styles=source, **folders)) == 2
 
 
 def test_files_are_read_by_the_table_that_the_data_set_was_read_by(workdir, source_dir, tmp_path):
@@ -102,9 +103,9 @@ def test_workdir_and_export_make_the_same_pictures(workdir, exported, source_dir
         ({"num_samples": 0}, ConfigError, "1 or more"),
         ({"max_labels": 0}, ConfigError, "1 or more"),
         ({"labels": "nowhere"}, ConfigError, "nowhere"),
-        ({"style_image": "nothing.jpg"}, ConfigError, "nothing.jpg"),
-        ({"style_image": __file__, "num_samples": 2}, ConfigError, "the same picture"),
-        ({"style_image": __file__}, DataError, "test_generate_export.py"),
+        ({"styles": StyleSource(["nothing.jpg"])}, ConfigError, "nothing.jpg"),
+        ({"styles": StyleSource([__file__]), "num_samples": 2}, ConfigError, "the same picture"),
+        ({"styles": StyleSource([__file__])}, DataError, "test_generate_export.py"),
         ({"seed": 2**63 - 1, "num_samples": 2}, ConfigError, "64 bits"),
     ],
 )
@@ -152,14 +153,15 @@ class Plain:
     "arguments",
     [
         {"instances": ".", "labels": "."},
-        {"style_image": __file__},
+        {"styles": StyleSource([__file__])},
         {"seed": 0},
         {"num_samples": 2},
     ],
 )
 def test_what_the_model_cannot_use_is_refused(arguments, tmp_path, monkeypatch):
     monkeypatch.setattr("experiments.setup.predictors.load_model", lambda _: Plain())
-    with pytest.raises(ConfigError, match=f"--{next(iter(arguments))}=.*leave it out"):
+    flag = next(iter(arguments)).replace("styles", "style_image")
+    with pytest.raises(ConfigError, match=f"--{flag}=.*leave it out"):
         generate("model", output_dir=tmp_path / "out", **arguments)
     assert not (tmp_path / "out").exists()
 
@@ -182,13 +184,13 @@ def test_a_server_makes_the_pictures_of_its_export(exported, source_dir, data_di
     pytest.importorskip("tensorflow_serving")
     from serving_doubles import ServingDouble
 
-    style = source_dir / "val_img" / "0.png"
+    style = StyleSource([str(source_dir / "val_img" / "0.png")])
     folders = {"labels": source_dir / "val_label", "instances": source_dir / "val_inst"}
     with ServingDouble("tiny", exported) as double:
         for index, options in enumerate(
             [
                 {**folders, "num_samples": 2, "seed": 5},
-                {**folders, "style_image": style},
+                {**folders, "styles": style},
                 {"data_dir": str(data_dir)},
             ]
         ):

@@ -10,7 +10,7 @@ from experiments.command_line.main import main
 from experiments.commands import generate as module
 from experiments.commands.generate import generate
 from experiments.setup.config import Config, ConfigError
-from experiments.setup.picture_styles import find_class, styles_of, wanted_styles
+from experiments.setup.picture_styles import StyleSource, find_class, styles_of, wanted_styles
 from experiments.setup.sizing import sizing_options
 from pipelines.schema import BadFileError, LabelSet
 from spade_tf.networks.styles import seeded_styles
@@ -76,7 +76,8 @@ def photographs(tmp_path, monkeypatch):
 
 
 def styles(model, images=(), labels=(), resample=None, seed=None, num_samples=1):
-    return styles_of(model, wanted_styles(model, images, labels, resample, seed, num_samples))
+    source = StyleSource(images, labels, resample)
+    return styles_of(model, wanted_styles(model, source, seed, num_samples))
 
 
 def test_classes_have_names_and_ids():
@@ -167,41 +168,43 @@ def test_the_command(styled, photographs, capsys):
 def test_a_class_that_some_maps_have_is_told(styled, photographs, capsys):
     styled()
     save(photographs / "maps" / "b.png", np.ones((SIZE, SIZE)))
-    generate("m", labels="maps", output_dir="out", style_image="sky:day.png")
+    generate("m", labels="maps", output_dir="out", styles=StyleSource(["sky:day.png"]))
     said = "--style_image=sky:day.png: 1 of 2 label maps have pixels of class sky"
     assert said in capsys.readouterr().err
-    generate("m", labels="maps", output_dir="out", style_image=["sea:day.png"])
+    generate("m", labels="maps", output_dir="out", styles=StyleSource(["sea:day.png"]))
     assert "label maps have" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"style_image": "sk:day.png"}, "--style_image=sk:day.png: no class of this model; its "),
-        ({"style_image": "no.png"}, "--style_image=no.png: no such file; give a photograph, or"),
-        ({"style_image": "sky:no.png"}, "--style_image=sky:no.png: no such file"),
+        ({"images": ["sk:day.png"]}, "--style_image=sk:day.png: no class of this model; its "),
+        ({"images": ["no.png"]}, "--style_image=no.png: no such file; give a photograph, or"),
+        ({"images": ["sky:no.png"]}, "--style_image=sky:no.png: no such file"),
         ({"resample_class": "lake"}, "classes are sky, Sea, land, unknown$"),
         ({"resample_class": "land"}, "=land: the label map has no pixel of class land; give"),
-        ({"style_image": "land:day.png"}, "the label map has no pixel of class land"),
+        ({"images": ["land:day.png"]}, "the label map has no pixel of class land"),
         ({"resample_class": "sky", "num_samples": 1}, "give --num_samples=2 or more"),
         (
-            {"resample_class": "sky", "style_image": "SKY:day.png"},
+            {"resample_class": "sky", "images": ["SKY:day.png"]},
             "the style of --style_image=SKY:day.png; give one of the two",
         ),
-        ({"style_image": "day.png"}, "--num_samples=2: the photograph of --style_image has one"),
-        ({"style_image": "day.png", "num_samples": 1, "seed": 2}, "--seed=2: no effect with"),
-        ({"style_image": "sea:day.png", "style_labels": "no.png"}, "--style_labels=no.png: no"),
+        ({"images": ["day.png"]}, "--num_samples=2: the photograph of --style_image has one"),
+        ({"images": ["day.png"], "num_samples": 1, "seed": 2}, "--seed=2: no effect with"),
+        ({"images": ["sea:day.png"], "labels": ["no.png"]}, "--style_labels=no.png: no"),
         (
-            {"style_image": ["sea:day.png"] * 2, "style_labels": "halves_label.png"},
+            {"images": ["sea:day.png"] * 2, "labels": ["halves_label.png"]},
             "1 label map for 2 photographs of --style_image; give one for each",
         ),
     ],
 )
 def test_what_cannot_be_used(styled, photographs, arguments, message):
     model = styled()
-    arguments = {"num_samples": 2, "labels": "maps", "output_dir": "out"} | arguments
+    names = StyleSource._fields
+    source = StyleSource(**{name: arguments[name] for name in names if name in arguments})
+    more = {"num_samples": 2} | {k: v for k, v in arguments.items() if k not in names}
     with pytest.raises(ConfigError, match=message):
-        generate("m", **arguments)
+        generate("m", labels="maps", output_dir="out", styles=source, **more)
     assert model.asked == []
     assert not (photographs / "out").exists()
 

@@ -1,11 +1,8 @@
 """Painting with an export for the web, in Chromium: no server of this project runs."""
 
-import functools
-import http.server
 import io
 import json
 import shutil
-import threading
 
 import numpy as np
 import pytest
@@ -14,6 +11,7 @@ from chromium import SOFTWARE_WEBGPU, another, chromium
 from litert_js_package import installed_package
 from painting_page import Painting
 from PIL import Image
+from static_site import Site
 
 from experiments.commands.export.export import export
 from spade_tf.export.decoding import decode_photographs
@@ -23,43 +21,6 @@ from spade_tf.networks.styles import seeded_styles
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("loads_once")]
 
 SIZE, Z_DIM, UNKNOWN = 64, 8, 4
-
-
-class Site:
-    """Serves a folder as `python -m http.server` does.
-
-    Attributes:
-        headers: more of them, for each answer.
-        url: of the page.
-    """
-
-    def __init__(self, folder, headers=()):
-        class Handler(http.server.SimpleHTTPRequestHandler):
-            def end_headers(self):
-                for name, value in headers:
-                    self.send_header(name, value)
-                super().end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        make = functools.partial(Handler, directory=str(folder))
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), make)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-        self.thread = threading.Thread(target=self.server.serve_forever)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def stop(self):
-        if self.thread.is_alive():
-            self.server.shutdown()
-            self.server.server_close()
-            self.thread.join()
-
-    def __exit__(self, *_):
-        self.stop()
 
 
 @pytest.fixture(scope="module")

@@ -120,13 +120,17 @@ def export(
                 output_dir, model_name=model_name, image=image, memory_mib=measured_mib(staging)
             )
         published = _publish(staged, output_dir)
-    for path in published.values():
-        print(f"exported step {loaded.step} of {model} to {path}", file=sys.stderr)
-    if "saved_model" in formats:
-        print(f"TF Serving's files: {output_dir / 'serving'}", file=sys.stderr)
-    if "web" in formats:
-        say_how_to_open(published["web"])
+    _say_where(published, output_dir, f"step {loaded.step} of {model}")
     return published[formats[0]]
+
+
+def _say_where(published: dict[str, Path], output_dir: Path, what: str) -> None:
+    for path in published.values():
+        print(f"exported {what} to {path}", file=sys.stderr)
+    if "saved_model" in published:
+        print(f"TF Serving's files: {output_dir / 'serving'}", file=sys.stderr)
+    if "web" in published:
+        say_how_to_open(published["web"])
 
 
 def _needs_litert(formats: Sequence[str]) -> bool:
