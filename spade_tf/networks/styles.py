@@ -95,6 +95,15 @@ def split_style(generator: Any, style: Any) -> tuple[Any, Any]:
     Returns:
         `(z, class_styles)`, `[..., z_dim]` and `[..., N, D]`; None for what the generator has
         none of.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> import numpy as np
+        >>> from spade_tf.networks.styles import split_style
+        >>> generator = SimpleNamespace(z_dim=2, num_labels=3, class_style_dim=4)
+        >>> z, class_styles = split_style(generator, np.zeros((5, 14), "float32"))
+        >>> z.shape, tuple(class_styles.shape)
+        ((5, 2), (5, 3, 4))
     """
     dim = getattr(generator, "class_style_dim", 0)
     if style is None or not dim:

@@ -11,6 +11,7 @@ from served_networks import SIZE, Z_DIM, lively
 
 from spade_tf.export.signatures import ServedModel
 from spade_tf.export.source_files import SourceFiles
+from spade_tf.export.style_inputs import StyleInputs
 from spade_tf.export.warmup import warmup_inputs
 from spade_tf.layers.conditioning import Conditioning
 from spade_tf.networks.generator import SPADEGenerator
@@ -143,7 +144,7 @@ def test_warm_up_files_are_like_those_of_the_data_set(files):
         limits=SimpleNamespace(num_labels=5),
         source_files=files,
         use_instance_edges=False,
-        z_dim=None,
+        styles=StyleInputs(z_dim=None, num_labels=5, class_style_dim=0),
         encoder=None,
         assets={},
     )

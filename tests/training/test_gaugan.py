@@ -303,11 +303,13 @@ def test_two_replicas_equal_one_with_the_same_global_batch(two_replicas):
     actual = [distributed_step(next(batches))]
     compared = 0
     for before, a, b in zip(start, once, two.variables, strict=True):
-        moved = np.abs(a - before).max()
+        moved = np.linalg.norm(a - before)
         # Biases before a batch norm have no gradient but rounding. Of the others the smallest are
-        # 1e-7; after more steps, eager and graph mode on one device differ by percents as well.
-        if moved > 1e-8:
-            np.testing.assert_allclose(b, a, rtol=0, atol=1e-2 * moved, err_msg=b.path)
+        # 1e-7; after more steps, eager and graph mode on one device differ by percents as well. One
+        # device normalises by another operation than several: a value next to zero may be rounded
+        # to the other side of a leaky ReLU, which changes single elements by more than the rest.
+        if np.abs(a - before).max() > 1e-8:
+            assert np.linalg.norm(b - a) <= 1e-2 * moved, b.path
             compared += 1
     assert compared > 200
     slow_down(two)

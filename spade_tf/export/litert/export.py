@@ -137,7 +137,7 @@ def _generator_models(generator, layouts, calibration_layouts, variants, one_hot
     edge = edge_form(generator, one_hot=one_hot)
     inputs = edge_inputs(generator, layouts, _SEED)
     calibration = edge_inputs(generator, calibration_layouts, _SEED + 1)
-    if "int8" in variants:
+    if "int8" in variants and calibration:
         equalize(edge, calibration[:_EQUALIZATION_EXAMPLES], one_hot=one_hot)
     dense, ids = edge_functions(edge)
     representative = [{name: example[name] for name in dense.inputs} for example in calibration]
