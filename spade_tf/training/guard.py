@@ -97,8 +97,8 @@ class NonFiniteGuard(keras.layers.Layer):
         fine = tf.cast(now == 0, tf.float32)
         # Zero times anything is zero here, NaN and infinity included.
         return [
-            None if gradient is None else tf.math.multiply_no_nan(gradient, _as(fine, gradient))
-            for gradient in gradients
+            None if each is None else tf.math.multiply_no_nan(each, tf.cast(fine, each.dtype))
+            for each in gradients
         ]
 
     def failure(self) -> NonFiniteError | None:
@@ -113,7 +113,3 @@ class NonFiniteGuard(keras.layers.Layer):
         self.step.assign(0)
         self.index.assign(0)
         self.names.clear()
-
-
-def _as(x, other):
-    return x if x.dtype == other.dtype else tf.cast(x, other.dtype)
