@@ -116,7 +116,7 @@ def test_whole_styles_are_z_and_then_a_vector_for_each_class():
     assert style_length(plain) == 2
 
 
-def test_a_brush_keeps_the_styles():
+def test_a_brush_keeps_the_styles(eagerly):
     generator = make(image_size=(64, 64))
     editor = EditableGenerator(generator)
     given = inputs(1, 64, 64)

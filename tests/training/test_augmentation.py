@@ -239,11 +239,11 @@ def compared(actual, expected):
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=0, atol=5e-6, err_msg=a.path)
 
 
-def test_parts_of_a_batch_draw_what_the_whole_does():
+def test_parts_of_a_batch_draw_what_the_whole_does(eagerly):
     whole, parts = augmented(), augmented(updates=Updates(accumulation_steps=2))
     for seed in range(2):
         expected = whole.train_step(small_batch(seed=seed))
-        actual = tf.function(parts.train_step, autograph=False)(small_batch(seed=seed))
+        actual = parts.train_step(small_batch(seed=seed))
         for name, loss in expected.items():
             np.testing.assert_allclose(actual[name], loss, rtol=1e-4, atol=1e-6, err_msg=name)
     compared(parts, whole)
@@ -256,13 +256,10 @@ def test_two_devices_draw_what_one_does(two_replicas):
     with two_replicas.scope():
         two = augmented(updates=Updates(accumulation_steps=2))
     batches = tf.data.Dataset.from_tensors(small_batch()).unbatch().repeat().batch(4)
-    step = tf.function(
-        lambda batch: two_replicas.run(two.train_step, args=(batch,)), autograph=False
-    )
     shared = iter(two_replicas.experimental_distribute_dataset(batches))
     for _ in range(2):
         expected = one.train_step(small_batch())
-        losses = step(next(shared))
+        losses = two_replicas.run(two.train_step, args=(next(shared),))
         for name, loss in losses.items():
             mean = two_replicas.reduce("mean", loss, axis=None)
             np.testing.assert_allclose(mean, expected[name], rtol=1e-4, atol=1e-6, err_msg=name)

@@ -160,7 +160,7 @@ def test_two_replicas_train_as_one(two_replicas):
     shared = two_replicas.experimental_distribute_values_from_function(
         lambda context: per_replica[context.replica_id_in_sync_group]
     )
-    tf.function(lambda: two_replicas.run(two.train_step, (shared,)), autograph=False)()
+    two_replicas.run(two.train_step, (shared,))
     for a, b in zip(values(one.generator_weights), values(two.generator_weights), strict=True):
         # As for parts.
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-4)

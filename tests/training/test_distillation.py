@@ -292,7 +292,7 @@ def test_a_teacher_that_does_not_fit_is_refused(teacher, kwargs, message):
 
 @pytest.mark.distributed
 def test_two_replicas_equal_one_with_the_same_global_batch(two_replicas):
-    """Teacher and projections included; one is eager, two a function."""
+    """Teacher and projections included."""
 
     def sgd():
         # Adam would hide a wrong scale of the gradients, and enlarge the rounding of tiny ones.
@@ -312,13 +312,10 @@ def test_two_replicas_equal_one_with_the_same_global_batch(two_replicas):
     teacher = values(two.teacher.generator.variables)
     assert all(same(start, values(two.variables)))
 
-    @tf.function(autograph=False)
-    def distributed_step(example):
-        losses = two_replicas.run(two.train_step, args=(example,))
-        return {name: two_replicas.reduce("mean", loss, axis=None) for name, loss in losses.items()}
-
     dataset = tf.data.Dataset.from_tensors(batch())
-    actual = distributed_step(next(iter(two_replicas.experimental_distribute_dataset(dataset))))
+    (example,) = two_replicas.experimental_distribute_dataset(dataset)
+    losses = two_replicas.run(two.train_step, args=(example,))
+    actual = {name: two_replicas.reduce("mean", loss, axis=None) for name, loss in losses.items()}
     for name in LOSSES:
         # Means over a batch of four in two halves: float32 rounding.
         np.testing.assert_allclose(actual[name], expected[name], rtol=1e-4, err_msg=name)

@@ -267,7 +267,7 @@ def test_noise_is_keyed_to_the_place_in_the_global_batch(two_replicas):
 
 @pytest.mark.distributed
 def test_two_replicas_equal_one_with_the_same_global_batch(two_replicas):
-    """Synchronised batch norm, encoder and spectral norm included; one is eager, two a function."""
+    """Synchronised batch norm, encoder and spectral norm included."""
 
     def sgd():
         # Adam would hide a wrong scale of the gradients, and enlarge the rounding of tiny ones.
@@ -294,7 +294,6 @@ def test_two_replicas_equal_one_with_the_same_global_batch(two_replicas):
         two = make(optimizer=sgd, form="dense")
     assert all(same(start, values(two.variables)))
 
-    @tf.function(autograph=False)
     def distributed_step(example):
         losses = two_replicas.run(two.train_step, args=(example,))
         return {name: two_replicas.reduce("mean", loss, axis=None) for name, loss in losses.items()}

@@ -149,14 +149,14 @@ def compared(actual, wanted):
         np.testing.assert_allclose(a.numpy(), expected, rtol=0, atol=atol, err_msg=a.path)
 
 
-def test_parts_of_a_batch_are_the_whole(batch):
+def test_parts_of_a_batch_are_the_whole(batch, eagerly):
     """Classes of the first part alone have the weights of the whole batch; augmented, too."""
     augment = DiffAugment(POLICIES)
     whole = make(augment=augment)
     parts = make(augment=augment, updates=Updates(accumulation_steps=2))
     for _ in range(2):
         expected = whole.train_step(batch)
-        actual = tf.function(parts.train_step, autograph=False)(batch)
+        actual = parts.train_step(batch)
         assert set(actual) == LOSSES
         for name, loss in expected.items():
             np.testing.assert_allclose(actual[name], loss, rtol=1e-4, atol=1e-6, err_msg=name)
@@ -165,18 +165,15 @@ def test_parts_of_a_batch_are_the_whole(batch):
 
 @pytest.mark.distributed
 def test_two_devices_are_one(batch, two_replicas):
-    augment = DiffAugment(POLICIES)
-    one = make(augment=augment)
+    """In two parts each. What augmentation draws on two devices, test_augmentation.py tests."""
+    one = make()
     with two_replicas.scope():
-        two = make(augment=augment, updates=Updates(accumulation_steps=2))
+        two = make(updates=Updates(accumulation_steps=2))
     batches = tf.data.Dataset.from_tensors(batch).unbatch().repeat().batch(4)
-    step = tf.function(
-        lambda batch: two_replicas.run(two.train_step, args=(batch,)), autograph=False
-    )
     shared = iter(two_replicas.experimental_distribute_dataset(batches))
     for _ in range(2):
         expected = one.train_step(batch)
-        losses = step(next(shared))
+        losses = two_replicas.run(two.train_step, args=(next(shared),))
         for name, loss in losses.items():
             mean = two_replicas.reduce("mean", loss, axis=None)
             np.testing.assert_allclose(mean, expected[name], rtol=1e-4, atol=1e-6, err_msg=name)
