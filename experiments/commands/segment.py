@@ -96,9 +96,12 @@ def segment(
     network = make_network(labels.num_classes, (height, width))
     folder.mkdir(parents=True, exist_ok=True)
     _fit(network, builder, labels, folder, settings, checkpoint_every)
+    # Half precision halves the file. The scores are those of the weights that it holds.
+    weights = [weight.astype(np.float16) for weight in network.get_weights()]
+    network.set_weights(weights)
     scores = score(network, builder, labels, (height, width), batch_size)
     partial = folder / f"partial_{WEIGHTS}"
-    np.savez(partial, *network.get_weights())
+    np.savez(partial, *weights)
     os.replace(partial, folder / WEIGHTS)
     _write(folder / DESCRIPTION, {**settings, "validation": scores})
     print(

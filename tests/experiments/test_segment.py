@@ -9,8 +9,9 @@ from eager import eager
 
 from experiments.commands.evaluate.evaluate import evaluate
 from experiments.commands.evaluate.options import JudgedBy
-from experiments.commands.segment import B0, WEIGHTS, load_network, segment
+from experiments.commands.segment import B0, WEIGHTS, load_network, score, segment
 from experiments.setup.config import ConfigError
+from pipelines.reading.prepared import label_set, open_dataset
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 OPTIONS = {"height": 64, "batch_size": 2, "checkpoint_every": 1}
@@ -34,10 +35,15 @@ def segmenter(data_dir, tmp_path_factory):
     return workdir
 
 
-def test_it_says_how_well_it_does_on_real_pictures(segmenter):
+def test_it_says_how_well_it_does_on_real_pictures(segmenter, data_dir):
     network, content = load_network(segmenter)
     scores = content["validation"]
     assert scores["count"] == 2
+    # What has been scored is what has been saved, in half precision.
+    builder = open_dataset("paired_folder", data_dir)
+    assert score(network, builder, label_set(builder), (64, 64), batch_size=2) == scores
+    with np.load(segmenter / WEIGHTS) as arrays:
+        assert {array.dtype for array in arrays.values()} == {np.dtype(np.float16)}
     assert 0 <= scores["mean_iou"] <= 1
     assert content["image_size"] == [64, 64]
     image = np.ones([1, 64, 64, 3], np.float32)
