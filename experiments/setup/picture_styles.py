@@ -197,7 +197,7 @@ def find_class(model: Model, name: str) -> int | None:
 
 def _no_class(model: Model) -> str:
     names = model.labels.id_names
-    shown = ", ".join(names[:8]) + (f", … ({len(names)} in all)" if len(names) > 8 else "")
+    shown = ", ".join(names[:20]) + (f", … ({len(names)} in all)" if len(names) > 20 else "")
     return f"no class of this model; its classes are {shown}"
 
 

@@ -65,6 +65,8 @@ class SourceFiles:
             entries = list(os.scandir(folder))
         except FileNotFoundError:
             raise DataError(f"{folder}: no such folder; what is wanted: {self.wanted}") from None
+        except NotADirectoryError:
+            raise DataError(f"{folder}: a file; give the folder that it is in") from None
         except OSError as error:
             raise DataError(
                 f"{folder}: cannot be listed ({error.strerror}); what is wanted: {self.wanted}"
