@@ -1,6 +1,7 @@
 """A model that is painted with, and a server of it, without TensorFlow: they start at once.
 
-Its pictures are the colours of the classes, moved by the first three numbers of the style.
+Its pictures are the colours of the classes, moved by the first three numbers of the style, and by
+those of the style of each class.
 """
 
 import io
@@ -37,8 +38,9 @@ class Double:
     queue_length, number = 0, 1
     work, draws_styles = None, True
 
-    def __init__(self, folder, labels=LABELS, z_dim=None, size=(32, 64)):
+    def __init__(self, folder, labels=LABELS, z_dim=None, size=(32, 64), class_style_dim=0):
         self.version, self.made, self.z_dim = folder, [], z_dim
+        self.class_shape = (len(PALETTE), class_style_dim)
         (folder / "assets").mkdir(parents=True, exist_ok=True)
         height, width = size
         content = {"labels": labels, "config": {"data": {"height": height, "width": width}}}
@@ -46,20 +48,26 @@ class Double:
         self.inputs = {"serving_uint8": {"label": Spec("uint8", (None,) * 3)}}
         if z_dim:
             z = {"z": Spec("float32", (None, z_dim))}
+            if class_style_dim:
+                z["class_styles"] = Spec("float32", (None, *self.class_shape))
             self.inputs["generate_with_style"] = {"label": Spec("int32", (None,) * 3), **z}
             self.inputs["encode_style"] = {"image_bytes": Spec("string", (None,))}
         self.seconds = 0.0
         self.batcher = None
 
     def style_of_seed(self, seed, size):
-        return np.random.default_rng(seed).normal(size=self.z_dim).astype(np.float32)
+        length = self.z_dim + np.prod(self.class_shape)
+        return np.random.default_rng(seed).normal(size=length).astype(np.float32)
 
     def run(self, signature, inputs):
         self.made.append(inputs)
         time.sleep(self.seconds)
         if signature == "encode_style":
-            return {"z": style_of_photograph(inputs["image_bytes"][0], self.z_dim)[None]}
-        return {"image": pictures(inputs["label"], inputs.get("z"))}
+            z = style_of_photograph(inputs["image_bytes"][0], self.z_dim)[None]
+            if not self.class_shape[1]:
+                return {"z": z}
+            return {"z": z, "class_styles": np.tile(z[:, None, :3], (1, self.class_shape[0], 1))}
+        return {"image": pictures(inputs["label"], inputs.get("z"), inputs.get("class_styles"))}
 
     def find(self, name, version=None, label=""):
         if self.batcher is None:
@@ -71,9 +79,11 @@ class Double:
         return Dispatch(self, BodyReader(), RequestLimits(), metrics)
 
 
-def pictures(label, z=None):
+def pictures(label, z=None, class_styles=None):
     """Pictures of label maps, uint8 `[B, H, W, 3]`."""
     moved = np.zeros(3) if z is None else 40 * z[:, None, None, :3]
+    if class_styles is not None:
+        moved = moved + 40 * class_styles[np.arange(len(label))[:, None, None], label]
     return np.clip(np.rint(np.array(PALETTE)[label] + moved), 0, 255).astype(np.uint8)
 
 
@@ -90,10 +100,13 @@ class DoubleServer:
     Args:
         folder: where the double says its classes.
         painter: the options of the painter.
+        class_style_dim: 3, or 0 for no styles of classes.
     """
 
-    def __init__(self, folder, painter):
-        self.double = Double(folder, z_dim=Z_DIM, size=(SIZE, SIZE))
+    def __init__(self, folder, painter, class_style_dim=0):
+        self.double = Double(
+            folder, z_dim=Z_DIM, size=(SIZE, SIZE), class_style_dim=class_style_dim
+        )
         self._painter = painter
         self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}"

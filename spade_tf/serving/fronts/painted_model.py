@@ -26,6 +26,7 @@ class PaintedModel(NamedTuple):
         height: rows of a picture, as in training.
         width: columns of a picture.
         z_dim: numbers of a whole style, those of classes included; 0 for none.
+        class_style_dim: numbers of each class at the end of a style; 0 for none.
         has_encoder: whether photographs give styles.
         files: what label map files hold; see `label_files`.
     """
@@ -35,6 +36,7 @@ class PaintedModel(NamedTuple):
     height: int
     width: int
     z_dim: int
+    class_style_dim: int
     has_encoder: bool
     files: dict[str, Any]
 
@@ -70,14 +72,16 @@ def painted_model(predictor: Predictor) -> PaintedModel:
             f"this model has {len(names)} classes, and the painter knows {_MOST_IDS} at most; "
             "serve a model of fewer classes to paint"
         )
-    z_dim = sum(style_sizes(predictor.inputs.get("generate_with_style", {})).values())
+    sizes = style_sizes(predictor.inputs.get("generate_with_style", {}))
+    z_dim = sum(sizes.values())
     if z_dim and not predictor.draws_styles:
         raise UnsupportedError(
             "this export is of an earlier release, and its styles cannot be drawn one by one; "
             "export the model again, with the command export"
         )
     has_encoder = "encode_style" in predictor.inputs
-    return PaintedModel(names, colors, *size, z_dim, has_encoder, files)
+    class_style_dim = sizes.get("class_styles", 0) // len(names)
+    return PaintedModel(names, colors, *size, z_dim, class_style_dim, has_encoder, files)
 
 
 def style_sizes(inputs: Signature) -> dict[str, int]:

@@ -156,6 +156,7 @@ class _Painter:
                 "height": model.height,
                 "width": model.width,
                 "styles": model.z_dim,
+                "class_styles": model.class_style_dim,
                 "photographs": model.has_encoder,
                 "samples": self._sampler(model) is not None,
                 "files": model.files,

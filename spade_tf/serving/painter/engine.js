@@ -2,7 +2,9 @@
 // cancels them, and throw `EngineError`:
 //
 //   describe()               what the model knows: classes, size, styles (length; 0 for none),
-//                            photographs and samples (whether it takes and makes them), files
+//                            class_styles (numbers of each class at the end of a style; 0 or
+//                            nothing for none), photographs and samples (whether it takes and
+//                            makes them), files
 //   styleOfSeed(seed)        Float32Array
 //   styleOfPhotograph(file)  Float32Array
 //   sample(seed)             Uint8Array, a layout of the model's size

@@ -11,6 +11,7 @@ const HELP = [
   ['Ctrl+S Ctrl+O', 'Save and open a map'],
   ['N H', 'A sample layout; sky over ground'],
   ['D V', 'Dice for another style; variations'],
+  ['C', 'Dice for another style of the chosen class, where classes have styles'],
   ['P', 'Picture, map, blend'],
   ['Tab', 'To the map and to all buttons'],
   ['Arrow keys', 'On the map: move the cursor; with Shift, ten pixels'],
@@ -27,7 +28,8 @@ export function listenToKeys(actions, lettersOn) {
       i: 'pick', s: 'swap'}).map(([key, tool]) => [key, () => actions.tool(tool)])),
     '[': () => actions.size(-1), ']': () => actions.size(1),
     ',': () => actions.step(-1), '.': () => actions.step(1),
-    n: actions.sample, h: actions.horizon, d: actions.dice, v: actions.vary, p: actions.view,
+    n: actions.sample, h: actions.horizon, d: actions.dice, c: actions.classDice, v: actions.vary,
+    p: actions.view,
     '?': actions.help,
   };
   const withControl = {z: actions.undo, y: actions.redo, s: actions.save, o: actions.load};

@@ -1,5 +1,6 @@
 // The page: connects the map, its tools, the style and the picture.
 
+import {ClassStyles} from './class_styles.js';
 import {Connection} from './connection.js';
 import {LabelDocument} from './document.js';
 import {makeEngine} from './engines.js';
@@ -78,7 +79,7 @@ class Page {
     const names = model.classes.map(({name}) => name);
     this.legend = new Legend({
       list: element('legend'), find: element('find'), classes: model.classes,
-      chosen: (id) => { settings.id = id; this.#keepSoon(); },
+      chosen: (id) => { settings.id = id; this.classStyles.choose(id); this.#keepSoon(); },
     });
     this.mapView = new MapView({
       canvas: element('map'), ring: element('brush-ring'), cursor: element('cursor'), map, colors,
@@ -89,21 +90,33 @@ class Page {
   }
 
   #style(kept) {
+    const told = {
+      changed: ({final = true} = {}) => { this.ask({final, urgent: final}); this.#keepSoon(); },
+      failed: (error) => connection.failed(error),
+    };
     this.styles = new Styles({
-      engine, model: this.model,
+      engine, model: this.model, ...told,
       elements: {
         section: element('styles'), presets: element('presets'), first: element('seed-a'),
         second: element('seed-b'), firstName: element('style-a'), secondName: element('style-b'),
         mix: element('mix'), dice: element('dice'), diceSecond: element('dice-b'),
         photo: element('photo'), photoFile: element('photo-file'),
       },
-      changed: ({final = true} = {}) => { this.ask({final, urgent: final}); this.#keepSoon(); },
-      failed: (error) => connection.failed(error),
     });
-    if (kept) this.styles.restore(kept);
+    this.classStyles = new ClassStyles({
+      model: this.model, styles: this.styles, ...told,
+      elements: {
+        row: element('class-styles'), name: element('class-style-name'),
+        seed: element('class-seed'), dice: element('class-dice'), photo: element('class-photo'),
+        photoFile: element('class-photo-file'), reset: element('class-reset'),
+        now: element('class-style-now'),
+      },
+    });
+    if (kept) for (const part of [this.styles, this.classStyles]) part.restore(kept);
     this.variations = new Variations({
       list: element('variations'), button: element('vary'), styles: this.styles, map: this.map,
-      engine, failed: (error) => connection.failed(error),
+      completed: (style, signal) => this.classStyles.completed(style, signal),
+      engine, failed: told.failed,
     });
   }
 
@@ -117,6 +130,7 @@ class Page {
       sample: () => { if (model.samples) this.sample(); },
       horizon: () => { if (starter) map.replace(starter); },
       dice: () => { if (model.styles) this.styles.roll(); },
+      classDice: () => this.classStyles.roll(),
       vary: () => { if (model.styles) this.variations.make(); },
       view: () => this.#view(VIEWS[(VIEWS.indexOf(this.pictureView.mode) + 1) % VIEWS.length]),
       help: () => element('keys').showModal(),
@@ -192,8 +206,8 @@ class Page {
 
   // The server is there again, perhaps with another model.
   back(model) {
-    const same = ['classes', 'width', 'height', 'styles', 'photographs', 'samples', 'files']
-      .every((key) => JSON.stringify(model[key]) === JSON.stringify(this.model[key]));
+    const same = ['classes', 'width', 'height', 'styles', 'class_styles', 'photographs', 'samples',
+      'files'].every((key) => JSON.stringify(model[key]) === JSON.stringify(this.model[key]));
     if (same) this.ask();
     else location.reload();
   }
@@ -201,7 +215,7 @@ class Page {
   async #render({final, region}, signal) {
     const {ids, width, height} = this.map;
     const map = {ids: ids.slice(), width, height};
-    const style = await this.styles.current(signal);
+    const style = await this.classStyles.completed(await this.styles.current(signal), signal);
     return engine.render({map, style, region, final, signal});
   }
 
@@ -237,7 +251,8 @@ class Page {
   #keep() {
     const {id, size} = this.settings;
     const ids = this.map.base ?? this.map.ids;
-    if (!keep(this.model, ids, {id, size, ...this.styles.settings}) && !this.told) {
+    const settings = {id, size, ...this.styles.settings, ...this.classStyles.settings};
+    if (!keep(this.model, ids, settings) && !this.told) {
       this.told = true;
       showStatus('This browser does not keep the map: save it before you leave.', 'error');
     }

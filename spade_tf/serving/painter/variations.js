@@ -3,9 +3,9 @@
 const COUNT = 5;
 
 export class Variations {
-  // `styles`: as in `Styles`. `map`: the document.
-  constructor({list, button, styles, map, engine, failed}) {
-    Object.assign(this, {list, button, styles, map, engine, failed});
+  // `styles`: as in `Styles`. `completed(style)`: with the styles of classes. `map`: the document.
+  constructor({list, button, styles, completed, map, engine, failed}) {
+    Object.assign(this, {list, button, styles, completed, map, engine, failed});
     this.controller = null;
     this.first = 0;
     button.addEventListener('click', () => this.make());
@@ -28,7 +28,7 @@ export class Variations {
     try {
       for (let index = 0; index < COUNT; ++index) {
         const seed = this.first + index;
-        const style = await this.styles.ofSeed(seed, signal);
+        const style = await this.completed(await this.styles.ofSeed(seed, signal), signal);
         const file = await this.engine.render({map, style, final: true, signal});
         if (signal.aborted) return;
         this.list.append(await this.#item(seed, file));
