@@ -6,7 +6,7 @@ unit or the BLAS in use, and one last bit is enough to flip a label at a thresho
 """
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,28 @@ _GRADIENTS = np.array(
     + [[a * i, b * j] for a, b in ((0.6, 0.8), (0.8, 0.6)) for i in (1, -1) for j in (1, -1)],
     np.float32,
 )
+
+
+class Tile(NamedTuple):
+    """A square of numbers that repeats in both directions.
+
+    Attributes:
+        values: float32 `[TILE * TILE]`, row by row.
+        corners: four float32 for each entry, as one item of 16 bytes, so that one look-up finds all
+            that lies around a position: the entry, the step to the one right of it, the entry below,
+            and the step to the one right of that.
+    """
+
+    values: Floats
+    corners: NDArray[np.complex128]
+
+
+def _tile(values: Floats) -> Tile:
+    """Makes a tile of numbers `[TILE, TILE]`."""
+    values = values.astype(np.float32)
+    step = np.roll(values, -1, 1) - values
+    four = np.stack([values, step, np.roll(values, -1, 0), np.roll(step, -1, 0)], -1)
+    return Tile(values.ravel(), four.view(np.complex128).ravel())
 
 
 def stream(*key: int) -> np.random.Generator:
@@ -94,25 +116,25 @@ def _octaves() -> tuple[Floats, ...]:
 
 
 @functools.cache
-def fractal() -> Floats:
+def fractal() -> Tile:
     """Returns the tile of 1/f noise: seven octaves from 4 cells a side on, in [−1, 1]."""
     total = np.zeros((TILE, TILE), np.float32)
     for i, octave in enumerate(_octaves()):
         total += octave * np.float32(0.5**i)
-    return (total / np.abs(total).max()).ravel()
+    return _tile(total / np.abs(total).max())
 
 
 @functools.cache
-def rolling() -> Floats:
+def rolling() -> Tile:
     """Returns the tile of the fractal's three largest octaves, in [−1, 1]."""
     total = np.zeros((TILE, TILE), np.float32)
     for i, octave in enumerate(_octaves()[:3]):
         total += octave * np.float32(0.4**i)
-    return (total / np.abs(total).max()).ravel()
+    return _tile(total / np.abs(total).max())
 
 
 @functools.cache
-def ridged() -> Floats:
+def ridged() -> Tile:
     """Returns the tile of ridged noise: crests where an octave crosses zero, in [0, 1]."""
     total = np.zeros((TILE, TILE), np.float32)
     weight = np.ones((TILE, TILE), np.float32)
@@ -125,61 +147,58 @@ def ridged() -> Floats:
         # Valleys stay smooth: an octave is added in proportion to the crest it sits on.
         weight = saturate(crest * np.float32(1.6))
     low, high = total.min(), total.max()
-    return ((total - low) / (high - low)).ravel()
+    return _tile((total - low) / (high - low))
 
 
 @functools.cache
-def billow() -> Floats:
+def billow() -> Tile:
     """Returns the tile of billowed noise: round tops and sharp creases, in [0, 1]."""
     total = np.zeros((TILE, TILE), np.float32)
     for i, octave in enumerate(_octaves()[:6]):
         total += np.abs(octave) * np.float32(0.55**i)
-    return (total / total.max()).ravel()
+    return _tile(total / total.max())
 
 
 @functools.cache
-def white() -> Floats:
+def white() -> Tile:
     """Returns the tile of independent uniform numbers in [−1, 1]."""
-    return uniforms(stream(7), TILE * TILE) * np.float32(2) - np.float32(1)
+    return _tile(uniforms(stream(7), (TILE, TILE)) * np.float32(2) - np.float32(1))
 
 
-def sample(tile: Floats, u: Floats, v: Floats) -> Floats:
+def sample(tile: Tile, u: Floats, v: Floats) -> Floats:
     """Looks a tile up bilinearly, wrapping round.
 
     Args:
         tile: one of the tiles above.
         u: horizontal position, in tiles.
-        v: vertical position, in tiles, of the same shape.
+        v: vertical position, in tiles, of a shape that broadcasts with u.
 
     Returns:
-        float32 values of the same shape.
+        float32 values of the shape of both.
     """
-    u, v = np.broadcast_arrays(u * np.float32(TILE), v * np.float32(TILE))
+    u, v = u * np.float32(TILE), v * np.float32(TILE)
     column, row = np.floor(u), np.floor(v)
     fu, fv = u - column, v - row
-    c0 = column.astype(np.int64) & _MASK
-    c1 = (c0 + 1) & _MASK
-    r0 = row.astype(np.int64) & _MASK
-    r1 = ((r0 + 1) & _MASK) << _SHIFT
-    r0 = r0 << _SHIFT
-    top = tile.take(r0 + c0)
-    top += (tile.take(r0 + c1) - top) * fu
-    bottom = tile.take(r1 + c0)
-    bottom += (tile.take(r1 + c1) - bottom) * fu
+    at = ((row.astype(np.int64) & _MASK) << _SHIFT) + (column.astype(np.int64) & _MASK)
+    four = tile.corners.take(at).view(np.float32).reshape(*at.shape, 4)
+    top = four[..., 1] * fu
+    top += four[..., 0]
+    bottom = four[..., 3] * fu
+    bottom += four[..., 2]
     bottom -= top
     bottom *= fv
     top += bottom
     return top
 
 
-def pick(tile: Floats, u: Floats, v: Floats) -> Floats:
+def pick(tile: Tile, u: Floats, v: Floats) -> Floats:
     """Looks a tile up at the nearest entry; positions are in entries, not tiles."""
     c = np.floor(u).astype(np.int64) & _MASK
     r = np.floor(v).astype(np.int64) & _MASK
-    return tile.take((r << _SHIFT) + c)
+    return tile.values.take((r << _SHIFT) + c)
 
 
-def detail(tile: Floats, u: Floats, v: Floats, distance: Floats, density: float) -> Floats:
+def detail(tile: Tile, u: Floats, v: Floats, distance: Floats, density: float) -> Floats:
     """Looks a tile up at a scale that follows the distance, so that grain keeps its screen size.
 
     Two scales, one octave apart, are blended by where the distance lies between powers of two.
@@ -203,7 +222,7 @@ def detail(tile: Floats, u: Floats, v: Floats, distance: Floats, density: float)
 
 
 def carpet(
-    tile: Floats, x: Floats, z: Floats, eye: float, density: float, lift: float = 0.0
+    tile: Tile, x: Floats, z: Floats, eye: float, density: float, lift: float = 0.0
 ) -> Floats:
     """Looks a tile up on level ground, so that its grain is as tall as wide in the picture.
 

@@ -277,15 +277,27 @@ def test_exact_arithmetic_approximates_the_functions_it_stands_for():
     "tile", [noise.fractal, noise.rolling, noise.ridged, noise.billow, noise.white]
 )
 def test_tiles_are_bounded_and_wrap_round(tile):
-    values = tile()
-    assert values.dtype == np.float32
-    assert np.abs(values).max() <= 1
+    made = tile()
+    assert made.values.dtype == np.float32
+    assert np.abs(made.values).max() <= 1
     at = np.linspace(0, 1, 50, dtype=np.float32)
     # Adding whole tiles moves a float32 position by up to 2^-22 of a tile, 1e-4 of an entry;
     # neighbouring entries differ by at most 2.
     np.testing.assert_allclose(
-        noise.sample(values, at, at * 0.5), noise.sample(values, at + 1, at * 0.5 - 2), atol=4e-4
+        noise.sample(made, at, at * 0.5), noise.sample(made, at + 1, at * 0.5 - 2), atol=4e-4
     )
+
+
+def test_a_tile_is_looked_up_bilinearly():
+    tile = noise.white()
+    values = tile.values.reshape(noise.TILE, noise.TILE)
+    # Between the last row and the first, and between two columns.
+    row, column, below, right = noise.TILE - 1, 7, 0.25, 0.5
+    upper = values[row, column] + right * (values[row, column + 1] - values[row, column])
+    lower = values[0, column] + right * (values[0, column + 1] - values[0, column])
+    u, v = (np.float32([at / noise.TILE]) for at in (column + right, row + below))
+    expected = upper + below * (lower - upper)
+    np.testing.assert_allclose(noise.sample(tile, u, v), [expected], rtol=0, atol=1e-6)
 
 
 def test_ground_texture_has_no_seam_between_octaves():
