@@ -7,6 +7,7 @@ shift are left to the layer that follows, which is what SPADE is about.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -14,6 +15,8 @@ import keras
 import tensorflow as tf
 
 from spade_tf.layers.state import statistics_held
+
+_MOST_GROUPS = 32
 
 
 class _Normalization(keras.layers.Layer):
@@ -237,7 +240,8 @@ class GroupNorm(_Normalization):
     """Group normalisation: statistics over height, width and a group of channels, per example.
 
     Args:
-        groups: int >= 1, which must divide the channels. Default 32.
+        groups: int >= 1, which must divide the channels. None, the default, for 32, or where 32 does
+            not divide them, for the greatest common divisor of both: a layer of 16 channels has 16.
         epsilon: float > 0. Default 1e-5.
 
     Call arguments:
@@ -259,28 +263,30 @@ class GroupNorm(_Normalization):
         [-1.0, 1.0]
     """
 
-    def __init__(self, groups: int = 32, epsilon: float = 1e-5, **kwargs):
+    def __init__(self, groups: int | None = None, epsilon: float = 1e-5, **kwargs):
         super().__init__(epsilon=epsilon, **kwargs)
-        if groups < 1:
+        if groups is not None and groups < 1:
             raise ValueError(f"groups must be >= 1: received {groups}")
         self.groups = groups
 
     def build(self, x_shape):
-        if x_shape[-1] is None or x_shape[-1] % self.groups:
+        channels = x_shape[-1]
+        if channels is None or (self.groups is not None and channels % self.groups):
             raise ValueError(
                 f"groups must divide the channels: received groups={self.groups} for {x_shape}"
             )
 
     def statistics(self, x, training=False):
         # Channel statistics first, then groups of them: no five-dimensional tensor.
-        size = x.shape[-1] // self.groups
+        channels = x.shape[-1]
+        size = channels // (self.groups or math.gcd(_MOST_GROUPS, channels))
         channel_mean, channel_variance = _moments(x, [1, 2])
         mean = self._over_groups(channel_mean, size)
         variance = self._over_groups(channel_variance + tf.square(channel_mean - mean), size)
         return mean, variance
 
     def _over_groups(self, statistic, size):
-        grouped = tf.reshape(statistic, [-1, 1, self.groups, size])
+        grouped = tf.reshape(statistic, [-1, 1, statistic.shape[-1] // size, size])
         averaged = tf.reduce_mean(grouped, -1, keepdims=True)
         return tf.reshape(tf.repeat(averaged, size, axis=-1), tf.shape(statistic))
 

@@ -8,7 +8,9 @@ import pytest
 from experiments.command_line.experiment import EXPERIMENTS, load_config, load_variants, names
 from experiments.commands.train import check_training
 from experiments.setup.config import ConfigError
+from experiments.setup.networks import make_generator
 from experiments.setup.validation import validate
+from pipelines.schema import LabelSet
 
 TABLES = [
     name for name in names() if hasattr(importlib.import_module(f"experiments.{name}"), "VARIANTS")
@@ -33,6 +35,15 @@ def test_every_variant_can_be_trained_and_is_another(name):
     # Without a variant, it is the first one.
     first = {key: value for key, value in config_of(name).to_dict().items() if key != "name"}
     assert first == seen[0]
+
+
+def test_layers_of_few_channels_can_be_normalised_by_groups():
+    labels = LabelSet(
+        ("sky", "ground"), ((0, 0, 0), (9, 9, 9)), has_unknown=False, has_instance=True
+    )
+    generator = make_generator(config_of("ablations:group_norm"), labels)
+    # The last block has fewer channels than the 32 groups of the first.
+    assert [block.conv_1.kernel.shape[-1] for block in generator.blocks][-1] < 32
 
 
 @pytest.mark.parametrize("name", names())

@@ -115,6 +115,12 @@ def test_group_norm(groups):
     np.testing.assert_allclose(GroupNorm(groups)(x), keras_layer(x), **TOLERANCE)
 
 
+@pytest.mark.parametrize(("channels", "groups"), [(64, 32), (32, 32), (16, 16), (48, 16), (7, 1)])
+def test_groups_by_default(channels, groups):
+    x = activations(2, 3, 4, channels)
+    np.testing.assert_array_equal(GroupNorm()(x), GroupNorm(groups)(x))
+
+
 @pytest.mark.parametrize("layer", [InstanceNorm(), LayerNorm(), GroupNorm(2), BatchNorm()])
 def test_a_constant_becomes_zero(layer):
     y = layer(np.full((2, 4, 4, 4), 7.0, "float32"), training=True)
