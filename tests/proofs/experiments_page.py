@@ -57,10 +57,13 @@ def parts(content: Mapping[str, Any]) -> dict[str, str]:
     """
     counts = sorted({len(row["seeds"]) for row in content["rows"]})
     seeds = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
-    done = (
-        f"{len(content['rows'])} of the {len(ablations.VARIANTS)} rows are trained so far, with "
-        f"{seeds} seed{'' if counts == [1] else 's'} each."
+    count, total = len(content["rows"]), len(ablations.VARIANTS)
+    rows = (
+        f"All {total} rows are trained"
+        if count == total
+        else (f"{count} of the {total} rows are trained so far")
     )
+    done = f"{rows}, with {seeds} seed{'' if counts == [1] else 's'} each."
     orderings = [Ordering(*each) for each in ablations.ORDERINGS]
     return {
         "table": f"{done}\n\n{markdown(content).strip()}",

@@ -213,6 +213,10 @@ def _protocols(results: Sequence[Mapping[str, Any]]) -> set[str]:
         if styled and each.get("style") == "none":
             # A network with a single style is scored as the others are, as far as it can be.
             each.update({key: styled[0].get(key) for key in ("style", "num_styles")})
+        sizing = each.get("sizing", {})
+        if sizing.get("preprocess", "").endswith("_and_crop"):
+            # All pictures have one size then, whatever the network can make.
+            each["sizing"] = {**sizing, "one_size": True}
         if each.get("segmenter"):
             each["segmenter"] = each["segmenter"]["weights_sha256"]
     return {_text(each) for each in protocols}
