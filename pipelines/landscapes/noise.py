@@ -32,9 +32,9 @@ class Tile(NamedTuple):
 
     Attributes:
         values: float32 `[TILE * TILE]`, row by row.
-        corners: four float32 for each entry, as one item of 16 bytes, so that one look-up finds all
-            that lies around a position: the entry, the step to the one right of it, the entry below,
-            and the step to the one right of that.
+        corners: four float32 for each entry, as one item of 16 bytes, so that one look-up finds
+            what lies around a position: the entry, the step to the one right of it, the entry
+            below, and the step to the one right of that.
     """
 
     values: Floats

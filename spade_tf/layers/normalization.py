@@ -240,8 +240,8 @@ class GroupNorm(_Normalization):
     """Group normalisation: statistics over height, width and a group of channels, per example.
 
     Args:
-        groups: int >= 1, which must divide the channels. None, the default, for 32, or where 32 does
-            not divide them, for the greatest common divisor of both: a layer of 16 channels has 16.
+        groups: int >= 1, which must divide the channels. None, the default, for 32, or where 32
+            does not divide them, for the greatest common divisor of both: 16 for 16 channels.
         epsilon: float > 0. Default 1e-5.
 
     Call arguments:

@@ -41,7 +41,7 @@ def test_rows_that_see_a_canvas_or_know_styles_compare_with_the_others():
     ]
     results[2]["config"]["data"]["use_canvas"] = True
     for number, each in enumerate(results):
-        # One file of weights in two places. With an encoder, networks make one size alone; here all do.
+        # One file of weights in two places. Networks with an encoder make one size alone.
         each["protocol"]["segmenter"] = {"path": f"runs/{number}", "weights_sha256": "1"}
         sizing = {"preprocess": "resize_and_crop", "one_size": number == 1}
         each["protocol"]["sizing"] = sizing
