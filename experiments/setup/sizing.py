@@ -9,6 +9,7 @@ import numpy as np
 
 from experiments.setup.config import Config
 from experiments.setup.validation import UPSAMPLING_LAYERS
+from pipelines.reading.preprocess import KEEP_SHAPE
 
 
 def sizing_options(config: Config | Mapping[str, Any]) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def photograph_shape(config: Config) -> str:
         return "crop"
     if preprocess in ("resize_and_crop", "fixed"):
         return "stretch"
-    return "cover" if options["one_size"] or preprocess.endswith("_and_crop") else "stretch"
+    return "cover" if options["one_size"] or preprocess not in KEEP_SHAPE else "stretch"
 
 
 def sized(example: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -10,3 +10,6 @@ PREPROCESS = (
     "fixed",
     "none",
 )
+
+# Pictures keep their own shape, unless the network makes one size alone. All others set both sides.
+KEEP_SHAPE = ("scale_width", "scale_short_side", "none")

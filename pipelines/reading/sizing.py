@@ -22,7 +22,7 @@ from typing import TypedDict, Unpack
 
 from pipelines.reading import scaling, transforms
 from pipelines.reading.examples import Transform
-from pipelines.reading.preprocess import PREPROCESS
+from pipelines.reading.preprocess import KEEP_SHAPE, PREPROCESS
 from pipelines.schema import ArgumentError
 
 # What the sides of pictures are rounded to where nothing else sets them.
@@ -100,7 +100,7 @@ def evaluation_sizing(**size: Unpack[Sizing]) -> list[Transform]:
         return [scaling.resize(height, width)]
     if preprocess == "crop":
         return [transforms.center_crop(height, width)]
-    if size.get("one_size") or preprocess.endswith("_and_crop"):
+    if size.get("one_size") or preprocess not in KEEP_SHAPE:
         return [scaling.scale_to_cover(height, width), transforms.center_crop(height, width)]
     return [_scale(preprocess, load, size.get("multiple"))]
 

@@ -15,6 +15,7 @@ from experiments.commands.sweep.runs import read_result
 from experiments.setup.output import write_text
 from pipelines.reading.attributes import ATTRIBUTES
 from pipelines.reading.prepared import without_canvases
+from pipelines.reading.preprocess import KEEP_SHAPE
 
 _ARROWS = {True: "↑", False: "↓", None: "→"}
 SWEEP, TABLE, PLOT, PICTURES = "sweep.json", "table.md", "table.svg", "pictures.png"
@@ -214,7 +215,7 @@ def _protocols(results: Sequence[Mapping[str, Any]]) -> set[str]:
             # A network with a single style is scored as the others are, as far as it can be.
             each.update({key: styled[0].get(key) for key in ("style", "num_styles")})
         sizing = each.get("sizing", {})
-        if sizing.get("preprocess", "").endswith("_and_crop"):
+        if sizing.get("preprocess") not in KEEP_SHAPE:
             # All pictures have one size then, whatever the network can make.
             each["sizing"] = {**sizing, "one_size": True}
         if each.get("segmenter"):
