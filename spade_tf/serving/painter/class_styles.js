@@ -1,5 +1,7 @@
 // Styles of single classes: each takes the place of what the picture's style holds for its class.
 
+import {drawn, whole} from './styles.js';
+
 export class ClassStyles {
   // `elements`: of the page, by name. `styles`: `Styles`. `changed()` and `failed(error)` are told.
   // A style of the picture is a vector of the whole, if there is one, and then one for each class.
@@ -14,7 +16,7 @@ export class ClassStyles {
     elements.row.hidden = !this.size;
     elements.photo.hidden = !model.photographs;
     elements.seed.addEventListener('change', () => {
-      const seed = styles.whole(elements.seed.value, null);
+      const seed = whole(elements.seed.value, null);
       this.#set(elements.seed.value === '' || seed === null ? null : {seed});
     });
     elements.dice.addEventListener('click', () => this.roll());
@@ -32,7 +34,7 @@ export class ClassStyles {
   restore({classSeeds}) {
     const pairs = Array.isArray(classSeeds) && this.size ? classSeeds : [];
     for (const [id, seed] of pairs.filter(Array.isArray)) {
-      if (id in this.names) this.own.set(id, {seed: this.styles.whole(seed, 1)});
+      if (id in this.names) this.own.set(id, {seed: whole(seed, 1)});
     }
     this.#show();
   }
@@ -44,19 +46,19 @@ export class ClassStyles {
   }
 
   // Another style of the chosen class.
-  roll() { if (this.size) this.#set({seed: this.styles.drawn()}); }
+  roll() { if (this.size) this.#set({seed: drawn()}); }
 
   // A style of the picture, with those of classes in it.
   async completed(style, signal) {
     const own = [...this.own];
     if (!own.length) return style;
-    const whole = style.slice();
+    const result = style.slice();
     for (const [id, {seed, style: found}] of own) {
       const start = this.offset + id * this.size;
       const source = found ?? await this.styles.ofSeed(seed, signal);
-      whole.set(source.subarray(start, start + this.size), start);
+      result.set(source.subarray(start, start + this.size), start);
     }
-    return whole;
+    return result;
   }
 
   async #open() {

@@ -28,9 +28,8 @@ export function listenToKeys(actions, lettersOn) {
       i: 'pick', s: 'swap'}).map(([key, tool]) => [key, () => actions.tool(tool)])),
     '[': () => actions.size(-1), ']': () => actions.size(1),
     ',': () => actions.step(-1), '.': () => actions.step(1),
-    n: actions.sample, h: actions.horizon, d: actions.dice, c: actions.classDice, v: actions.vary,
-    p: actions.view,
-    '?': actions.help,
+    n: actions.sample, h: actions.horizon, d: actions.dice, c: actions.classDice,
+    v: actions.vary, p: actions.view, '?': actions.help,
   };
   const withControl = {z: actions.undo, y: actions.redo, s: actions.save, o: actions.load};
   document.addEventListener('keydown', (event) => {

@@ -27,7 +27,7 @@ export class Styles {
     this.presets = Array.from({length: NUM_PRESETS}, (_, index) => this.#preset(index + 1));
     elements.first.addEventListener('change', () => this.take(Number(elements.first.value)));
     elements.second.addEventListener('change', () => {
-      this.second = this.whole(elements.second.value, this.second);
+      this.second = whole(elements.second.value, this.second);
       this.#show();
       if (this.share) changed();
     });
@@ -35,7 +35,7 @@ export class Styles {
     elements.mix.addEventListener('change', () => changed());
     elements.dice.addEventListener('click', () => this.roll());
     elements.diceSecond.addEventListener('click', () => {
-      this.second = this.drawn();
+      this.second = drawn();
       if (!this.share) elements.mix.value = 50;
       this.#show();
       changed();
@@ -51,8 +51,8 @@ export class Styles {
   get settings() { return {seed: this.seed, second: this.second, mix: this.elements.mix.value}; }
 
   restore({seed, second, mix}) {
-    this.seed = this.whole(seed, 1);
-    this.second = this.whole(second, 2);
+    this.seed = whole(seed, 1);
+    this.second = whole(second, 2);
     this.elements.mix.value = Number(mix) || 0;
     this.#show();
   }
@@ -75,22 +75,14 @@ export class Styles {
 
   // One seed alone.
   take(seed) {
-    this.seed = this.whole(seed, this.seed);
+    this.seed = whole(seed, this.seed);
     this.photograph = null;
     this.elements.mix.value = 0;
     this.#show();
     this.changed();
   }
 
-  roll() { this.take(this.drawn()); }
-
-  drawn() { return Math.floor(Math.random() * LARGEST_SEED); }
-
-  // The seed that a text names; `otherwise`, if it names none.
-  whole(text, otherwise) {
-    const number = Number(text);
-    return Number.isInteger(number) && Math.abs(number) <= MOST ? number : otherwise;
-  }
+  roll() { this.take(drawn()); }
 
   async ofPhotograph(file) {
     return this.engine.styleOfPhotograph(await sendable(file, this.largest));
@@ -132,6 +124,15 @@ export class Styles {
     elements.secondName.textContent = second;
     this.presets.forEach((input, index) => { input.checked = !photograph && seed === index + 1; });
   }
+}
+
+// A seed by chance.
+export function drawn() { return Math.floor(Math.random() * LARGEST_SEED); }
+
+// The seed that a text names; `otherwise`, if it names none.
+export function whole(text, otherwise) {
+  const number = Number(text);
+  return Number.isInteger(number) && Math.abs(number) <= MOST ? number : otherwise;
 }
 
 // A photograph as a server takes it: JPEG or PNG, and not too large; others are drawn anew.
