@@ -17,6 +17,10 @@ _LITTER = {
 }
 
 _NUM_NAMED = 3
+_UNLISTED = {
+    FileNotFoundError: "no such folder",
+    NotADirectoryError: "a file; give the folder that it is in",
+}
 
 OnBadFile = Callable[[BadFileError], None]
 
@@ -63,14 +67,9 @@ class SourceFiles:
     def _walk(self, folder: Path, prefix: str, above: tuple[str, ...]) -> None:
         try:
             entries = list(os.scandir(folder))
-        except FileNotFoundError:
-            raise DataError(f"{folder}: no such folder; what is wanted: {self.wanted}") from None
-        except NotADirectoryError:
-            raise DataError(f"{folder}: a file; give the folder that it is in") from None
         except OSError as error:
-            raise DataError(
-                f"{folder}: cannot be listed ({error.strerror}); what is wanted: {self.wanted}"
-            ) from None
+            what = _UNLISTED.get(type(error), f"cannot be listed ({error.strerror})")
+            raise DataError(f"{folder}: {what}; what is wanted: {self.wanted}") from None
         for entry in entries:
             if entry.name.startswith((".", "~$")) or entry.name.lower() in _LITTER:
                 continue

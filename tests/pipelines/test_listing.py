@@ -39,7 +39,7 @@ def test_list_images_missing_folder(tmp_path):
 
 def test_list_images_folder_is_a_file(write):
     path = write("file", b"x")
-    with raises(f"{path}: a file; give the folder that it is in", ""):
+    with raises(f"{path}: a file; give the folder that it is in", LAYOUT):
         listing.list_images(path, LAYOUT)
 
 

@@ -61,7 +61,7 @@ def parts(content: Mapping[str, Any]) -> dict[str, str]:
     rows = (
         f"All {total} rows are trained"
         if count == total
-        else (f"{count} of the {total} rows are trained so far")
+        else f"{count} of the {total} rows are trained so far"
     )
     done = f"{rows}, with {seeds} seed{'' if counts == [1] else 's'} each."
     orderings = [Ordering(*each) for each in ablations.ORDERINGS]
