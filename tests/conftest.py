@@ -49,6 +49,8 @@ def _prepare_tensorflow():
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
     )
+    # As many processes as cores run tests: a second thread in each would only take turns.
+    tf.config.threading.set_intra_op_parallelism_threads(1)
     # Grappler takes most of the time of a graph's first call, for graphs that tests call once or
     # twice. The commands, servers and exports that tests start as processes of their own do run
     # with it.
