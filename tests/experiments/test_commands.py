@@ -189,7 +189,12 @@ def test_help_lists_the_keys_of_the_experiment_that_is_named(command, capsys):
         ("paired_folder", "encoder.trainable=False", "--config.encoder.enabled=True"),
         ("landscapes --config.encoder.trainable=False", "loss.kl_weight=1", "encoder.trainable"),
         ("paired_folder", "generator.num_blocks=3", "architecture=pix2pixhd"),
-        ("landscapes", "loss.vgg_weights=imagenet", "--config.loss.perceptual_weight"),
+        ("landscapes", "loss.vgg_weights=imagenet", "--config.loss.perceptual_network=vgg"),
+        (
+            "paired_folder --config.loss.perceptual_weight=0",
+            "loss.perceptual_network=efficientnet_lite0",
+            "--config.loss.perceptual_weight",
+        ),
         ("landscapes", "loss.distillation_output_weight=1", "--config.teacher"),
         ("landscapes_edge_clade", "generator.hidden_filters=8", "conditioning=spade"),
         (

@@ -181,3 +181,10 @@ def test_nothing_is_judged_by_a_network_that_it_was_trained_on():
     config.loss.perceptual_weight = 10.0
     networks = loss_networks(config.to_dict())
     assert networks == ("vgg16", "vgg19", "efficientnet_lite0")
+    config.discriminator.architecture = "patch"
+    config.loss.perceptual_network = "efficientnet_lite0"
+    assert loss_networks(config.to_dict()) == ("efficientnet_lite0",)
+    # Of trainings before there was a choice.
+    content = config.to_dict()
+    del content["loss"]["perceptual_network"]
+    assert loss_networks(content) == ("vgg16", "vgg19")

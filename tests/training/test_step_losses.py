@@ -8,6 +8,7 @@ from small_networks import make_small, small_batch
 from experiments.setup import assemble
 from experiments.setup.config import Config, ConfigError
 from experiments.setup.validation import validate
+from spade_tf.convert.efficientnet_lite import load_efficientnet_lite
 from spade_tf.training.options import LossWeights
 
 
@@ -43,6 +44,31 @@ def test_the_first_feature_maps_are_compared_with_their_usual_weights(count, mon
     assert asked == ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"][:count]
     zeros, ones = np.zeros((1, 2, 2, 3), "float32"), np.ones((1, 2, 2, 3), "float32")
     assert float(loss(zeros, ones)) == {3: 7 / 32, 5: 47 / 32}[count]
+
+
+def test_efficientnet_lite0_needs_no_package(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    config = Config()
+    config.loss.perceptual_network = "efficientnet_lite0"
+    # Neither is looked at.
+    config.loss.vgg_weights, config.loss.perceptual_layers = "none.pth", 2
+    loss = assemble.make_perceptual_loss(config)
+    rng = np.random.default_rng(0)
+    real, fake = rng.uniform(-1, 1, (2, 2, 32, 32, 3)).astype("float32")
+    network = load_efficientnet_lite(
+        "lite0", weights="bundled", layers=["stage1", "stage2", "stage3"]
+    )
+    wanted = [
+        0.07 * np.abs(a.numpy() - b.numpy()).mean()
+        for a, b in zip(network(real), network(fake), strict=True)
+    ]
+    # float32 sums of some thousand numbers.
+    np.testing.assert_allclose(loss(real, fake), sum(wanted), rtol=1e-5)
+    image = tf.Variable(fake)
+    with tf.GradientTape() as tape:
+        value = loss(real, image)
+    # Every pixel of the picture is looked at.
+    assert np.abs(tape.gradient(value, image)).min() > 0
 
 
 @pytest.mark.parametrize("count", [0, 6])
