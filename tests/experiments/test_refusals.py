@@ -59,7 +59,7 @@ CASES = [
         None,
     ),
     (
-        "train --config.loss.perceptual_weight=1 --config.loss.vgg_weights=none.pth",
+        "train --config.loss.perceptual_network=vgg --config.loss.vgg_weights=none.pth",
         "--config.loss.vgg_weights=none.pth: no such file",
         None,
     ),

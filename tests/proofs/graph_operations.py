@@ -76,6 +76,7 @@ def experiment(name: str) -> tuple[Any, Any]:
     config.generator.hidden_filters = 8
     # The counts are of the paper's forms.
     config.generator.upsampling, config.generator.padding = "nearest", "zeros"
+    config.discriminator.architecture, config.train.augment = "patch", ""
     config.loss.l1_weight = 0.0
     # Weights of VGG are not at hand everywhere.
     config.loss.perceptual_weight = 0.0
