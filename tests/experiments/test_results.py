@@ -131,3 +131,20 @@ def test_the_segmenter_of_the_page_is_there(content):
     assert abs(described["validation"]["mean_iou"] - content["real"]["mIoU"]) < 0.002
     with np.load(ROOT / "docs/results/segmenter" / WEIGHTS, allow_pickle=False) as arrays:
         assert all(np.isfinite(array).all() for array in arrays.values())
+
+
+def test_the_table_of_short_trainings_is_made_of_the_raw_numbers():
+    content = json.loads((ROOT / "docs/results/short_trainings.json").read_text(encoding="utf-8"))
+    page = (ROOT / "docs/TRAINING.md").read_text(encoding="utf-8")
+    table = page.partition("<!-- made: short trainings -->\n")[2].partition("\n<!-- end")[0]
+    for line, row in zip(table.split("\n")[2:], content["rows"], strict=True):
+        scores = row["scores"]
+        numbers = [
+            scores["efficientnet_lite2"]["frechet_distance"],
+            scores["lpips"],
+            scores.get("segmentation", {}).get("fake", {}).get("mean_iou"),
+            scores["sharpness"],
+            scores["attributes"]["time of day"]["reproduced"],
+        ]
+        shown = ["–" if each is None else f"{each['value']:#.3g}".rstrip(".") for each in numbers]
+        assert line == f"| {' | '.join([row['size'], row['training'], *shown])} |"
