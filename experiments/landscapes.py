@@ -2,8 +2,8 @@
 
 Command: python run.py train
 Cost: about ten minutes on two CPU cores, of which drawing the data set takes two.
-Expected: sky, mountains, water and trees told apart at a glance; light and colour follow the
-    style that is drawn.
+Expected: sky, mountains, water and trees told apart at a glance, with sharp outlines. Few times of
+    day: more need a longer training (experiments/landscapes_shipped.py).
 Reference: Park et al. 2019, with the image encoder of section 3.3; networks a quarter as wide.
     Differs from it for a training of minutes: a discriminator and a perceptual loss that look
     through EfficientNet-Lite0 (Sauer et al. 2021; spade_tf.networks.ProjectedDiscriminator), which
@@ -39,7 +39,8 @@ def get_config() -> Config:
     # Faster than the paper's rates, which are for batches of 32 and days of training.
     config.optimizer.generator_learning_rate = 6e-4
     config.optimizer.decay_steps = 200
-    # Without "color": a discriminator that sees other colours teaches none.
+    # Without "color": if colours change before the discriminator sees them, the generator does not
+    # learn the right ones.
     config.train.augment = "translation,cutout"
     config.train.average_decay = 0.99
     config.train.steps = 600

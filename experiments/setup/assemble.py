@@ -44,10 +44,7 @@ def make_perceptual_loss(config: Config) -> PerceptualLoss | None:
     if not config.loss.perceptual_weight:
         return None
     if config.loss.perceptual_network == "efficientnet_lite0":
-        from spade_tf.convert.efficientnet_lite import load_efficientnet_lite
-
-        lite0 = load_efficientnet_lite("lite0", weights="bundled", layers=list(_LITE0_WEIGHTS))
-        return PerceptualLoss(lite0, list(_LITE0_WEIGHTS.values()))
+        return _lite0_loss()
     from spade_tf.convert.errors import WeightsError
     from spade_tf.convert.vgg import load_vgg
 
@@ -83,6 +80,20 @@ def make_perceptual_loss(config: Config) -> PerceptualLoss | None:
             file=sys.stderr,
         )
         return None
+
+
+def _lite0_loss() -> PerceptualLoss:
+    from spade_tf.convert.efficientnet_lite import load_efficientnet_lite
+    from spade_tf.convert.errors import WeightsError
+
+    try:
+        lite0 = load_efficientnet_lite("lite0", weights="bundled", layers=list(_LITE0_WEIGHTS))
+    except WeightsError as error:
+        raise ConfigError(
+            f"--config.loss.perceptual_network=efficientnet_lite0: {error}; to train without a "
+            "perceptual loss, give --config.loss.perceptual_weight=0"
+        ) from error
+    return PerceptualLoss(lite0, list(_LITE0_WEIGHTS.values()))
 
 
 def make_gaugan(config: Config, labels: LabelSet, rate_factor: float = 1.0) -> GauGAN:

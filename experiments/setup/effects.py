@@ -25,6 +25,8 @@ def _is_pix2pixhd(config: Config) -> bool:
     return config.generator.architecture == "pix2pixhd"
 
 
+_OF_VGG = ("loss.vgg_weights", "loss.vgg_preprocessing", "loss.perceptual_layers")
+
 # Keys, whether they have an effect, and what they would have one with.
 _EFFECTS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
     (
@@ -89,16 +91,14 @@ _EFFECTS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
         "--config.discriminator.architecture=segmentation or projected_segmentation",
     ),
     (
-        ("loss.perceptual_network",),
+        (*_OF_VGG, "loss.perceptual_network"),
         lambda config: config.loss.perceptual_weight > 0,
         "--config.loss.perceptual_weight",
     ),
     (
-        ("loss.vgg_weights", "loss.vgg_preprocessing", "loss.perceptual_layers"),
-        lambda config: (
-            config.loss.perceptual_weight > 0 and config.loss.perceptual_network == "vgg"
-        ),
-        "--config.loss.perceptual_network=vgg and --config.loss.perceptual_weight",
+        _OF_VGG,
+        lambda config: config.loss.perceptual_network == "vgg",
+        "--config.loss.perceptual_network=vgg",
     ),
     (
         ("loss.distillation_output_weight", "loss.distillation_feature_weight"),

@@ -58,8 +58,8 @@ def check_independent(flag: str, features: str, loss_networks: Iterable[str]) ->
     if features in loss_networks:
         others = [name for name in SIZES if name not in {*loss_networks, "inception"}]
         raise ConfigError(
-            f"{flag}={features}: this model is trained with a loss on {features}, whose "
-            f"distance flatters it; give one of {', '.join(others)}"
+            f"{flag}={features}: this model is trained with a loss or a discriminator that looks "
+            f"through {features}, whose distance flatters it; give one of {', '.join(others)}"
         )
 
 

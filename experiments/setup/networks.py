@@ -148,9 +148,13 @@ def _with_weights(
     try:
         load_backbone(discriminator, None if weights == "package" else weights)
     except WeightsError as error:
+        # An error of a file begins with its name.
+        what, remedy = (
+            (error, "package, or ") if weights != "package" else (f"package: {error}", "")
+        )
         raise ConfigError(
-            f"--config.discriminator.backbone_weights={weights}: {error}; to train without them, "
-            f"give --config.discriminator.architecture={other}"
+            f"--config.discriminator.backbone_weights={what}; give {remedy}"
+            f"--config.discriminator.architecture={other}"
         ) from error
     return discriminator
 

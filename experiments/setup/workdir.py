@@ -82,6 +82,7 @@ def check_same(config: Config, workdir: str | os.PathLike[str]) -> None:
             f"{path}: this workdir was begun with {begun}, not --config.teacher={config.teacher}; "
             f"choose another --workdir, or --config.teacher={old.get('teacher', '')}"
         )
+    changed: list[tuple[str, Any, Any]] = []
     for section, values in config.to_dict().items():
         if not isinstance(values, dict):
             continue
@@ -90,10 +91,13 @@ def check_same(config: Config, workdir: str | os.PathLike[str]) -> None:
             if (section, name, value) == ("data", "use_instance", None):
                 continue
             if before != value and name not in _ADJUSTABLE.get(section, ()):
-                raise ConfigError(
-                    f"{path}: this workdir was begun with {section}.{name}={before!r}, not "
-                    f"{value!r}; choose another --workdir, or --config.{section}.{name}={before}"
-                )
+                changed.append((f"{section}.{name}", before, value))
+    if changed:
+        begun = ", ".join(f"{key}={before!r}, not {value!r}" for key, before, value in changed)
+        flags = " ".join(f"--config.{key}={before}" for key, before, _ in changed)
+        raise ConfigError(
+            f"{path}: this workdir was begun with {begun}; choose another --workdir, or {flags}"
+        )
 
 
 def check_same_labels(labels: dict[str, Any], workdir: str | os.PathLike[str]) -> None:

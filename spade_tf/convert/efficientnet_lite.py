@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from spade_tf.convert.errors import WeightsError
 from spade_tf.convert.package_files import find_package_file
 from spade_tf.convert.torch_convolutions import folded_convolution, read_tensors
 from spade_tf.networks.efficientnet_lite import EfficientNetLiteFeatures
@@ -78,14 +81,19 @@ def load_efficientnet_lite(
 
 
 def _bundled(network: EfficientNetLiteFeatures) -> list[np.ndarray]:
-    with np.load(_BUNDLED) as file:
-        names = [f"{name}_{kind}" for name in network.conv_names for kind in ("kernel", "bias")]
-        if network.architecture != "lite0" or not set(names) <= set(file.files):
-            raise ValueError(
-                'weights="bundled": they are of stage1 to stage7 of lite0; received '
-                f"architecture={network.architecture!r}, layers={network.layer_names}"
-            )
-        return [file[name].astype("float32") for name in names]
+    names = [f"{name}_{kind}" for name in network.conv_names for kind in ("kernel", "bias")]
+    if network.architecture != "lite0" or "head_kernel" in names:
+        raise ValueError(
+            'weights="bundled": they are of stage1 to stage7 of lite0; received '
+            f"architecture={network.architecture!r}, layers={network.layer_names}"
+        )
+    try:
+        with _BUNDLED.open("rb") as stream, np.load(stream) as file:
+            return [file[name].astype("float32") for name in names]
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise WeightsError(
+            f"{_BUNDLED} is missing or damaged: install this package again"
+        ) from error
 
 
 def _folded(

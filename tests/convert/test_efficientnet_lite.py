@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spade_tf.convert.efficientnet_lite import load_efficientnet_lite
+from spade_tf.convert.efficientnet_lite import _BUNDLED, load_efficientnet_lite
 from spade_tf.convert.errors import WeightsError
 from spade_tf.convert.package_files import find_package_file
 from spade_tf.convert.torch_file import read_state_dict
@@ -39,6 +39,28 @@ def test_the_weights_that_come_along_are_those_of_the_package(monkeypatch):
 def test_more_than_comes_along_is_refused(architecture, layer):
     with pytest.raises(ValueError, match=f"stage7 of lite0; received .*{architecture}.*{layer}"):
         load_efficientnet_lite(architecture, weights="bundled", layers=[layer])
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04", b"version https://git-lfs"])
+def test_a_damaged_file_of_the_package_is_named(monkeypatch, tmp_path, content):
+    path = tmp_path / "efficientnet_lite0.npz"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setattr("spade_tf.convert.efficientnet_lite._BUNDLED", path)
+    with pytest.raises(
+        WeightsError, match=r"efficientnet_lite0\.npz is missing or damaged: install"
+    ):
+        load_efficientnet_lite("lite0", weights="bundled", layers=["stage1"])
+
+
+def test_flipped_bytes_of_the_package_are_named(monkeypatch, tmp_path):
+    path = tmp_path / "efficientnet_lite0.npz"
+    content = bytearray(_BUNDLED.read_bytes())
+    content[60:90] = bytes(30)
+    path.write_bytes(content)
+    monkeypatch.setattr("spade_tf.convert.efficientnet_lite._BUNDLED", path)
+    with pytest.raises(WeightsError, match="missing or damaged"):
+        load_efficientnet_lite("lite0", weights="bundled", layers=["stage1"])
 
 
 def test_a_missing_package_is_named_with_its_command(monkeypatch):

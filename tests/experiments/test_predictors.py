@@ -160,7 +160,7 @@ def test_weights_of_a_backbone_that_cannot_be_had_are_named(tmp_path, architectu
         make_discriminator(config, labels)
     said = str(caught.value)
     assert said.startswith(f"--config.discriminator.backbone_weights={tmp_path}/no.pth: ")
-    assert said.endswith(f"give --config.discriminator.architecture={other}")
+    assert said.endswith(f"; give package, or --config.discriminator.architecture={other}")
 
 
 def test_missing_weights_of_a_backbone_are_named_with_their_command(monkeypatch):

@@ -71,6 +71,15 @@ def test_efficientnet_lite0_needs_no_package(monkeypatch):
     assert np.abs(tape.gradient(value, image)).min() > 0
 
 
+def test_damaged_weights_are_named_with_the_setting(monkeypatch, tmp_path):
+    monkeypatch.setattr("spade_tf.convert.efficientnet_lite._BUNDLED", tmp_path / "no.npz")
+    config = Config()
+    config.loss.perceptual_network = "efficientnet_lite0"
+    said = r"\A--config\.loss\.perceptual_network=efficientnet_lite0: .*perceptual_weight=0\Z"
+    with pytest.raises(ConfigError, match=said):
+        assemble.make_perceptual_loss(config)
+
+
 @pytest.mark.parametrize("count", [0, 6])
 def test_other_numbers_of_feature_maps_are_refused(count):
     config = Config()
