@@ -148,13 +148,13 @@ def _with_weights(
     try:
         load_backbone(discriminator, None if weights == "package" else weights)
     except WeightsError as error:
-        # An error of a file begins with its name.
-        what, remedy = (
-            (error, "package, or ") if weights != "package" else (f"package: {error}", "")
-        )
+        remedy = f"--config.discriminator.architecture={other}"
+        if weights == "package":
+            what = f"package: {error}"
+        else:  # The error begins with the name of the file.
+            what, remedy = str(error), f"package, or {remedy}"
         raise ConfigError(
             f"--config.discriminator.backbone_weights={what}; give {remedy}"
-            f"--config.discriminator.architecture={other}"
         ) from error
     return discriminator
 

@@ -16,7 +16,7 @@ from spade_tf.convert.package_files import find_package_file
 from spade_tf.convert.torch_convolutions import folded_convolution, read_tensors
 from spade_tf.networks.efficientnet_lite import EfficientNetLiteFeatures
 
-# Of all stages of lite0: what losses and discriminators look through.
+# Weights of all stages of lite0, which losses and discriminators look through.
 _BUNDLED = Path(__file__).parent / "weights" / "efficientnet_lite0.npz"
 # Convolution and batch norm of the file, for the last part of our name.
 _SOURCES = {
