@@ -16,7 +16,7 @@ from experiments.setup.config import Config
 
 def get_config() -> Config:
     """The experiment's configuration."""
-    config = landscapes.get_config()
+    config = landscapes.paper_losses()
     config.name = "landscapes_edge_spade"
     # The pictures are those of 128x128, enlarged.
     config.data.load_height = config.data.load_width = 256

@@ -14,7 +14,7 @@ from experiments.setup.config import Config
 
 def get_config() -> Config:
     """The experiment's configuration."""
-    config = landscapes.get_config()
+    config = landscapes.paper_losses()
     config.name = "landscapes_student"
     config.generator.filters = 8
     config.generator.hidden_filters = 16
