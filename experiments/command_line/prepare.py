@@ -54,6 +54,12 @@ def define(flags: Flags) -> None:
     flags.integer(
         "seed", 0, "Number that the drawn pictures follow from.", only_with="dataset=landscapes"
     )
+    flags.integer(
+        "num_processes",
+        None,
+        "Processes that read or draw pictures; default as many as there are cores.",
+        lower_bound=1,
+    )
     flags.string(
         "beam_runner", None, "Prepare with Apache Beam, on this runner, such as DirectRunner."
     )
@@ -68,11 +74,13 @@ def define(flags: Flags) -> None:
 def run(flags: Flags) -> None:
     """Prepares a data set, and says what there is."""
     from pipelines.prepare.prepare import prepare
+    from pipelines.prepare.read_ahead import num_cores
 
     summary = prepare(
         config=flags.config_name,
         off_palette=flags.off_palette or "stop",
-        **flags.arguments(without=["config_name", "off_palette"]),
+        num_processes=flags.num_processes or num_cores(),
+        **flags.arguments(without=["config_name", "off_palette", "num_processes"]),
     )
     counts = ", ".join(f"{count} {split}" for split, count in summary["num_examples"].items())
     state = "already prepared" if summary["already_prepared"] else "prepared"

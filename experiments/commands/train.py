@@ -278,6 +278,7 @@ def _check_parts(config: Config, replicas: int) -> None:
 
 def _open_or_draw(config, data_dir):
     from pipelines.prepare.prepare import prepare
+    from pipelines.prepare.read_ahead import num_cores
     from pipelines.reading.prepared import label_set, open_dataset
     from pipelines.schema import DataError
 
@@ -294,6 +295,7 @@ def _open_or_draw(config, data_dir):
             width=config.data.load_width,
             num_train=1500,
             num_val=64,
+            num_processes=num_cores(),
         )
         builder = open_dataset(config.data.prepared, data_dir)
     return builder, label_set(builder)

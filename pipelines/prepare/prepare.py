@@ -41,6 +41,7 @@ def prepare(
     on_bad_file: str = "stop",
     overwrite: bool = False,
     shard_bytes: int = 64 * 2**20,
+    num_processes: int = 1,
     beam_runner: str | None = None,
     beam_options: Sequence[str] = (),
     on_progress: OnProgress | None = None,
@@ -63,6 +64,9 @@ def prepare(
         overwrite: whether a data set that is there already is prepared anew. The old one is kept
             until the new one is complete.
         shard_bytes: about how large a shard is, in bytes.
+        num_processes: how many processes read examples, once that has taken five seconds. With
+            more than 1, a program that calls this needs `if __name__ == "__main__":`. A network
+            that labels photographs runs in the calling process alone.
         beam_runner: name of the Apache Beam runner that writes the shards, such as
             `"DirectRunner"`; None to write them one after the other.
         beam_options: options of the runner, such as `"direct_num_workers=2"`. With runners on
@@ -87,12 +91,14 @@ def prepare(
         raise ArgumentError("on_bad_file", f"{on_bad_file!r} received; give stop or skip")
     if shard_bytes < 1:
         raise ArgumentError("shard_bytes", f"{shard_bytes} received; give 1 or more")
+    if num_processes < 1:
+        raise ArgumentError("num_processes", f"{num_processes} received; give 1 or more")
     data_dir = Path(data_dir).expanduser()
     # TFDS reads what is there on construction, and says little about what is wrong with it.
     for directory in version_directories(data_dir / dataset):
         open_directory(directory)
     skip = on_bad_file == "skip"
-    how = How(skip, shard_bytes, beam_runner, beam_options, on_progress)
+    how = How(skip, shard_bytes, num_processes, beam_runner, beam_options, on_progress)
     if beam_runner is not None or beam_options:
         from pipelines.prepare.shards import beam_pipeline_options
 
@@ -136,6 +142,7 @@ class How(NamedTuple):
 
     skip_bad_files: bool = False
     shard_bytes: int = 64 * 2**20
+    num_processes: int = 1
     beam_runner: str | None = None
     beam_options: Any = ()
     on_progress: OnProgress | None = None
@@ -206,6 +213,7 @@ def _write_with(
     journal: journals.Journal, builder: Any, root: Path, how: How, plan: Any, finish: Any
 ) -> int:
     from pipelines.prepare import shards as writing
+    from pipelines.prepare.read_ahead import ReadAhead
 
     reader = builder.reader()
     shards = (plan or writing.plan_shards)(builder, how.shard_bytes)
@@ -215,8 +223,10 @@ def _write_with(
         on_progress = how.on_progress or stack.enter_context(progress_bars())
         progress = Progress(builder.num_examples, on_progress)
         if how.beam_runner is None:
+            processes = how.num_processes if getattr(builder, "reads_apart", False) else 1
+            read = stack.enter_context(ReadAhead(reader, processes))
             for shard in shards:
-                writer.write(shard, progress.add)
+                writer.write(shard, progress.add, read)
         else:
             stack.enter_context(progress.watch(journal))
             writing.write_through_beam(writer, shards, how.beam_runner, how.beam_options)

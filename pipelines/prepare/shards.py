@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from pipelines.prepare.journal import Journal, ShardReport, fingerprint
+from pipelines.prepare.read_ahead import ReadAhead
 from pipelines.schema import ArgumentError, BadFileError, DataError
 from pipelines.sources.builders.base import Reader, SourceBuilder
 from pipelines.sources.provenance import stamps_of
@@ -81,12 +82,18 @@ class ShardWriter(NamedTuple):
     features: tfds.features.FeaturesDict
     skip_bad_files: bool
 
-    def write(self, shard: Shard, on_progress: Callable[[str, int], None] | None = None) -> None:
+    def write(
+        self,
+        shard: Shard,
+        on_progress: Callable[[str, int], None] | None = None,
+        read: ReadAhead | None = None,
+    ) -> None:
         """Writes a shard, unless it is finished.
 
         Args:
             shard: the shard.
             on_progress: called with its split and the number of items just done.
+            read: reads items; None to read them in this process.
 
         Raises:
             BadFileError: if a file cannot be used and bad files are not skipped.
@@ -98,15 +105,14 @@ class ShardWriter(NamedTuple):
         count = num_off_palette = 0
         skipped: list[dict[str, str]] = []
         sources: list[list[Any]] = []
+        examples = (read or ReadAhead(self.reader, 1))(shard.items)
         with tf.io.TFRecordWriter(os.fspath(self.journal.part(shard.name))) as records:
-            for item in shard.items:
-                try:
-                    example = self.reader(item)
-                except BadFileError as bad:
+            for item, example in zip(shard.items, examples, strict=True):
+                if isinstance(example, BadFileError):
                     if not self.skip_bad_files:
-                        self.journal.write_error(bad)
-                        raise
-                    skipped.append(skipped_entry(shard.split, bad, stage="reading"))
+                        self.journal.write_error(example)
+                        raise example
+                    skipped.append(skipped_entry(shard.split, example, stage="reading"))
                 else:
                     records.write(self.features.serialize_example(example.features))
                     count += 1

@@ -186,6 +186,7 @@ def test_nothing_left_to_take(source, tmp_path):
         ({"on_bad_file": "ignore"}, "on_bad_file: 'ignore' received; give stop or skip"),
         ({"off_palette": "black"}, "off_palette: 'black' received; give stop or unknown"),
         ({"shard_bytes": 0}, "shard_bytes: 0 received; give 1 or more"),
+        ({"num_processes": 0}, "num_processes: 0 received; give 1 or more"),
         ({"beam_options": ["a=1"]}, "beam_options: a=1 received without a runner"),
     ],
 )

@@ -38,7 +38,10 @@ class SourceBuilder(tfds.core.GeneratorBasedBuilder):
     Attributes:
         label_set: the `LabelSet` of the source.
         num_examples: number of items by split.
+        reads_apart: whether several processes can read examples at once and save time.
     """
+
+    reads_apart = True
 
     # Nothing is downloaded. Looking for checksums would need a package that TFDS does not declare.
     url_infos = None

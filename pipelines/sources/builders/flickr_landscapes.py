@@ -80,6 +80,8 @@ class FlickrLandscapes(FilesBuilder):
     Reference: Park et al. 2019, section 4.
     """
 
+    # The network uses all cores.
+    reads_apart = False
     VERSION = tfds.core.Version("1.0.0")
 
     def __init__(
