@@ -128,6 +128,9 @@ def scores(path: Path) -> dict[str, float]:
         elif isinstance(value, list):
             for place, item in enumerate(value):
                 collect(f"{name}/{place}", item)
+        elif isinstance(value, str):
+            # A time of day that drawn styles lack. Evaluations with others have other names here.
+            found[f"{name}/{value}"] = 0.0
         elif value is not None:
             found[name] = float(value)
 
