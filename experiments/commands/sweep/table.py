@@ -200,7 +200,10 @@ def _warnings(results: Sequence[Mapping[str, Any]]) -> list[str]:
         ("data sets", {_text({**r["config"]["data"], "use_canvas": None}) for r in results}),
     ):
         if len(values) > 1:
-            found.append(f"These runs have {len(values)} different {what}: do not compare them.")
+            advice = "do not compare them"
+            if what == "numbers of steps":
+                advice = "compare them only if they took the same time"
+            found.append(f"These runs have {len(values)} different {what}: {advice}.")
     return found
 
 
