@@ -83,7 +83,7 @@ def get_config(variant: str = "") -> Config:
     """The configuration of one of `VARIANTS`; that of `patch` if none is given."""
     row = _ROWS[variant or "patch"]
     config = landscapes.paper_losses()
-    config.name = f"bake_off_{variant or 'patch'}"
+    config.name = f"bake_off_{variant}" if variant else "bake_off"
     config.optimizer.decay_steps = 0
     config.train.average_decay = 0.998
     config.train.steps = 10 * round(_MINUTES * 6 / row.step_seconds)

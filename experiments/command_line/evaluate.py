@@ -23,11 +23,15 @@ def define(flags: Flags) -> None:
     flags.integer(
         "num_styles", 2, "Styles of each layout to compare with each other.", lower_bound=1
     )
-    flags.integer("seed", 0, "Seed of drawn styles, subsets and intervals.")
+    flags.integer("seed", 0, "Seed of drawn styles, subsets and intervals.", lower_bound=0)
     flags.integer("batch_size", 8, "Pictures per batch.", lower_bound=1)
     flags.enum("strategy", "auto", ["auto", "one", "mirrored"], "Devices to run on.")
     flags.integer(
-        "num_virtual_cpus", 1, "Devices to split the processor into.", not_with="strategy=one"
+        "num_virtual_cpus",
+        1,
+        "Devices to split the processor into.",
+        not_with="strategy=one",
+        lower_bound=1,
     )
     flags.string(
         "cache_dir",

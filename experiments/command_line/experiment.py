@@ -109,6 +109,12 @@ def load_variants(chosen: str) -> dict[str, tuple[str, Config]]:
     Raises:
         ConfigError: if there is no such experiment, it has no variants, or its file fails.
     """
+    path, colon, variant = chosen.partition(":")
+    if colon and not Path(chosen).is_file():
+        raise ConfigError(
+            f"--config={chosen}: a table has all variants; give --config={path}, and for one of "
+            f"them --rows={variant}"
+        )
     variants = getattr(_module(chosen, chosen), "VARIANTS", None)
     if not variants:
         raise ConfigError(
@@ -127,6 +133,11 @@ def _load(chosen: str) -> Config:
     if given and given[0] not in variants:
         known = f"give one of {', '.join(variants)}" if variants else f"give {path}"
         raise ConfigError(f"--config={chosen}: no such variant; {known}")
+    if not hasattr(module, "get_config"):
+        raise ConfigError(
+            f"--config={chosen}: it defines no get_config(); experiments/paired_folder.py is an "
+            "example"
+        )
     with _explained(path, chosen):
         config = module.get_config(*given)
     if not isinstance(config, Config):

@@ -112,6 +112,7 @@ _PLAIN = (
     (r"could not convert string to float.*", "give a number"),
     (r".*Non-boolean argument to boolean flag.*", "give True or False"),
     (r"value should be one of <(.*)>", r"give one of \1"),
+    (r".* is not an integer in the range \[(.*), 9223372036854775807\]", r"give \1 or more"),
     (r".* is not an integer in the range (.*)", r"give a whole number in the range \1"),
     (r".* is not (an integer|a number) (in the range|<=|>=) (.*)", r"give \1 \2 \3"),
 )

@@ -21,7 +21,7 @@ def define(flags: Flags) -> None:
     flags.integer("batch_size", 8, "Pictures per step.", lower_bound=1)
     flags.float("learning_rate", 5e-4, "Highest learning rate.")
     flags.integer("checkpoint_every", 250, "Steps between checkpoints.", lower_bound=1)
-    flags.integer("seed", 0, "Seed of weights and order.")
+    flags.integer("seed", 0, "Seed of weights and order.", lower_bound=0, upper_bound=2**32 - 1)
 
 
 def run(flags: Flags) -> None:

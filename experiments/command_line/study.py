@@ -29,7 +29,11 @@ def define(flags: Flags) -> None:
         "num_checks", 4, "Attention checks among them.", not_with="answers", lower_bound=0
     )
     flags.integer(
-        "seed", 0, "Seed of the choice of layouts, and of drawn styles.", not_with="answers"
+        "seed",
+        0,
+        "Seed of the choice of layouts, and of drawn styles.",
+        not_with="answers",
+        lower_bound=0,
     )
     flags.float(
         "min_checks",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import zipfile
@@ -12,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from experiments.commands.evaluate.options import check_least
 from experiments.setup.config import ConfigError
-from experiments.setup.output import write_text
+from experiments.setup.output import check_writable, write_text
 from pipelines.schema import LabelSet
 
 # SegFormer-B0 (Xie et al. 2021, table 6).
@@ -26,6 +28,7 @@ B0 = {
     "layerwise_strides": [4, 2, 2, 2],
 }
 WEIGHTS, DESCRIPTION = "segmenter.npz", "segmenter.json"
+_PROGRESS = "progress.json"
 
 
 def segment(
@@ -66,13 +69,13 @@ def segment(
         ConfigError: if an argument cannot be used, or KerasHub is not installed.
         DataError: if there is no such data set.
     """
-    width = width or height
-    _check(height=height, width=width, steps=steps, batch_size=batch_size)
-    if learning_rate <= 0 or checkpoint_every < 1:
-        raise ConfigError(
-            f"--learning_rate={learning_rate}, --checkpoint_every={checkpoint_every}: give more "
-            "than 0"
-        )
+    width = height if width is None else width
+    _check_sizes(height=height, width=width)
+    check_least(
+        steps=(steps, 1), batch_size=(batch_size, 1), checkpoint_every=(checkpoint_every, 1)
+    )
+    if not 0 < learning_rate < math.inf:
+        raise ConfigError(f"--learning_rate={learning_rate}: give a number above 0, such as 5e-4")
     from pipelines.reading.prepared import label_set, open_dataset
 
     builder = open_dataset(dataset, data_dir)
@@ -80,6 +83,7 @@ def segment(
     if labels.condition_channels:
         raise ConfigError(f"--dataset={dataset}: it has continuous maps, and so no classes")
     folder = Path(workdir)
+    check_writable(folder, "workdir")
     settings = {
         "dataset": dataset,
         "labels": labels.to_metadata(),
@@ -253,8 +257,9 @@ def _fit(
         jit_compile=bool(tf.config.list_physical_devices("GPU")),
     )
     units = -(-steps // unit)
-    state = folder / "progress.json"
+    state = folder / _PROGRESS
     done = json.loads(state.read_text())["units"] if state.exists() else 0
+    _check_backup(folder / "backup")
     backup = keras.callbacks.BackupAndRestore(
         folder / "backup", save_freq="epoch", delete_checkpoint=False
     )
@@ -273,14 +278,39 @@ def _fit(
         def on_epoch_end(self, epoch, logs=None):
             _write(state, {"units": epoch + 1})
 
+    def check_loss(epoch: int, logs: Mapping[str, float]) -> None:
+        if not math.isfinite(logs["loss"]):
+            raise ConfigError(
+                f"the loss is {logs['loss']} after step {(epoch + 1) * unit}; give a lower "
+                "--learning_rate, and another --workdir"
+            )
+
+    print(
+        f"training {folder}: {steps} steps, in {units} epochs of {unit}, with a checkpoint after "
+        "each. The same command goes on from the last one.",
+        file=sys.stderr,
+    )
     network.fit(
         pairs,
         epochs=units,
         steps_per_epoch=unit,
         shuffle=False,  # The pipeline shuffles.
-        callbacks=[backup, Count()],
+        # What is checked first is not kept.
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=check_loss), backup, Count()],
         verbose="auto" if sys.stderr.isatty() else 2,
     )
+
+
+def _check_backup(folder: Path) -> None:
+    import h5py
+
+    for path in folder.glob("*.h5"):
+        try:
+            h5py.File(path).close()
+        except OSError:
+            raise ConfigError(
+                f"{path} is damaged; delete {folder.parent} to train from the start"
+            ) from None
 
 
 def _batches(
@@ -307,24 +337,23 @@ def _batches(
     )
 
 
-def _check(**numbers: int) -> None:
-    for name, value in numbers.items():
-        if value < 1:
-            raise ConfigError(f"--{name}={value}: give 1 or more")
-        if name in ("height", "width") and value % 32:
+def _check_sizes(**sizes: int) -> None:
+    for name, value in sizes.items():
+        if value < 1 or value % 32:
             nearest = max(round(value / 32), 1) * 32
             raise ConfigError(f"--{name}={value}: give a multiple of 32, such as {nearest}")
 
 
 def _check_same(folder: Path, settings: Mapping[str, Any]) -> None:
     path = folder / "settings.json"
-    if path.exists():
+    # Before the first checkpoint there is nothing to go on with.
+    if path.exists() and (folder / _PROGRESS).exists():
         begun = json.loads(path.read_text())
         for name, value in settings.items():
             if begun.get(name) != value:
                 raise ConfigError(
                     f"{path}: this workdir was begun with {name}={begun.get(name)!r}, not "
-                    f"{value!r}; give another --workdir"
+                    f"{value!r}; give another --workdir, or delete this one"
                 )
         return
     folder.mkdir(parents=True, exist_ok=True)

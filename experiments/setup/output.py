@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 from experiments.setup.config import ConfigError
 
 
-def check_writable(output_dir: Path) -> None:
-    """Raises a ConfigError if `--output_dir` can be no folder that is written to."""
-    there = next(path for path in (output_dir, *output_dir.absolute().parents) if path.exists())
+def check_writable(folder: Path, flag: str = "output_dir") -> None:
+    """Raises a ConfigError that names `flag` if this can be no folder that is written to."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir():
-        raise ConfigError(f"--output_dir={output_dir}: {there} is a file; give a folder")
-    if not os.access(there, os.W_OK):
-        raise ConfigError(f"--output_dir={output_dir}: {there} cannot be written to; give another")
+        raise ConfigError(f"--{flag}={folder}: {there} is a file; give a folder")
+    try:
+        # What permissions allow, a file system may not.
+        with tempfile.TemporaryDirectory(dir=there):
+            pass
+    except OSError:
+        raise ConfigError(
+            f"--{flag}={folder}: {there} cannot be written to; give another"
+        ) from None
 
 
 def write_text(path: Path, text: str) -> None:

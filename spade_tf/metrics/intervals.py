@@ -16,6 +16,7 @@ def bootstrap_interval(
     num_resamples: int = 200,
     level: float = 0.95,
     seed: int = 0,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
 ) -> tuple[float, float]:
     """The interval of a score over pictures.
 
@@ -30,6 +31,7 @@ def bootstrap_interval(
         num_resamples: int >= 1, sets to draw.
         level: float in (0, 1), share of the scores inside.
         seed: int, which sets.
+        bounds: the least and the largest possible score. Moving leaves no end beyond them.
 
     Returns:
         The lower and the upper end. Scores that are not finite are left out.
@@ -59,4 +61,5 @@ def bootstrap_interval(
     whole = score(np.arange(count))
     if np.isfinite(whole):
         low, high = whole + np.array([low, high]) - scores.mean()
+    low, high = np.clip([low, high], *bounds)
     return float(low), float(high)

@@ -46,7 +46,14 @@ CASES = [
     ("train --config.data.height=100", "give 96", None),
     ("train --config.train.seed=-1", "--config.train.seed=-1: give 0 to", None),
     ("train --strategy=two", "--strategy=two: give one of auto|one|mirrored", None),
-    ("train --num_virtual_cpus=0", "--num_virtual_cpus=0: give a whole number", None),
+    ("train --num_virtual_cpus=0", "--num_virtual_cpus=0: give 1 or more", None),
+    ("evaluate --num_virtual_cpus=0", "--num_virtual_cpus=0: give 1 or more", None),
+    ("evaluate --seed=-1", "--seed=-1: give 0 or more", None),
+    ("study --seed=-1", "--seed=-1: give 0 or more", None),
+    ("segment --workdir=s --seed=4294967296", "--seed=4294967296: give a whole number in", None),
+    ("evaluate --model=m --labels=l --images=i --noattribute", "--noattribute: no effect", None),
+    ("sweep --config=ablations:spade", "give --config=ablations, and for one of them", None),
+    ("sweep --config=blank", "--config=blank: it defines no get_config()", None),
     ("train --workdir=afile", "--workdir=afile: cannot be written", None),
     ("train --config=coco_stuff --data_dir=none", "prepare --dataset=coco_stuff", None),
     ("train --init_from=none", "--init_from=none: neither", None),
@@ -92,7 +99,7 @@ CASES = [
     ("generate --model=begun --labels=empty", "empty", None),
     ("generate --model=begun --labels=maps --instances=none", "--instances=none: no such", None),
     ("generate --model=begun --style_image=none", "--style_image=none: no such file", None),
-    ("generate --model=begun --num_samples=0", "--num_samples=0: give a whole number", None),
+    ("generate --model=begun --num_samples=0", "--num_samples=0: give 1 or more", None),
     ("generate --model=begun", "--data_dir: the data set of this model was prepared in", None),
     (
         "generate --model=begun --data_dir=empty",
@@ -160,6 +167,7 @@ def prepare_files(folder):
     for name in ("empty", "maps", "pth"):
         (folder / name).mkdir()
     (folder / "afile").write_text("a file")
+    (folder / "blank").touch()
     (folder / "pth" / "latest_net_G.pth").write_bytes(b"")
     Image.new("L", (64, 64)).save(folder / "maps" / "0.png")
     labels = LabelSet(("a", "b"), default_palette(2, True), True, False).to_metadata()

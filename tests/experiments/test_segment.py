@@ -57,7 +57,9 @@ def test_the_same_command_scores_again_and_another_is_refused(segmenter, data_di
     before = (segmenter / WEIGHTS).read_bytes()
     segment("paired_folder", data_dir=data_dir, workdir=segmenter, steps=2, **OPTIONS)
     assert (segmenter / WEIGHTS).read_bytes() == before
-    with pytest.raises(ConfigError, match=r"begun with steps=2, not 3; give another --workdir"):
+    with pytest.raises(
+        ConfigError, match=r"begun with steps=2, not 3; give another --workdir, or delete"
+    ):
         segment("paired_folder", data_dir=data_dir, workdir=segmenter, steps=3, **OPTIONS)
 
 
@@ -90,10 +92,45 @@ def test_a_damaged_segmenter(segmenter, tmp_path):
     [
         ({"height": 40}, "--height=40: give a multiple of 32, such as 32"),
         ({"steps": 0}, "--steps=0: give 1 or more"),
-        ({"learning_rate": 0.0}, "--learning_rate=0.0"),
+        ({"height": 0}, "--height=0: give a multiple of 32, such as 32"),
+        ({"checkpoint_every": 0}, "--checkpoint_every=0: give 1 or more"),
+        ({"learning_rate": 0.0}, "--learning_rate=0.0: give a number above 0"),
+        ({"learning_rate": float("nan")}, "--learning_rate=nan: give a number above 0"),
     ],
 )
 def test_arguments_that_cannot_be_used(data_dir, tmp_path, options, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
         segment("paired_folder", data_dir=data_dir, workdir=tmp_path / "s", **options)
     assert not (tmp_path / "s").exists()
+
+
+def test_a_workdir_that_is_a_file(data_dir, tmp_path):
+    (tmp_path / "s").touch()
+    with pytest.raises(ConfigError, match=f"--workdir={tmp_path}/s: {tmp_path}/s is a file"):
+        segment("paired_folder", data_dir=data_dir, workdir=tmp_path / "s")
+
+
+def test_a_training_that_fails_is_not_kept(data_dir, tmp_path, segmenter):
+    options = {**OPTIONS, "data_dir": data_dir, "workdir": tmp_path, "steps": 3}
+    with pytest.raises(
+        ConfigError, match=r"the loss is nan after step \d; give a lower --learning"
+    ):
+        segment("paired_folder", **options, learning_rate=1e30)
+    assert not (tmp_path / WEIGHTS).exists()
+    # The first step had a rate of zero, and what came of it is a checkpoint.
+    whole = next((tmp_path / "backup").glob("*.h5")).read_bytes()
+    next((tmp_path / "backup").glob("*.h5")).write_bytes(whole[:1000])
+    with pytest.raises(ConfigError, match=rf"backup/.*h5 is damaged; delete {tmp_path} to train"):
+        segment("paired_folder", **options, learning_rate=1e30)
+
+
+def test_before_the_first_checkpoint_settings_can_change(data_dir, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    options = {**OPTIONS, "data_dir": data_dir, "workdir": tmp_path}
+    monkeypatch.setattr("experiments.commands.segment._fit", interrupted)
+    for steps in (2, 3):
+        with pytest.raises(KeyboardInterrupt):
+            segment("paired_folder", **options, steps=steps)
+    assert json.loads((tmp_path / "settings.json").read_text())["steps"] == 3

@@ -33,6 +33,14 @@ def test_scores_that_are_not_finite_are_left_out():
     assert np.isnan(bootstrap_interval(lambda index: float("nan"), 10)).all()
 
 
+def test_no_end_of_a_share_is_above_one():
+    right = np.arange(32) > 1
+    low, high = bootstrap_interval(lambda index: right[index].mean(), 32, bounds=(0.0, 1.0))
+    # Without bounds it is moved beyond.
+    assert bootstrap_interval(lambda index: right[index].mean(), 32)[1] > 1
+    assert low < right.mean() < high == 1
+
+
 @pytest.mark.parametrize("options", [{"count": 0}, {"num_resamples": 0}, {"level": 1.0}])
 def test_arguments_out_of_range(options):
     with pytest.raises(ValueError, match="at least 1, level between 0 and 1; received"):

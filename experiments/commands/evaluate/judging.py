@@ -260,6 +260,7 @@ def _segmentation(counts: np.ndarray, seed: int) -> dict[str, Any]:
             lambda index, name=name: getattr(scores_of_counts(*counts[index].sum(0)), name),
             len(counts),
             seed=seed,
+            bounds=(0.0, 1.0),
         )
         for name in ("mean_iou", "mean_class_accuracy", "pixel_accuracy")
     }

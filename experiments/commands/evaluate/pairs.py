@@ -90,7 +90,10 @@ def find_pairs(model: Model, pictures: Pictures) -> Pairs:
         found = Pairs(*split_pairs(model, pictures.data_dir, pictures.split), [])
     count = min(found.count, pictures.max_images or found.count)
     if count < 2:
-        raise ConfigError(f"{count} pair of picture and map: distances need 2 or more")
+        raise ConfigError(
+            f"{pictures.labels or 'the data set'}: {count} pair of picture and map; distances "
+            "need 2 or more"
+        )
     return Pairs(count, itertools.islice(found.pairs, count), found.warnings)
 
 

@@ -93,7 +93,9 @@ def distances(real: np.ndarray, fake: np.ndarray, seed: int) -> dict[str, Any]:
 
     options = {"num_resamples": _DISTANCE_RESAMPLES, "seed": seed}
     found: dict[str, Any] = {
-        "frechet_distance": scored(frechet_distance(real, fake), frechet, len(fake), **options),
+        "frechet_distance": scored(
+            frechet_distance(real, fake), frechet, len(fake), bounds=(0.0, np.inf), **options
+        ),
         "kernel_distance": scored(
             kernel_distance(real, fake, num_subsets=100, seed=seed), kernel, len(fake), **options
         ),
@@ -169,7 +171,7 @@ def step_scores(rows: Rows, seed: int) -> dict[str, Any]:
 
 def _ratio(score: Any, count: int, seed: int) -> dict[str, Any] | None:
     value = score(np.arange(count))
-    return None if np.isnan(value) else scored(value, score, count, seed=seed)
+    return None if np.isnan(value) else scored(value, score, count, seed=seed, bounds=(0.0, np.inf))
 
 
 def scored(value: float, score: Any, count: int, **options: Any) -> dict[str, Any]:
@@ -181,5 +183,9 @@ def scored(value: float, score: Any, count: int, **options: Any) -> dict[str, An
 def mean_score(values: np.ndarray, seed: int) -> dict[str, Any]:
     """The mean of a number of each picture, with its interval."""
     return scored(
-        float(values.mean()), lambda index: float(values[index].mean()), len(values), seed=seed
+        float(values.mean()),
+        lambda index: float(values[index].mean()),
+        len(values),
+        seed=seed,
+        bounds=(float(values.min()), float(values.max())),
     )

@@ -126,6 +126,7 @@ def preference(
         lambda index: float(chosen[index].sum() / total[index].sum()),
         len(total),
         num_resamples=1000,
+        bounds=(0.0, 1.0),
     )
     return {
         "models": list(models),
