@@ -7,7 +7,8 @@
 `evaluate` runs in a fresh process for each way: the workdir on one device and on two virtual ones,
 the export, and the server. Nothing is kept from one to the next. The server's own memory is not
 counted. The table has, for each way, the largest relative difference of a score, or of an end of
-its interval, to the first way, and which score that is. Exit code 1 if one is above 1e-6.
+its interval, to the first way, and which score that is. Exit code 1 if one is above the way's
+bound.
 """
 
 from __future__ import annotations
@@ -25,9 +26,12 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-# All ways make the same 8 bits a pixel: a workdir's generator is folded as an export's is. And they
-# are judged by the same networks. What is left is the order in which devices add up sums.
-BOUND = 1e-6
+# All ways are judged by the same networks. Two devices make the same 8 bits a pixel as one: what is
+# left is the order in which they add up sums.
+OF_DEVICES = 1e-6
+# The encoder of an export makes the same styles but for rounding (8e-7). So a value half way
+# between two levels of 8 bits may fall to the other: 4 of 1.2 million did, each by one level.
+OF_EXPORTS = 1e-4
 
 
 class Way(NamedTuple):
@@ -37,11 +41,13 @@ class Way(NamedTuple):
         name: of its row.
         flags: of `evaluate`.
         other: name of the way that it is compared with, or None.
+        bound: of the largest relative difference.
     """
 
     name: str
     flags: list[str]
     other: str | None = None
+    bound: float = OF_EXPORTS
 
 
 def main() -> int:
@@ -68,7 +74,7 @@ def main() -> int:
             print_row(way.name, f"{seconds:.0f}", f"{mib:.0f}", "", "", "")
             continue
         worst, name = largest(found[way.other], found[way.name])
-        failed |= worst > BOUND
+        failed |= worst > way.bound
         print_row(way.name, f"{seconds:.0f}", f"{mib:.0f}", f"{worst:.1e}", name, way.other)
     return int(failed)
 
@@ -82,6 +88,7 @@ def ways(arguments: argparse.Namespace) -> list[Way]:
             "workdir, 2 devices",
             [workdir, "--strategy=mirrored", "--num_virtual_cpus=2"],
             "workdir, 1 device",
+            OF_DEVICES,
         ),
         Way("export", [f"--model={arguments.export}", *one], "workdir, 1 device"),
     ]

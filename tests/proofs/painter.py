@@ -3,6 +3,7 @@
     python tests/proofs/painter.py --model=saved_models/landscapes --images=docs/images
 
 prints the times as JSON, and writes `painter.png`, `painter_phone.png` and `painter_dark.png`.
+`--model=DIR/web/1`, the folder of a web export, measures the model in the browser.
 Times are from the end of a stroke to its exact picture on the screen, and between the pictures
 that follow one another while a long stroke is drawn. They mean something on a quiet machine alone.
 """
@@ -23,6 +24,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 from served_process import ServedProcess
+from static_site import Site
 
 LOOKS = {
     "painter": {"viewport": {"width": 1280, "height": 800}},
@@ -89,6 +91,14 @@ def look(browser, url, folder, name, options):
     context.close()
 
 
+def serve(model, log):
+    """Serves the page of an export, or a folder of static files with threads allowed."""
+    if not (Path(model) / "index.html").exists():
+        return ServedProcess(model, log)
+    names = ("Cross-Origin-Opener-Policy", "Cross-Origin-Embedder-Policy")
+    return Site(model, list(zip(names, ("same-origin", "require-corp"), strict=True)))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", required=True)
@@ -99,7 +109,7 @@ def main():
 
     with (
         tempfile.TemporaryDirectory() as scratch,
-        ServedProcess(arguments.model, Path(scratch) / "log") as server,
+        serve(arguments.model, Path(scratch) / "log") as server,
         sync_playwright() as browsers,
     ):
         chromium = shutil.which("chromium")
