@@ -153,7 +153,11 @@ def _write_overview(
 
     path = output_dir / f"{_free_name('overview', paths, output_dir)}.png"
     write_png(path, grid(_columns(rows)))
-    shown = "them" if count <= _SHOWN else f"the first {_SHOWN * len(paths) // count}"
+    shown = (
+        ("them" if len(paths) > 1 else "it")
+        if count <= _SHOWN
+        else f"the first {_SHOWN * len(paths) // count}"
+    )
     print(
         f"{counted(len(paths), 'picture')} in {output_dir}; {path.name} shows {shown} beside "
         f"{'their' if len(paths) > 1 else 'its'} label map{'s' if count > 1 else ''}",

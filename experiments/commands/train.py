@@ -312,14 +312,15 @@ def _non_finite(failures: list) -> str:
 
 def _next_commands(config: Config, workdir: Path, done: int) -> str:
     state = "finished" if done >= config.train.steps else "stopped, to go on run the same command"
-    model, out = f"--model={workdir}", f"out/{config.name}"
+    name = workdir.resolve().name
+    model, out = f"--model={workdir}", f"out/{name}"
     commands = [["generate", model, f"--output_dir={out}"]]
     if config.data.use_canvas:
         # Servers cannot compose canvases, so that such a model is not exported.
         commands.append(["evaluate", model, f"--output_dir={out}_evaluation"])
     else:
         # The repository's own model has this name.
-        name = "my_landscapes" if config.name == "landscapes" else config.name
+        name = "my_landscapes" if name == "landscapes" else name
         target = f"--output_dir=saved_models/{name}"
         commands.append(["export", model, "--format=saved_model", target])
     return "\n".join(

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from pipelines.schema import Color
+from pipelines.sources.inspection import scale_ids
 from pipelines.sources.listing import enumerate_few
 
 _INK = (32, 33, 36)
@@ -133,8 +134,7 @@ def _cell(sample: Sample, names: Sequence[str], palette: Sequence[Color]) -> Ima
     height, width = sample.label.shape
     tile_height = max(1, min(round(_TILE * height / width), 2 * _TILE))
     photo = Image.fromarray(sample.image).resize((_TILE, tile_height), Image.Resampling.BICUBIC)
-    rows = np.arange(tile_height) * height // tile_height
-    label = sample.label[rows][:, np.arange(_TILE) * width // _TILE]
+    label = scale_ids(sample.label, tile_height, _TILE)
     colors = np.asarray(palette, np.float32)[label]
     blended = 0.45 * np.asarray(photo, np.float32) + 0.55 * colors
     border = np.zeros(label.shape, bool)

@@ -25,8 +25,9 @@ from pipelines.schema import DataError
 def resize(height: int, width: int) -> Transform:
     """Scales the image by antialiased bicubic interpolation, ids by nearest neighbour.
 
-    Row `i` of the ids is row `floor(i * H / height)` of the source, likewise for columns. The
-    image overshoots at edges, so it is clipped to 0..255. Conditions and canvases are scaled by
+    Row `i` of the ids is row `floor((i + 1/2) * H / height)` of the source, which holds the centre
+    of the row, likewise for columns: ids stay where the image is. The image overshoots at edges,
+    so it is clipped to 0..255. Conditions and canvases are scaled by
     antialiased linear interpolation, which does not overshoot.
 
     Args:
@@ -39,8 +40,9 @@ def resize(height: int, width: int) -> Transform:
     Raises:
         DataError: if a size is below 1.
 
-    Reference: Keys 1981, cubic convolution with a = -0.5; ids differ from
-        `tf.image.resize(..., "nearest")`, which samples half a source step further.
+    Reference: Keys 1981, cubic convolution with a = -0.5. Ids are those of Pillow's NEAREST.
+        Generators scale label maps by another rule, that of the official release: see
+        `spade_tf.layers.semantics`.
     """
     check_size("resize", height, width)
 
@@ -219,8 +221,8 @@ def _scaled(
     keys = id_keys(example)
     if keys:
         source = tf.shape(example[keys[0]])
-        from_rows = (top + tf.range(num_rows)) * source[0] // height
-        from_columns = (left + tf.range(num_columns)) * source[1] // width
+        from_rows = (2 * (top + tf.range(num_rows)) + 1) * source[0] // (2 * height)
+        from_columns = (2 * (left + tf.range(num_columns)) + 1) * source[1] // (2 * width)
         if mirror is not None:
             from_columns = resampling.mirrored(from_columns, mirror)
         maps = [tf.gather(example[key], from_rows) for key in keys]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipelines.schema import ArgumentError, BadFileError, DataError
+from pipelines.sources.inspection import scale_ids
 
 
 class Segmenter(NamedTuple):
@@ -65,10 +66,7 @@ class Segmenter(NamedTuple):
                 output = tf.image.resize(output, (height, width)).numpy()
             ids = output[0].argmax(-1)
         elif output.ndim == 3:
-            ids = np.rint(output[0]).astype(np.int64)
-            rows = np.arange(height) * ids.shape[0] // height
-            columns = np.arange(width) * ids.shape[1] // width
-            ids = ids[rows][:, columns]
+            ids = scale_ids(np.rint(output[0]).astype(np.int64), height, width)
         else:
             raise DataError(
                 f"{self.path}: returns an array of shape {list(output.shape)}; give a network that "

@@ -135,7 +135,7 @@ def test_a_photograph_without_a_map_is_left_out_and_named(
         (["--labels={}/none", "--images={}/empty"], "--labels={}/none: no such folder"),
         (["--labels={}/empty", "--images={}/empty"], "{}/empty: no images in it"),
         (["--labels={}/labels", "--images={}/empty"], "{}/empty: no images in it"),
-        (["--labels={}/labels", "--images={}/labels"], "1 pair of picture and map: distances need"),
+        (["--labels={}/labels", "--images={}/labels"], "1 pair of picture and map; distances need"),
         (["--segmenter={}/empty"], "--segmenter={}/empty: no segmenter.json in it"),
         (["--features=vgg19"], "--features=vgg19: give some of"),
     ],
@@ -202,6 +202,7 @@ def test_few_pictures_are_warned_of_and_the_kernel_distance_is_offered(
     evaluate(workdir, output_dir=tmp_path / "e", judged_by=NO_LPIPS)
     error = capsys.readouterr().err
     assert "warning: FD(efficientnet_lite2) of 2 pictures is biased upwards" in error
+    assert "warning: intervals of 2 pictures are too narrow; give 20 pictures or more" in error
     assert "3 numbers; compare KD, or give more pictures" in error
 
 

@@ -77,8 +77,8 @@ def test_classes_not_given(source):
         label[0] = 10 + i
         Image.fromarray(label).save(source / "train_label" / f"{i:03d}.png")
     with raises(
-        f"num_classes: not given, and no {source / 'classes.txt'}; the largest id found in 3 "
-        "label maps is 12 (255 left out), so pass --num_classes=13"
+        f"num_classes: not given, and no {source / 'classes.txt'}; the largest id found in 5 "
+        "label maps is 12 (255 left out), so pass --num_classes=13, or more if"
     ):
         build(source, num_classes=None)
 

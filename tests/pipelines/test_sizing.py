@@ -40,10 +40,11 @@ def test_a_label_map_alone_of_three_to_one(preprocess, expected):
 
 
 def test_a_crop_is_not_squeezed_and_lies_in_the_middle():
-    # Columns 0..287 hold their own number: the middle third is 96..191, every 1.5th of them.
+    # Columns 0..287 hold their own number: the middle third is 96..191, every 1.5th of them,
+    # where the middles of new columns lie.
     columns = np.broadcast_to(np.arange(288, dtype=np.uint16), (96, 288))
     made = sized({"label": tf.constant(columns)}, "scale_short_side_and_crop", 72, 64)
-    assert made["label"].numpy()[0].tolist() == [96 + 3 * i // 2 for i in range(64)]
+    assert made["label"].numpy()[0].tolist() == [96 + 3 * (2 * i + 1) // 4 for i in range(64)]
 
 
 def test_wide_crops_keep_what_fits():
@@ -53,7 +54,7 @@ def test_wide_crops_keep_what_fits():
     assert sized({"label": label}, *options)["label"].shape == (256, 512)
     ids = np.arange(1024, dtype=np.uint16)[:, None].repeat(2048, 1)
     made = sized({"label": tf.constant(ids)}, *options)["label"].numpy()
-    assert made[:, 0].tolist() == list(range(0, 1024, 4))
+    assert made[:, 0].tolist() == list(range(2, 1024, 4))
 
 
 @pytest.mark.parametrize("preprocess", PREPROCESS)

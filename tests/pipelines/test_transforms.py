@@ -83,26 +83,24 @@ def test_the_example_given_is_left_alone(name):
     assert example.keys() == before.keys()
 
 
-@pytest.mark.parametrize(
-    ("length", "resized", "expected"),
-    [
-        (8, 4, [0, 2, 4, 6]),
-        (8, 2, [0, 4]),
-        (9, 4, [0, 2, 4, 6]),
-        (4, 8, [0, 0, 1, 1, 2, 2, 3, 3]),
-        (5, 5, [0, 1, 2, 3, 4]),
-        (3, 5, [0, 0, 1, 1, 2]),
-        (5, 3, [0, 1, 3]),
-    ],
-)
-def test_resize_takes_the_ids_at_the_floor(length, resized, expected):
-    for axis in range(2):
-        size, target = ((length, 3), (resized, 3)) if axis == 0 else ((3, length), (3, resized))
-        index = tf.cast(tf.meshgrid(*map(tf.range, size), indexing="ij")[axis], tf.int32)
-        example = {"image": tf.zeros((*size, 3)), "label": index, "instance": index}
-        result = scaling.resize(*target)(example)
-        for key in ("label", "instance"):
-            np.testing.assert_array_equal(np.take(result[key], 0, axis=1 - axis), expected)
+@pytest.mark.parametrize("resized", [(4, 3), (2, 5), (16, 10), (8, 5), (5, 11), (1, 1), (24, 3)])
+def test_resize_of_ids_equals_pillow(resized):
+    ids = np.arange(40, dtype=np.int32).reshape(8, 5)
+    example = {"image": tf.zeros((8, 5, 3)), "label": ids, "instance": ids + 100}
+    result = scaling.resize(*resized)(example)
+    pillow = np.asarray(Image.fromarray(ids).resize(resized[::-1], Image.Resampling.NEAREST))
+    np.testing.assert_array_equal(result["label"], pillow)
+    np.testing.assert_array_equal(result["instance"], pillow + 100)
+
+
+def test_ids_stay_where_the_image_is():
+    # A bright square on a dark ground, scaled down: the pixels that are more bright than dark are
+    # those of the square's class.
+    label = np.zeros((60, 60), np.int32)
+    label[20:40, 10:30] = 1
+    image = np.repeat(label[..., None] * 255.0, 3, -1).astype(np.float32)
+    result = scaling.resize(6, 6)({"image": tf.constant(image), "label": tf.constant(label)})
+    np.testing.assert_array_equal(result["image"][..., 0].numpy() > 127.5, result["label"] == 1)
 
 
 @pytest.mark.parametrize("size", [(7, 9), (20, 31), (64, 40), (48, 40)])

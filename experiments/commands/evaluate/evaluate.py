@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 EVALUATION, REPORT = "evaluation.json", "report.html"
 
+# Of 11 normal numbers, nine in ten 95 % intervals hold the mean; of 2, half do.
+_FEWEST = 20
+
 
 def evaluate(
     model: str | os.PathLike[str] | None = None,
@@ -146,8 +149,11 @@ def _write(content: dict[str, Any], examples: Gallery, folder: Path) -> None:
 
 
 def _few_pictures(networks: Sequence[Any], count: int) -> list[str]:
-    """A warning for each network with more features than there are pictures."""
-    return [
+    """Warnings of what so few pictures cannot tell."""
+    few = []
+    if count < _FEWEST:
+        few = [f"intervals of {count} pictures are too narrow; give {_FEWEST} pictures or more"]
+    return few + [
         f"FD({network.name}) of {count} pictures is biased upwards, as its features have "
         f"{network.num_features} numbers; compare KD, or give more pictures"
         for network in networks

@@ -67,9 +67,7 @@ class PairReader(NamedTuple):
 
     def _encode(self, ids: np.ndarray, num_ids: int) -> bytes:
         if self.size is not None:
-            rows = np.arange(self.size[0]) * ids.shape[0] // self.size[0]
-            columns = np.arange(self.size[1]) * ids.shape[1] // self.size[1]
-            ids = ids[rows][:, columns]
+            ids = inspection.scale_ids(ids, *self.size)
         return inspection.encode_ids(ids, num_ids)
 
 

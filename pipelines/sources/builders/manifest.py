@@ -87,7 +87,7 @@ class Manifest(FilesBuilder):
         pairs = _find_pairs(path, self.skipped, skip_bad_files)
         label_set, palette = named_label_set(
             classes_file=path.parent / "classes.txt",
-            pairs=pairs["train"],
+            pairs=[*pairs.get("val", ()), *pairs["train"]],
             num_classes=num_classes,
             class_names=class_names,
             has_unknown=has_unknown,

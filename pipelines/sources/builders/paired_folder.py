@@ -99,7 +99,7 @@ class PairedFolder(FilesBuilder):
             condition_bits = 8
             label_set, palette = named_label_set(
                 classes_file=files.root / "classes.txt",
-                pairs=pairs["train"],
+                pairs=[*pairs.get("val", ()), *pairs["train"]],
                 num_classes=num_classes,
                 class_names=class_names,
                 has_unknown=has_unknown,
@@ -228,8 +228,8 @@ def named_label_set(
         raise ArgumentError(
             "num_classes",
             f"not given, and no {classes_file}; the largest id found in {num_files} "
-            f"label maps is {largest} (255 left out), so pass --num_classes={max(largest, 0) + 1} "
-            "or more",
+            f"label maps is {largest} (255 left out), so pass --num_classes={max(largest, 0) + 1}, "
+            "or more if the data set has classes that are not in them",
         )
     if num_classes is not None and not 1 <= num_classes < schema.MAX_IDS:
         raise ArgumentError(
