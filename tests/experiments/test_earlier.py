@@ -3,11 +3,11 @@
 import hashlib
 import json
 import shutil
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from archives import unpack
 from PIL import Image
 
 from experiments.commands.generate import generate
@@ -40,8 +40,7 @@ def earlier(tmp_path_factory):
     """A copy, which may be written to."""
     root = tmp_path_factory.mktemp("earlier") / "earlier"
     shutil.copytree(EARLIER, root)
-    with tarfile.open(root / "export.tar.xz") as archive:
-        archive.extractall(root, filter="data")
+    unpack(root / "export.tar.xz", root)
     return root
 
 

@@ -1,11 +1,11 @@
 """Keras files of an earlier version are read, and compute the same; see tests/goldens/earlier."""
 
-import tarfile
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from archives import unpack
 
 from spade_tf import Conditioning, Pix2PixHDGenerator, SPADEGenerator, load_model
 from spade_tf.layers import SPADE, SPADEResnetBlock
@@ -18,8 +18,7 @@ ROUNDING = 1e-4
 @pytest.fixture(scope="module")
 def earlier(tmp_path_factory):
     folder = tmp_path_factory.mktemp("earlier")
-    with tarfile.open(EARLIER / "keras.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
+    unpack(EARLIER / "keras.tar.xz", folder)
     return folder, np.load(folder / "outputs.npz")
 
 
