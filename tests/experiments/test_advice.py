@@ -26,8 +26,8 @@ OF_OTHER_PROGRAMS = re.compile(
 REACH = {
     "experiments/commands/evaluate": "evaluate",
     "experiments/commands/segment.py": "segment",
-    "experiments/commands/segment.py:load_network": "evaluate",
-    "experiments/commands/segment.py:read_description": "evaluate",
+    "experiments/setup/segmenter_network.py": "evaluate",
+    "experiments/setup/segmenter_network.py:make_network": "segment",
     "experiments/setup/assemble.py": "train",
     "experiments/setup/networks.py": "train",
     "experiments/commands/benchmark/benchmark.py": "benchmark",

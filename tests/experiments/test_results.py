@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from experiments import ablations
-from experiments.commands.segment import WEIGHTS, read_description
 from experiments.commands.sweep.orderings import Ordering, orderings_markdown, verdict
 from experiments.commands.sweep.table import scores_of
+from experiments.setup.segmenter_network import WEIGHTS, read_description
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/EXPERIMENTS.md").read_text(encoding="utf-8")

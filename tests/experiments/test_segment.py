@@ -9,8 +9,9 @@ from eager import eager
 
 from experiments.commands.evaluate.evaluate import evaluate
 from experiments.commands.evaluate.options import JudgedBy
-from experiments.commands.segment import B0, WEIGHTS, load_network, score, segment
+from experiments.commands.segment import score, segment
 from experiments.setup.config import ConfigError
+from experiments.setup.segmenter_network import B0, WEIGHTS, load_network
 from pipelines.reading.prepared import label_set, open_dataset
 
 pytestmark = pytest.mark.usefixtures("eagerly")

@@ -300,13 +300,6 @@ def test_remap_label_refuses_unknown_where_there_is_none(tmp_path):
         inspection.remap_label(np.array([[255, 255, 0]], np.uint16), path, 3, has_unknown=False)
 
 
-@pytest.mark.parametrize("size", [(4, 3), (16, 10), (8, 5), (5, 11), (1, 1)])
-def test_scaled_ids_are_those_of_pillow(size):
-    ids = np.arange(40, dtype=np.int32).reshape(8, 5)
-    expected = Image.fromarray(ids).resize(size[::-1], Image.Resampling.NEAREST)
-    np.testing.assert_array_equal(inspection.scale_ids(ids, *size), expected)
-
-
 def test_largest_label_id(write):
     def pairs(*label_maps):
         return [

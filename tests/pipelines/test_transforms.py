@@ -5,6 +5,7 @@ from PIL import Image
 
 from pipelines.reading import scaling, transforms
 from pipelines.schema import DataError
+from pipelines.sources.inspection import scale_ids
 
 HEIGHT, WIDTH = 9, 13
 
@@ -91,6 +92,7 @@ def test_resize_of_ids_equals_pillow(resized):
     pillow = np.asarray(Image.fromarray(ids).resize(resized[::-1], Image.Resampling.NEAREST))
     np.testing.assert_array_equal(result["label"], pillow)
     np.testing.assert_array_equal(result["instance"], pillow + 100)
+    np.testing.assert_array_equal(scale_ids(ids, *resized), pillow)
 
 
 def test_ids_stay_where_the_image_is():

@@ -46,7 +46,7 @@ def check_segmenter(workdir: str | os.PathLike[str], labels: LabelSet) -> None:
         workdir: of a finished `segment`.
         labels: label set of the data.
     """
-    from experiments.commands.segment import read_description
+    from experiments.setup.segmenter_network import read_description
 
     names = read_description(workdir)["labels"]["class_names"]
     if labels.condition_channels:
@@ -109,7 +109,7 @@ def load_judges(judged_by: JudgedBy, labels: LabelSet) -> Judges:
 
 
 def _load_segmenter(workdir: str | os.PathLike[str]) -> Segmenter:
-    from experiments.commands.segment import load_network
+    from experiments.setup.segmenter_network import load_network
 
     network, content = load_network(workdir)
     names = tuple(content["labels"]["class_names"])
