@@ -27,8 +27,8 @@ def resize(height: int, width: int) -> Transform:
 
     Row `i` of the ids is row `floor((i + 1/2) * H / height)` of the source, which holds the centre
     of the row, likewise for columns: ids stay where the image is. The image overshoots at edges,
-    so it is clipped to 0..255. Conditions and canvases are scaled by
-    antialiased linear interpolation, which does not overshoot.
+    so it is clipped to 0..255. Conditions and canvases are scaled by antialiased linear
+    interpolation, which does not overshoot.
 
     Args:
         height: int, at least 1, in pixels.
