@@ -136,9 +136,10 @@ class ServedModel(tf.Module):
         ]
         object.__setattr__(self, "_networks", networks)
         self.kernels: list[tf.Variable] = []
-        # Traced once, and called by the signatures. Were it seen as an attribute, it would be
+        # Traced once, and called by the signatures. Were they seen as attributes, they would be
         # traced again to be saved.
         self._picture = partial(tf.function(self._make_picture, autograph=False))
+        self._decoded = partial(tf.function(self._decode_files, autograph=False))
 
     def signatures(self) -> dict[str, Any]:
         """Concrete functions by the names of their signatures."""
@@ -237,7 +238,15 @@ class ServedModel(tf.Module):
         seed = checked_rows("seed", seed, _pixels(maps))
         return maps | self.styles.drawn(seed)
 
-    def _prepare_files(self, file_format, instance_bytes=None, seed=None, **encoded):
+    def _prepare_files(self, file_format, seed=None, **encoded):
+        maps = self._prepare_seeds(seed=seed, **self._decoded(**encoded))
+        (name,) = encoded.keys() - {"instance_bytes"}
+        # After the checks of the size: what the model cannot make matters before what files hold.
+        encodable = check_encodable(name, _pixels(maps), file_format)
+        with tf.control_dependencies([encodable]):
+            return {key: tf.identity(value) for key, value in maps.items()}
+
+    def _decode_files(self, instance_bytes=None, **encoded):
         ((name, encoded),) = encoded.items()
         channels = self.source_files.condition_channels
         if channels:
@@ -256,11 +265,7 @@ class ServedModel(tf.Module):
             )
             given = tf.where(absent, flat, instance_bytes)
             maps["instance"] = decode_ids("instance_bytes", given)
-        maps = self._prepare_seeds(seed=seed, **maps)
-        # After the checks of the size: what the model cannot make matters before what files hold.
-        encodable = check_encodable(name, _pixels(maps), file_format)
-        with tf.control_dependencies([encodable]):
-            return {key: tf.identity(value) for key, value in maps.items()}
+        return maps
 
     def _picture_of(self, z=None, class_styles=None, **maps):
         """Pictures of checked maps; of one map in several styles, if there are more of these."""
