@@ -29,6 +29,7 @@ _SMALLEST_SHARE = 1e-5
 _TILE = 320
 _GAP = 12
 _CAPTION = 20
+_LINE = 17
 
 
 class Sample(NamedTuple):
@@ -107,7 +108,7 @@ def contact_sheet(
 ) -> Image.Image:
     """Draws each photograph twice, side by side: plain, and with its labels over it in colours.
 
-    Borders between ids are white. The largest ids of each picture are named below it.
+    Borders between ids are white. The ids of each picture are named below it, the largest first.
 
     Args:
         samples: the examples.
@@ -141,37 +142,34 @@ def _cell(sample: Sample, names: Sequence[str], palette: Sequence[Color]) -> Ima
     border[1:] |= label[1:] != label[:-1]
     border[:, 1:] |= label[:, 1:] != label[:, :-1]
     blended[border] = 255
-    cell = Image.new("RGB", (2 * _TILE + _GAP, tile_height + 2 * _CAPTION), _PAPER)
+    legend = _legend(sample.label, names)
+    lines_below = max(line for line, *_ in legend)
+    caption = 2 * _CAPTION + max(lines_below - 1, 0) * _LINE
+    cell = Image.new("RGB", (2 * _TILE + _GAP, tile_height + caption), _PAPER)
     cell.paste(photo, (0, 0))
     cell.paste(Image.fromarray(blended.round().astype(np.uint8)), (_TILE + _GAP, 0))
     draw = ImageDraw.Draw(cell)
     middle = tile_height + _CAPTION // 2 + 2
     draw.text((0, middle), _fitting(sample.name, _TILE, _font(12)), _INK, _font(12), anchor="lm")
-    _legend(draw, sample.label, names, palette, (_TILE + _GAP, middle))
+    for line, left, index in legend:
+        x, y = _TILE + _GAP + left, middle + line * _LINE
+        draw.rectangle((x, y - 5, x + 9, y + 4), palette[index], _GRID)
+        draw.text((x + 13, y), str(names[index]), _FAINT, _font(11), anchor="lm")
     return cell
 
 
-def _legend(
-    draw: ImageDraw.ImageDraw,
-    label: np.ndarray,
-    names: Sequence[str],
-    palette: Sequence[Color],
-    corner: tuple[int, int],
-) -> None:
+def _legend(label: np.ndarray, names: Sequence[str]) -> list[tuple[int, int, int]]:
+    """The line, the pixels from the left and the id of each entry, the largest ids first."""
     counts = np.bincount(label.ravel(), minlength=len(names))
-    x, y = corner
-    for index in np.argsort(-counts, kind="stable"):
-        if not counts[index]:
-            break
-        name = str(names[index])
-        needed = 14 + draw.textlength(name, _font(11)) + 10
-        if x + needed > corner[0] + _TILE:
-            if y > corner[1]:
-                break
-            x, y = corner[0], y + _CAPTION - 3
-        draw.rectangle((x, y - 5, x + 9, y + 4), palette[index], _GRID)
-        draw.text((x + 13, y), name, _FAINT, _font(11), anchor="lm")
-        x += round(needed)
+    entries: list[tuple[int, int, int]] = []
+    line = x = 0
+    for index in np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]:
+        needed = 24 + round(_font(11).getlength(str(names[index])))
+        if x and x + needed > _TILE:
+            line, x = line + 1, 0
+        entries.append((line, x, int(index)))
+        x += needed
+    return entries
 
 
 def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from pipelines.doctor.charts import histogram
+from pipelines.doctor.charts import Sample, contact_sheet, histogram
 from pipelines.doctor.diagnosis import ERROR, WARNING, print_diagnosis
 from pipelines.doctor.doctor import diagnose
 from pipelines.doctor.examination import blended_share
@@ -64,6 +64,23 @@ def test_the_chart_names_what_is_never_used(monkeypatch):
     assert texts[-1] == "never used: unknown"
     histogram("maps", ("sky", "unknown"), (0.5, 0.5), [(0, 0, 0)] * 2)
     assert not texts[-1].startswith("never")
+
+
+def test_the_sheet_names_every_class_of_a_picture(monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(
+        ImageDraw.ImageDraw,
+        "text",
+        lambda self, xy, text, *args, **kwargs: drawn.update({text: xy}),
+    )
+    names = [f"class number {index}" for index in range(40)]
+    label = np.arange(1600).reshape(40, 40) // 40 % 39
+    sample = Sample("photograph", np.zeros((40, 40, 3), "uint8"), label)
+    sheet = contact_sheet([sample], names, [(0, 0, 0)] * 40)
+    assert set(drawn) == {"photograph", *names[:39]}
+    for name, (x, y) in drawn.items():
+        assert 0 <= x < sheet.width - 50, name
+        assert 320 < y < sheet.height, name
 
 
 def test_the_chart_is_drawn_in_the_colours_of_the_classes(source, tmp_path):
