@@ -13,7 +13,7 @@ Reference: Park et al. 2019 for patch; Sushko et al. 2021 (OASIS) for segmentati
     so that a row can be trained for longer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from experiments import landscapes
@@ -25,24 +25,17 @@ _MINUTES = 40
 class _Row(NamedTuple):
     title: str
     step_seconds: float
+    base: Callable[[], Config]
     changes: dict[str, Any]
 
 
-_LITE0 = {
-    "loss.perceptual_network": "efficientnet_lite0",
-    "loss.perceptual_weight": 10.0,
-    "loss.l1_weight": 8.0,
-    "loss.kl_weight": 0.001,
-    "optimizer.generator_learning_rate": 6e-4,
-    "train.augment": "translation,cutout",
-}
-
 # Seconds: a step of 4 pictures on one core of an AMD EPYC with AVX-512, another training beside it.
 _ROWS = {
-    "patch": _Row("`patch`, no perceptual loss", 1.40, {}),
+    "patch": _Row("`patch`, no perceptual loss", 1.40, landscapes.paper_losses, {}),
     "patch_vgg": _Row(
         "`patch`, perceptual loss by VGG16",
         1.93,
+        landscapes.paper_losses,
         {
             "loss.perceptual_network": "vgg",
             "loss.perceptual_layers": 3,
@@ -54,24 +47,22 @@ _ROWS = {
     "segmentation": _Row(
         "`segmentation`, no perceptual loss",
         2.29,
+        landscapes.paper_losses,
         {"discriminator.architecture": "segmentation", "loss.feature_matching_weight": 0.0},
     ),
     "projected": _Row(
         "`projected`, perceptual loss by EfficientNet-Lite0",
         1.26,
-        {
-            "discriminator.architecture": "projected",
-            "loss.feature_matching_weight": 2.0,
-            **_LITE0,
-        },
+        landscapes.get_config,
+        {},
     ),
     "projected_segmentation": _Row(
         "`projected_segmentation`, perceptual loss by EfficientNet-Lite0",
         2.04,
+        landscapes.get_config,
         {
             "discriminator.architecture": "projected_segmentation",
             "loss.feature_matching_weight": 0.0,
-            **_LITE0,
         },
     ),
 }
@@ -82,7 +73,7 @@ VARIANTS: Mapping[str, str] = {name: row.title for name, row in _ROWS.items()}
 def get_config(variant: str = "") -> Config:
     """The configuration of one of `VARIANTS`; that of `patch` if none is given."""
     row = _ROWS[variant or "patch"]
-    config = landscapes.paper_losses()
+    config = row.base()
     config.name = f"bake_off_{variant}" if variant else "bake_off"
     config.optimizer.decay_steps = 0
     config.train.average_decay = 0.998

@@ -58,6 +58,7 @@ def define(flags: Flags) -> None:
         "num_processes",
         None,
         "Processes that read or draw pictures; default as many as there are cores.",
+        not_with="beam_runner",
         lower_bound=1,
     )
     flags.string(
