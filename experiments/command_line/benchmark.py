@@ -9,7 +9,7 @@ from experiments.setup.config import ConfigError
 
 # What is timed is made of these.
 KEYS = ("data.height", "data.width", "data.use_instance", "generator.filters")
-SUITES = ("generator", "train", "style", "edit", "scaling", "input")
+SUITES = ("generator", "train", "style", "edit", "scaling", "input", "device")
 
 
 def define(flags: Flags) -> None:
@@ -19,7 +19,7 @@ def define(flags: Flags) -> None:
         "labels",
         None,
         "Folder of label map PNGs.",
-        not_with="suite=input",
+        not_with="suite=input or device",
         required="a folder of label map PNGs, such as --labels=photos/val_label",
     )
     flags.string(
@@ -32,12 +32,14 @@ def define(flags: Flags) -> None:
         only_with="labels",
     )
     flags.integer("repeats", 3, "Runs per label map and case.", not_with="quick")
-    flags.integer("max_labels", None, "Most label maps to time.", not_with="quick")
+    flags.integer(
+        "max_labels", None, "Most label maps to time.", only_with="labels", not_with="quick"
+    )
     flags.boolean(
         "quick",
         False,
         "Time one small label map once: ratios within two minutes.",
-        only_with="labels",
+        not_with="suite=input",
     )
     flags.string("data_dir", "data", "Folder of prepared data sets.", only_with="suite=input")
     flags.string("dataset", "paired_folder", "The prepared data set.", only_with="suite=input")

@@ -111,13 +111,13 @@ def make_gaugan(config: Config, labels: LabelSet, rate_factor: float = 1.0) -> G
         # Operations that draw numbers then ask for it.
         tf.random.set_seed(config.train.seed)
     networks = [
-        make_generator(config, labels),
+        make_generator(config, labels, form=config.train.spade_form),
         make_discriminator(config, labels),
         make_encoder(config, labels),
     ]
     options: dict[str, Any] = {
         "average_generator": (
-            make_generator(config, labels, "average_generator")
+            make_generator(config, labels, "average_generator", config.train.spade_form)
             if config.train.average_decay
             else None
         ),

@@ -222,6 +222,10 @@ class TrainConfig:
     # Whether to recompute the generator's blocks for their gradients, to save memory.
     rematerialize: bool = False
     jit_compile: bool = False
+    # How SPADE computes scale and shift during training: "auto" looks them up where label maps
+    # repeat themselves, "dense" convolves, with no shape that depends on a map. Pictures are the
+    # same up to rounding.
+    spade_form: str = "auto"
     # Whether runs repeat to the bit, at some cost in speed.
     deterministic: bool = False
     # Differentiable augmentation, such as "color,translation,cutout"; empty for none.

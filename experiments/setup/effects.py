@@ -61,6 +61,11 @@ _EFFECTS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
         "--config.generator.architecture=spade",
     ),
     (
+        ("train.spade_form",),
+        lambda config: config.generator.conditioning == "spade",
+        "--config.generator.conditioning=spade",
+    ),
+    (
         ("generator.hidden_filters", "generator.kernel_size"),
         lambda config: config.generator.conditioning in ("spade", "shared_spade"),
         "--config.generator.conditioning=spade or shared_spade",

@@ -44,9 +44,9 @@ def sees_instances(config: Config, labels: LabelSet) -> bool:
 
 
 def make_generator(
-    config: Config, labels: LabelSet, name: str = "generator"
+    config: Config, labels: LabelSet, name: str = "generator", form: str = "auto"
 ) -> SPADEGenerator | Pix2PixHDGenerator:
-    """The generator of an experiment."""
+    """The generator of an experiment; `form` is that of its `Conditioning`."""
     settings = config.generator
     shared: dict[str, Any] = {
         "image_size": (config.data.height, config.data.width),
@@ -59,6 +59,7 @@ def make_generator(
             hidden_filters=settings.hidden_filters,
             kernel_size=settings.kernel_size,
             concat=None if settings.concat == "none" else settings.concat,
+            form=form,
             class_style_dim=settings.class_style_dim,
         ),
         "z_dim": settings.z_dim or None,

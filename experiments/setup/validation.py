@@ -148,6 +148,7 @@ def _validate_choices(config: Config) -> None:
     _choice(config.data.preprocess, "data.preprocess", PREPROCESS)
     _choice(config.data.on_corrupt_record, "data.on_corrupt_record", ("stop", "skip"))
     _choice(config.train.precision, "train.precision", PRECISIONS)
+    _choice(config.train.spade_form, "train.spade_form", ("auto", "dense"))
     upsampling = config.generator.num_upsampling_layers
     _choice(upsampling, "generator.num_upsampling_layers", tuple(UPSAMPLING_LAYERS))
     policies = list(filter(None, config.train.augment.split(",")))

@@ -29,6 +29,7 @@ _ADJUSTABLE = {
         "accumulation_steps",
         "rematerialize",
         "jit_compile",
+        "spade_form",
         "deterministic",
         "max_rollbacks",
     ),

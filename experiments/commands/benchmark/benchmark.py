@@ -14,12 +14,21 @@ from experiments.commands.benchmark.timing import Run, print_line
 from experiments.setup.config import Config, ConfigError
 from experiments.setup.validation import validate
 
+
+def _device_suite(setting: Setting, layouts: list[Layout], run: Run) -> dict[str, Any]:
+    # Imports TensorFlow, which takes seconds.
+    from experiments.commands.benchmark.device import device_suite
+
+    return device_suite(setting, layouts, run)
+
+
 SUITES = {
     "generator": suites.generator_suite,
     "train": suites.train_suite,
     "style": suites.style_suite,
     "edit": suites.edit_suite,
     "scaling": suites.scaling_suite,
+    "device": _device_suite,
 }
 
 
@@ -27,7 +36,7 @@ def benchmark(
     suite: str,
     config: Config,
     *,
-    labels: str | os.PathLike[str],
+    labels: str | os.PathLike[str] | None = None,
     instances: str | os.PathLike[str] | None = None,
     num_labels: int = 183,
     repeats: int = 3,
@@ -44,9 +53,11 @@ def benchmark(
 
     Args:
         suite: "generator", "train", "style" (several styles of one layout), "edit" (1 % of the
-            pixels changed) or "scaling" (resolution, classes, batch).
+            pixels changed), "scaling" (resolution, classes, batch) or "device" (all forms on a
+            graphics processor).
         config: configuration of an experiment, whose generator and image size are timed.
-        labels: folder of label map PNGs. They are resized to the image size.
+        labels: folder of label map PNGs. They are resized to the image size. None with "device",
+            which draws landscapes, so that its figures can be compared.
         instances: folder of instance PNGs with the same names; None for none.
         num_labels: int >= 1, ids of the generator, the unknown one, which takes the place of ids
             that are too large, included.
@@ -74,7 +85,10 @@ def benchmark(
     setting = Setting(
         num_labels, size, config.data.use_instance is not False, config.generator.filters
     )
-    layouts = read_layouts(labels, instances, setting, max_labels)
+    if labels is None:
+        layouts = suites.drawn_layouts(setting)
+    else:
+        layouts = read_layouts(labels, instances, setting, max_labels)
     summary = SUITES[suite](setting, layouts, Run(suite, repeats, quick))
     print_line({"suite": suite, "summary": summary})
     return summary

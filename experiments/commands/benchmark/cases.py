@@ -46,7 +46,7 @@ class Setting(NamedTuple):
     z_dim: int = 0
 
 
-def make_generator(setting: Setting, form: str = "auto") -> Any:
+def make_generator(setting: Setting, form: str = "auto", dtype: str = "float32") -> Any:
     """A generator with weights that give varied pictures, the same weights at every call."""
     from spade_tf.layers.conditioning import Conditioning
     from spade_tf.networks.generator import SPADEGenerator
@@ -58,6 +58,7 @@ def make_generator(setting: Setting, form: str = "auto") -> Any:
         filters=setting.filters,
         z_dim=setting.z_dim or None,
         conditioning=Conditioning(form=form),
+        dtype=dtype,
         name="generator",
     )
     rng = np.random.default_rng(0)
@@ -121,15 +122,19 @@ def make_case(network: Any) -> Callable[..., Any]:
     return tf.function(run, autograph=False, reduce_retracing=True)
 
 
-def training_case(form: str, setting: Setting) -> Callable[[Layout], Any]:
+def training_step(
+    form: str, setting: Setting, dtype: str = "float32"
+) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """One iteration of generator and discriminator with the perceptual loss of a VGG-16.
 
     Args:
         form: of the generator's SPADE layers, "dense" or "auto".
         setting: of the generator.
-    """
-    import tensorflow as tf
+        dtype: policy of Keras for the networks that learn.
 
+    Returns:
+        From a batch, to its losses.
+    """
     from spade_tf.losses.perceptual import PerceptualLoss
     from spade_tf.networks.discriminator import MultiscaleDiscriminator
     from spade_tf.networks.vgg import VGGFeatures
@@ -139,14 +144,24 @@ def training_case(form: str, setting: Setting) -> Callable[[Layout], Any]:
     vgg = VGGFeatures("vgg16")
     vgg.build((None, *setting.size, 3))
     model = GauGAN(
-        make_generator(setting, form),
+        make_generator(setting, form, dtype),
         MultiscaleDiscriminator(
-            setting.num_labels, use_instance_edges=setting.use_instance, filters=setting.filters
+            setting.num_labels,
+            use_instance_edges=setting.use_instance,
+            filters=setting.filters,
+            dtype=dtype,
         ),
         perceptual_loss=PerceptualLoss(vgg),
     )
     model.compile()
-    step = tf.function(model.train_step, autograph=False)
+    return model.train_step
+
+
+def training_case(form: str, setting: Setting) -> Callable[[Layout], Any]:
+    """The iteration of `training_step` as a case, in float32."""
+    import tensorflow as tf
+
+    step = tf.function(training_step(form, setting), autograph=False)
 
     def run(layout):
         image = np.zeros((*layout.label.shape, 3), "float32")

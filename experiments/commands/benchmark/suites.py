@@ -49,6 +49,21 @@ def resized(ids: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return ids[rows][:, columns]
 
 
+def drawn_layouts(setting: Setting) -> list[Layout]:
+    """Label maps of procedural landscapes, for want of others."""
+    from pipelines.landscapes import FIRST_VAL_INDEX, render
+
+    layouts = []
+    for index in range(FIRST_VAL_INDEX, FIRST_VAL_INDEX + 8):
+        drawn = render(seed=0, index=index, height=256, width=256)
+        label, instance = (
+            resized(ids.astype("int32"), setting.size)[None]
+            for ids in (drawn.label, drawn.instance)
+        )
+        layouts.append(Layout(f"landscape {index}", label % setting.num_labels, instance))
+    return layouts
+
+
 def generator_suite(setting: Setting, layouts: Sequence[Layout], run: Run) -> dict[str, Any]:
     """The forms of the generator, and its main convolutions alone, their lower bound."""
     names = _QUICK_CASES if run.quick else _CASES
