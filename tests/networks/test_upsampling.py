@@ -38,17 +38,32 @@ def test_unknown_sizes(method):
 @pytest.mark.parametrize("method", METHODS)
 def test_gradients(method, dtype, jit_compile):
     """Each pixel makes four: the gradient of the sum is four, whatever lies at the border."""
+    found = gradient(method, tf.cast(X, dtype), tf.cast(1.0, dtype), jit_compile)
+    # The weights are 9, 3, 3 and 1 of 16, which half precision holds exactly.
+    np.testing.assert_allclose(tf.cast(found, tf.float32), np.full(X.shape, 4.0), rtol=1e-6)
 
-    def gradient(x):
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_the_gradient_of_nearest_is_the_sum_of_the_copies(jit_compile):
+    batch, height, width, channels = X.shape
+    upstream = np.random.default_rng(0).normal(size=(batch, 2 * height, 2 * width, channels))
+    found = gradient("nearest", tf.constant(X), tf.constant(upstream, "float32"), jit_compile)
+    expected = upstream.reshape(batch, height, 2, width, 2, channels).sum((2, 4))
+    # Float32 rounding of sums of four numbers around one.
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
+def gradient(method, x, weights, jit_compile):
+    """The gradient of the weighted sum of what `x` is upsampled to."""
+
+    def compute(x, weights):
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = upsample(x, method)
-            total = tf.reduce_sum(y)
+            total = tf.reduce_sum(y * weights)
         assert y.dtype == x.dtype
         return tape.gradient(total, x)
 
-    x = tf.cast(X, dtype)
-    found = tf.function(gradient, jit_compile=jit_compile, autograph=False)(x)
+    found = tf.function(compute, jit_compile=jit_compile, autograph=False)(x, weights)
     assert found.dtype == x.dtype
-    # The weights are 9, 3, 3 and 1 of 16, which half precision holds exactly.
-    np.testing.assert_allclose(tf.cast(found, tf.float32), np.full(X.shape, 4.0), rtol=1e-6)
+    return found

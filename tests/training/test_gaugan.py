@@ -270,6 +270,21 @@ def test_mixed_precision_gives_the_losses_of_float32(dtype, rtol):
         assert float(loss) == pytest.approx(float(float32[name]), rel=rtol, abs=rtol), name
 
 
+@pytest.mark.slow
+def test_xla_compiles_a_step_of_the_real_networks():
+    """With nearest upsampling, whose gradient TensorFlow has no XLA kernel for."""
+    noise = tf.random.stateless_normal((4, 6), (0, 0))
+    losses = []
+    for jit_compile in (False, True):
+        model = make(form="dense")
+        # XLA has another random generator.
+        model.noise = lambda batch_size, draw: noise
+        step = tf.function(model.train_step, autograph=False, jit_compile=jit_compile)
+        losses.append({name: float(loss) for name, loss in step(batch()).items()})
+    # Float32 sums in another order.
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4, abs=1e-5)
+
+
 @pytest.mark.distributed
 def test_noise_is_keyed_to_the_place_in_the_global_batch(two_replicas):
     whole = make_small().noise(4, 0)
