@@ -24,7 +24,7 @@ def define_model(flags: Flags, *, shipped: bool = False) -> None:
     flags.string(
         "model",
         None,
-        f"Workdir of a training, or a SavedModel{SHIPPED if shipped else ''}.",
+        f"Workdir of a training, a SavedModel, or a LiteRT file{SHIPPED if shipped else ''}.",
         not_with="endpoint",
         required=None if shipped else required,
     )

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from experiments.setup.config import ConfigError
+from experiments.setup.edge_models import EdgeModel
 from experiments.setup.models import (
     NotFiniteError,
     RemoteModel,
@@ -76,7 +77,7 @@ def load_model(path: str | os.PathLike[str], flag: str = "--model") -> Model:
     """Loads a training run or an export, whichever the folder holds.
 
     Args:
-        path: the folder.
+        path: the folder; or a LiteRT generator, a file.
         flag: the flag that gave it. Errors name it.
 
     Raises:
@@ -84,6 +85,8 @@ def load_model(path: str | os.PathLike[str], flag: str = "--model") -> Model:
         CheckpointError: if the checkpoint does not fit.
     """
     path = Path(path)
+    if path.suffix == ".tflite" and path.is_file():
+        return EdgeModel(path, flag)
     if not path.is_dir():
         raise ConfigError(f"{flag}={path}: no such folder")
     if (path / "config.json").exists():

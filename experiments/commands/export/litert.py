@@ -66,6 +66,7 @@ def write_litert(
     Raises:
         ExportError: if a model cannot be made, or must not be shipped.
     """
+    from experiments.commands.export.model_card import export_content
     from spade_tf.export.litert.export import export_litert
     from spade_tf.export.litert.variants import VARIANTS
 
@@ -87,6 +88,7 @@ def write_litert(
         one_hot=not loaded.labels.condition_channels,
         description={
             "model": {"name": loaded.config.name, "step": loaded.step},
+            "export": export_content(loaded),
             **describe_labels(loaded.labels),
         },
         on_model=print_model,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from experiments.setup.config import Config
 from experiments.setup.sizing import photograph_shape
@@ -53,16 +53,20 @@ def export_assets(model: TrainedModel) -> dict[str, str]:
         {"id": index, "name": name, "color": list(color)}
         for index, (name, color) in enumerate(zip(labels.id_names, labels.palette, strict=True))
     ]
-    content = {
-        "config": _without_folders(model.config).to_dict(),
-        "labels": labels.to_metadata(),
-        "step": model.step,
-    }
     return {
-        "config.json": json.dumps(content, indent=1) + "\n",
+        "config.json": json.dumps(export_content(model), indent=1) + "\n",
         "class_names.txt": "\n".join(labels.id_names) + "\n",
         "palette.json": json.dumps(palette, indent=1) + "\n",
         "model_card.md": model_card(model),
+    }
+
+
+def export_content(model: TrainedModel) -> dict[str, Any]:
+    """What `generate` must know of an export: configuration, label set and step."""
+    return {
+        "config": _without_folders(model.config).to_dict(),
+        "labels": model.labels.to_metadata(),
+        "step": model.step,
     }
 
 
