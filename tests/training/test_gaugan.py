@@ -253,21 +253,21 @@ def test_mixed_precision_step_is_finite():
 
 
 # What 8 and 11 bits of a number leave of a loss, which is a mean of many.
-@pytest.mark.parametrize(("dtype", "rtol"), [("mixed_bfloat16", 0.03), ("mixed_float16", 0.004)])
-def test_mixed_precision_gives_the_losses_of_float32(dtype, rtol):
-    noise = tf.random.stateless_normal((4, 6), (0, 0))
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [("mixed_bfloat16", 0.03), pytest.param("mixed_float16", 0.004, marks=pytest.mark.slow)],
+)
+def test_mixed_precision_gives_the_losses_of_float32(dtype, tolerance):
+    noise = tf.random.stateless_normal((1, 6), (0, 0))
     losses = []
     for policy in ("float32", dtype):
         model = make(dtype=policy, form="dense")
         model.noise = lambda batch_size, draw: noise
         step = tf.function(model.train_step, autograph=False)
         # Every size is known before the first step, as XLA and TPUs want it.
-        assert graph_cost(step.get_concrete_function(batch())).unknown_shapes == 0
-        losses.append(step(batch()))
-    float32, mixed = losses
-    assert mixed.keys() == float32.keys()
-    for name, loss in mixed.items():
-        assert float(loss) == pytest.approx(float(float32[name]), rel=rtol, abs=rtol), name
+        assert graph_cost(step.get_concrete_function(batch(1))).unknown_shapes == 0
+        losses.append({name: float(loss) for name, loss in step(batch(1)).items()})
+    assert losses[1] == pytest.approx(losses[0], rel=tolerance, abs=tolerance)
 
 
 @pytest.mark.slow
