@@ -38,7 +38,7 @@ def define(flags: Flags) -> None:
     flags.boolean(
         "quick",
         False,
-        "Time one small label map once: ratios within two minutes.",
+        "Time small pictures once: ratios within minutes.",
         not_with="suite=input",
     )
     flags.string("data_dir", "data", "Folder of prepared data sets.", only_with="suite=input")

@@ -11,7 +11,7 @@ def define(flags: Flags) -> None:
     flags.list(
         "models",
         None,
-        "Two models to compare: workdirs of trainings, or SavedModels.",
+        "Two models to compare: workdirs of trainings, SavedModels, or LiteRT files.",
         not_with="answers",
         required="two workdirs, such as --models=runs/a,runs/b, or answers to count with "
         "--answers=DIR",

@@ -48,6 +48,8 @@ def serve(
         ServingError: if it cannot be served.
     """
     model = shipped_model() if model is None else model
+    if Path(model).is_file():
+        raise ConfigError(f"--model={model}: a file; give the folder that export wrote")
     if (Path(model) / "config.json").exists():
         raise ConfigError(
             f"--model={model}: a workdir, and exports are served; {program()} export "

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,16 +36,23 @@ class EdgeModel(ExportedModel):
 
     def __init__(self, path: Path, flag: str = "--model"):
         self._path, self._given = path, f"{flag}={path}"
-        facts = path.with_suffix(".json")
-        try:
-            content = json.loads(facts.read_text())["export"]
-            super().__init__(content, path.parent, self._call)
-        except (OSError, ValueError, LookupError, TypeError) as error:
+        facts = _facts(path, self._given)
+        inputs = {given["name"] for given in facts["inputs"]}
+        if inputs.isdisjoint(("semantics", "label")):
             raise ConfigError(
-                f"{self._given}: {facts.name} beside it does not describe a generator ({error}); "
-                "give one of export --format=litert of this version"
+                f"{self._given}: no generator, as it takes {', '.join(sorted(inputs))}; give the "
+                "file of a generator, such as generator_float16.tflite"
+            )
+        self._trained = facts["model"]
+        try:
+            super().__init__(facts["export"], path.parent, self._call)
+        except (LookupError, TypeError, ValueError) as error:
+            raise ConfigError(
+                f"{path.with_suffix('.json')}: does not describe an export ({error}); export the "
+                "model again"
             ) from error
-        self.has_encoder = any((path.parent / name).exists() for name in _ENCODERS)
+        # LiteRT has no encoder of styles of classes.
+        self.has_encoder = self.has_encoder and not self.class_style_dim
 
     @cached_property
     def _generator(self):
@@ -52,8 +60,19 @@ class EdgeModel(ExportedModel):
 
     @cached_property
     def _encoder(self):
-        found = (self._path.parent / name for name in _ENCODERS)
-        return self._load(next(path for path in found if path.exists()))
+        found = [self._path.parent / name for name in _ENCODERS]
+        found = [path for path in found if path.exists()]
+        if not found:
+            raise ConfigError(
+                f"{self._given}: its encoder, {' or '.join(_ENCODERS)}, is not beside it; copy one "
+                "there, or leave photographs out"
+            )
+        if _facts(found[0], str(found[0]))["model"] != self._trained:
+            raise ConfigError(
+                f"{found[0]}: the encoder of another model than {self._path.name} beside it; "
+                "put the files of one export into a folder"
+            )
+        return self._load(found[0])
 
     def _load(self, path):
         from spade_tf.export.errors import ExportError
@@ -133,3 +152,27 @@ class EdgeModel(ExportedModel):
         image = tf.cast(tf.io.decode_png(file, channels=3), tf.float32) / 127.5 - 1.0
         image = tf.image.resize(image[tf.newaxis], (height, width), "bilinear").numpy()
         return next(iter(self._encoder(image=image).values()))
+
+
+def _facts(path: Path, given: str) -> dict[str, Any]:
+    """The description that an export wrote beside a LiteRT file."""
+    file = path.with_suffix(".json")
+    try:
+        facts = json.loads(file.read_text())
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{given}: {file.name} is not beside it; copy it there from the export"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file}: cannot be read ({error}); export the model again") from error
+    if not isinstance(facts, dict) or {"inputs", "model", "export", "size_bytes"} - facts.keys():
+        raise ConfigError(
+            f"{file}: does not say how its model was trained, as those of earlier releases; "
+            "export the model again"
+        )
+    if facts["size_bytes"] != path.stat().st_size:
+        raise ConfigError(
+            f"{given}: has {path.stat().st_size} bytes, and {file.name} speaks of a file of "
+            f"{facts['size_bytes']}; copy both from one export"
+        )
+    return facts

@@ -88,13 +88,19 @@ def load_model(path: str | os.PathLike[str], flag: str = "--model") -> Model:
     if path.suffix == ".tflite" and path.is_file():
         return EdgeModel(path, flag)
     if not path.is_dir():
-        raise ConfigError(f"{flag}={path}: no such folder")
+        kind = "file" if path.suffix == ".tflite" else "folder"
+        raise ConfigError(f"{flag}={path}: no such {kind}")
     if (path / "config.json").exists():
         return WorkdirModel(path, flag)
     versions = sorted((int(p.name) for p in path.iterdir() if p.name.isdecimal()), reverse=True)
     for candidate in [path, *(path / str(version) for version in versions)]:
         if (candidate / "saved_model.pb").exists():
             return SavedModel(candidate, flag)
+    if any(path.rglob("generator_*.tflite")):
+        raise ConfigError(
+            f"{flag}={path}: a folder of LiteRT files; give one of them, such as "
+            "generator_float16.tflite"
+        )
     raise ConfigError(
         f"{flag}={path}: neither the workdir of a training (no config.json) nor a SavedModel "
         "(no saved_model.pb)"

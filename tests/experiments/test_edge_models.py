@@ -97,25 +97,80 @@ def test_a_map_of_another_size_is_refused(exported, maps):
         edge.generate(small, np.zeros([2, 1, edge.z_dim]))
 
 
+@pytest.fixture
+def copied(exported, tmp_path):
+    """The files of an export, to be damaged."""
+    return shutil.copytree(exported, tmp_path / "copied")
+
+
 @pytest.mark.parametrize(
-    "text", [None, "not JSON", "{}", '{"export": {}}'], ids=["gone", "text", "empty", "other"]
+    ("text", "said"),
+    [
+        (None, "generator_float32.json is not beside it"),
+        ("not JSON", "cannot be read"),
+        ("{}", "does not say how its model was trained"),
+        ("[]", "does not say how its model was trained"),
+    ],
 )
-def test_a_file_without_its_description_is_refused(text, exported, tmp_path):
-    model = tmp_path / "generator_float32.tflite"
-    shutil.copy(exported / model.name, model)
+def test_a_file_without_its_description_is_refused(text, said, copied):
+    facts = copied / "generator_float32.json"
+    facts.unlink()
     if text is not None:
-        model.with_suffix(".json").write_text(text)
-    with pytest.raises(ConfigError, match=r"generator_float32\.json beside it does not describe"):
-        load_model(model)
+        facts.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        load_model(copied / "generator_float32.tflite")
 
 
-def test_a_damaged_file_is_named(exported, tmp_path, maps):
-    model = tmp_path / "generator_float32.tflite"
-    model.write_bytes(b"nothing")
-    shutil.copy(exported / "generator_float32.json", tmp_path)
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"export": {}}, "does not describe an export"),
+        ({"size_bytes": 5}, "speaks of a file of 5; copy both from one export"),
+    ],
+)
+def test_a_description_of_another_file_is_refused(changes, said, copied):
+    facts = copied / "generator_float32.json"
+    facts.write_text(json.dumps(json.loads(facts.read_text()) | changes))
+    with pytest.raises(ConfigError, match=said):
+        load_model(copied / "generator_float32.tflite")
+
+
+def test_an_encoder_is_no_generator(exported):
+    with pytest.raises(ConfigError, match="no generator, as it takes image; give the file of a"):
+        load_model(exported / "encoder_float32.tflite")
+
+
+def test_a_folder_or_nothing_is_named_as_what_it_is(exported):
+    with pytest.raises(ConfigError, match="a folder of LiteRT files; give one"):
+        load_model(exported)
+    with pytest.raises(ConfigError, match=r"other\.tflite: no such file"):
+        load_model(exported / "other.tflite")
+
+
+def test_the_encoder_of_another_model_is_refused(copied):
+    image = np.zeros([1, 64, 64, 3], "float32")
+    facts = copied / "encoder_float32.json"
+    other = {"model": {"name": "tiny", "step": 3}}
+    facts.write_text(json.dumps(json.loads(facts.read_text()) | other))
+    with pytest.raises(ConfigError, match="the encoder of another model than generator_float32"):
+        load_model(copied / "generator_float32.tflite").encode(image)
+    for path in copied.glob("encoder_*"):
+        path.unlink()
+    with pytest.raises(ConfigError, match=r"its encoder, .* is not beside it; copy one there"):
+        load_model(copied / "generator_float32.tflite").encode(image)
+
+
+def test_a_damaged_file_is_named(copied, maps):
+    model = copied / "generator_float32.tflite"
+    model.write_bytes(bytes(model.stat().st_size))
     edge = load_model(model)
     with pytest.raises(ConfigError, match=r"generator_float32\.tflite: no LiteRT model"):
         edge.generate(maps, np.zeros([2, 1, edge.z_dim]))
+
+
+def test_a_file_is_not_served(exported, capsys):
+    assert main(["serve", f"--model={exported / 'generator_float32.tflite'}"]) == 2
+    assert "a file; give the folder that export wrote" in capsys.readouterr().err
 
 
 def test_descriptions_name_no_folder_of_this_machine(exported):

@@ -1,8 +1,9 @@
 """What bounds each form on processors that are not here: `python tests/proofs/device_bounds.py`.
 
 Traces the full COCO-Stuff generator, its training iteration and the models for phones, without
-running them, counts kernels, multiply-adds and bytes, and prints the tables of docs/PERFORMANCE.md:
-the least time by the makers' figures of arithmetic and memory. Takes some minutes, and 8 GiB.
+running them, counts operations, multiply-adds and bytes, and prints the tables of
+docs/PERFORMANCE.md: the least time by the makers' figures of arithmetic and memory. Takes some
+minutes, and 8 GiB.
 """
 
 import importlib
@@ -84,13 +85,13 @@ def traced_for_phones(experiment: str) -> GraphCost:
 def milliseconds(cost: GraphCost, device: Device, dtype: str, share: float = 1.0) -> list[float]:
     """Least times of arithmetic, of memory fused and of memory unfused; `share` of the bytes."""
     arithmetic = 2 * cost.gmac / device.teraflops[dtype]
-    memory = [share * size / device.terabytes for size in (cost.gigabytes, cost.gigabytes_unfused)]
+    memory = [share * size / device.terabytes for size in cost[4:]]
     return [arithmetic, *memory]
 
 
 def main() -> None:
     """Prints the tables."""
-    print("| work | form | kernels | waits | sizes unknown | GMAC | GB fused | GB by kernel |")
+    print("| work | form | operations | waits | sizes unknown | GMAC | GB fused | GB by kernel |")
     print("|---|---|---|---|---|---|---|---|")
     bounds = []
     for case in CASES:
@@ -103,19 +104,19 @@ def main() -> None:
             for device in DEVICES:
                 arithmetic, fused, unfused = milliseconds(cost, device, case.dtype)
                 parts.append(f"{arithmetic:.2g} | {fused:.2g} to {unfused:.2g}")
-            launches = cost.kernels * LAUNCH / 1000
+            launches = cost.operations * LAUNCH / 1000
             bounds.append(f"| {name} | {' | '.join(parts)} | {launches:.2g} |")
     print("\n| work | form | A100: arithmetic | memory | H100: arithmetic | memory | launches |")
     print("|---|---|---|---|---|---|---|")
     print("\n".join(bounds))
-    print("\n| model, float16 | kernels | GMAC | MB by kernel | arithmetic | memory |")
+    print("\n| model, float16 | operations | GMAC | MB by kernel | arithmetic | memory |")
     print("|---|---|---|---|---|---|")
     for experiment in PHONE_MODELS:
         cost = traced_for_phones(experiment)
         arithmetic, fused, unfused = milliseconds(cost, PHONE, "float16", 0.5)
-        megabytes = 500 * cost.gigabytes_unfused
+        megabytes = 500 * cost.gigabytes_by_operation
         print(
-            f"| {experiment} | {cost.kernels} | {cost.gmac:.3g} | {megabytes:.3g} "
+            f"| {experiment} | {cost.operations} | {cost.gmac:.3g} | {megabytes:.3g} "
             f"| {arithmetic:.2g} | {fused:.2g} to {unfused:.2g} |"
         )
 

@@ -265,7 +265,7 @@ def test_mixed_precision_gives_the_losses_of_float32(dtype, tolerance):
         model.noise = lambda batch_size, draw: noise
         step = tf.function(model.train_step, autograph=False)
         # Every size is known before the first step, as XLA and TPUs want it.
-        assert graph_cost(step.get_concrete_function(batch(1))).unknown_shapes == 0
+        assert graph_cost(step.get_concrete_function(batch(1))).unknown_sizes == 0
         losses.append({name: float(loss) for name, loss in step(batch(1)).items()})
     assert losses[1] == pytest.approx(losses[0], rel=tolerance, abs=tolerance)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -90,7 +91,10 @@ def device_suite(setting: Setting, layouts: Sequence[Layout], run: Run) -> dict[
             print_line({**line, **measured})
             rates.setdefault((case.work, case.batch), {})[name] = measured["pictures_per_second"]
     return {
-        f"{work}_batch_{batch}": {"fastest": max(of, key=lambda name: of[name]), **of}
+        f"{work}_batch_{batch}": {
+            "fastest": max(of, key=lambda name: of[name]),
+            "pictures_per_second": of,
+        }
         for (work, batch), of in rates.items()
     }
 
@@ -101,13 +105,15 @@ def _device():
 
 
 def _facts(device):
-    facts = {"type": device.device_type, "tensorflow": tf.__version__}
+    facts = {"type": device.device_type, "tensorflow": tf.__version__, "cores": os.cpu_count()}
     if device.device_type == "GPU":
         details = tf.config.experimental.get_device_details(
             tf.config.list_physical_devices("GPU")[0]
         )
         facts["name"] = details.get("device_name")
         facts["compute_capability"] = details.get("compute_capability")
+        build = tf.sysconfig.get_build_info()
+        facts |= {name: build.get(name) for name in ("cuda_version", "cudnn_version")}
         facts["tensor_float_32"] = tf.config.experimental.tensor_float_32_execution_enabled()
     return facts
 

@@ -1,4 +1,4 @@
-"""What a graph asks of a device, before anything runs: kernels, multiply-adds, bytes, waits."""
+"""What a graph asks of a device, before anything runs: operations, multiply-adds, bytes, waits."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ class GraphCost(NamedTuple):
     """What one call of a graph costs.
 
     Attributes:
-        kernels: operations that run a kernel, those of called functions included.
+        operations: those that run a kernel, those of called functions included.
         waits: operations for which the host waits for the device.
-        unknown_shapes: results whose size is not known before the call.
+        unknown_sizes: results whose size is not known before the call.
         gmac: billions of multiply-adds of convolutions and products of matrices; NaN where a
             size is unknown.
-        gigabytes: what these read and write: the least traffic, if all else is fused with them;
-            NaN where a size is unknown.
-        gigabytes_unfused: what all kernels read and write, each by itself; NaN likewise.
+        gigabytes_fused: what these read and write, the least traffic, if all else is fused with
+            them; NaN where a size is unknown.
+        gigabytes_by_operation: what all operations read and write, each by itself; NaN likewise.
     """
 
-    kernels: int
+    operations: int
     waits: int
-    unknown_shapes: int
+    unknown_sizes: int
     gmac: float
-    gigabytes: float
-    gigabytes_unfused: float
+    gigabytes_fused: float
+    gigabytes_by_operation: float
 
     def rounded(self) -> dict[str, Any]:
         """The fields for a JSON line: three digits, null for NaN."""
@@ -68,7 +68,7 @@ def graph_cost(function: Any) -> GraphCost:
     types = Counter(operation.type for operation in operations)
     for operation in operations:
         types.update(_called(operation.node_def, bodies, inner))
-    kernels = sum(count for name, count in types.items() if name not in _FREE)
+    running = sum(count for name, count in types.items() if name not in _FREE)
     contractions = traffic = total = 0.0
     unknown = 0
     for operation in operations:
@@ -84,7 +84,7 @@ def graph_cost(function: Any) -> GraphCost:
         # A convolution within a branch: its sizes are not known here.
         contractions = traffic = total = math.nan
     return GraphCost(
-        kernels,
+        running,
         sum(types[name] for name in _WAITS),
         unknown,
         contractions / 1e9,
