@@ -322,15 +322,10 @@ class ServedModel(tf.Module):
 
     def _encode_style(self, image_bytes, label=None):
         assert self.encoder is not None
-        image = decode_photographs(
-            "image_bytes",
-            image_bytes,
-            tuple(self.encoder.image_size),
-            self.source_files.photographs,
-        )
+        size = tuple(self.encoder.image_size)
+        image = decode_photographs("image_bytes", image_bytes, size, self.source_files.photographs)
         maps = []
         if label is not None:
-            size = tuple(self.encoder.image_size)
             maps = [checked_photograph_label(label, image_bytes, self.limits, size)]
         style = self.encoder(image, *maps, training=False)[0]
         style = finite("z", style, "give another photograph, or another export")

@@ -1,20 +1,12 @@
-import random
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from paper_networks import batch, make
 from small_networks import make_small, same, values
 
-from experiments.commands.benchmark.graphs import graph_cost
-from spade_tf.layers.conditioning import Conditioning
 from spade_tf.layers.semantics import Semantics
 from spade_tf.losses.adversarial import LeastSquaresLoss
-from spade_tf.networks.discriminator import MultiscaleDiscriminator
-from spade_tf.networks.encoder import ConvEncoder
-from spade_tf.networks.generator import SPADEGenerator
-from spade_tf.training.adam import adam
-from spade_tf.training.gaugan import GauGAN
 from spade_tf.training.options import LossWeights
 
 LOSSES = {
@@ -24,31 +16,6 @@ LOSSES = {
     "discriminator/fake",
     "discriminator/real",
 }
-
-
-def batch(size=4):
-    ids = np.arange(size * 64 * 64).reshape(size, 64, 64)
-    x = np.linspace(-1.0, 1.0, size * 64 * 64 * 3).reshape(size, 64, 64, 3)
-    return {
-        "image": tf.constant(np.sin(29.0 * x), tf.float32),
-        "label": tf.constant(ids // 111 % 3, tf.int32),
-        "instance": tf.constant(ids // 57 % 5, tf.int32),
-    }
-
-
-def make(with_encoder=True, z_dim=6, dtype=None, optimizer=None, form="auto", **kwargs):
-    random.seed(0)
-    shared = {"use_instance_edges": True, "filters": 4, "dtype": dtype}
-    how = Conditioning(hidden_filters=4, form=form)
-    generator = SPADEGenerator(3, image_size=(64, 64), z_dim=z_dim, conditioning=how, **shared)
-    discriminator = MultiscaleDiscriminator(3, num_layers=3, **shared)
-    encoder = None
-    if with_encoder:
-        encoder = ConvEncoder(z_dim, filters=4, image_size=(32, 64), num_layers=4, dtype=dtype)
-    model = GauGAN(generator, discriminator, encoder, **kwargs)
-    optimizer = optimizer or (lambda: adam(1e-2))
-    model.compile(optimizer(), optimizer())
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -235,54 +202,6 @@ def test_no_two_seeds_steps_and_draws_share_their_noise():
             for draw in range(6):
                 noise = model.noise(1, draw).numpy().tobytes()
                 assert seen.setdefault(noise, (seed, step, draw)) == (seed, step, draw)
-
-
-def test_mixed_precision_step_is_finite():
-    model = make(dtype="mixed_bfloat16")
-    before = values(model.generator_weights)
-    losses = model.train_step(batch())
-    for name, loss in losses.items():
-        assert loss.dtype == tf.float32, name
-        assert np.isfinite(loss), name
-    for weight, kept in zip(
-        model.generator_weights, same(before, values(model.generator_weights)), strict=True
-    ):
-        assert weight.dtype == "float32"
-        assert np.isfinite(weight.numpy()).all()
-        assert not kept, weight.path
-
-
-# What 8 and 11 bits of a number leave of a loss, which is a mean of many.
-@pytest.mark.parametrize(
-    ("dtype", "tolerance"),
-    [("mixed_bfloat16", 0.03), pytest.param("mixed_float16", 0.004, marks=pytest.mark.slow)],
-)
-def test_mixed_precision_gives_the_losses_of_float32(dtype, tolerance):
-    noise = tf.random.stateless_normal((1, 6), (0, 0))
-    losses = []
-    for policy in ("float32", dtype):
-        model = make(dtype=policy, form="dense")
-        model.noise = lambda batch_size, draw: noise
-        step = tf.function(model.train_step, autograph=False)
-        # Every size is known before the first step, as XLA and TPUs want it.
-        assert graph_cost(step.get_concrete_function(batch(1))).unknown_sizes == 0
-        losses.append({name: float(loss) for name, loss in step(batch(1)).items()})
-    assert losses[1] == pytest.approx(losses[0], rel=tolerance, abs=tolerance)
-
-
-@pytest.mark.slow
-def test_xla_compiles_a_step_of_the_real_networks():
-    """With nearest upsampling, whose gradient TensorFlow has no XLA kernel for."""
-    noise = tf.random.stateless_normal((4, 6), (0, 0))
-    losses = []
-    for jit_compile in (False, True):
-        model = make(form="dense")
-        # XLA has another random generator.
-        model.noise = lambda batch_size, draw: noise
-        step = tf.function(model.train_step, autograph=False, jit_compile=jit_compile)
-        losses.append({name: float(loss) for name, loss in step(batch()).items()})
-    # Float32 sums in another order.
-    assert losses[1] == pytest.approx(losses[0], rel=1e-4, abs=1e-5)
 
 
 @pytest.mark.distributed
