@@ -5,6 +5,7 @@ import http.client
 import io
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 
 import numpy as np
@@ -134,6 +135,29 @@ def test_a_painted_picture_is_the_export_s(server, signatures):
     drafted = np.asarray(Image.open(io.BytesIO(body)).convert("RGB")).astype(int)
     # JPEG of quality 90: mean error of a few levels.
     assert np.abs(drafted - made).mean() < 6
+
+
+def test_twenty_painters_get_their_own_pictures(server, signatures):
+    """All at once, each with a map and a style of its own, twice over."""
+    maps = layouts(20).astype(np.uint8)
+    styles = seeded_styles(tf.range(20, dtype=tf.int64), Z_DIM).numpy()
+    expected = signatures["generate_with_style"](
+        label=tf.constant(maps, tf.int32),
+        instance=tf.constant(maps, tf.int32),
+        z=tf.constant(styles),
+    )["image"].numpy()
+
+    def paint(index):
+        for label in (maps[-1 - index], maps[index]):
+            status, _, body = ask(server, PICTURE, body_of(label, styles[index]))
+            assert status == 200, body
+        return np.asarray(Image.open(io.BytesIO(body))).astype(int)
+
+    with ThreadPoolExecutor(20) as pool:
+        made = np.stack(list(pool.map(paint, range(20))))
+    # As above: a rounding apart at most.
+    assert np.abs(made - expected).max() <= 1
+    assert len({picture.tobytes() for picture in made}) == 20
 
 
 def test_a_photograph_gives_its_style(server, signatures):
