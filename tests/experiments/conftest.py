@@ -111,7 +111,7 @@ def small(monkeypatch, eagerly):
     Their steps are taken eagerly: a few of them take less time than the graph of one.
     """
 
-    def generator(config, labels, name="generator"):
+    def generator(config, labels, name="generator", form="auto"):
         return SmallGenerator(num_labels=labels.num_ids, name=name)
 
     def discriminator(config, labels):

@@ -45,6 +45,7 @@ REACH = {
     "experiments/setup/layouts.py": "generate evaluate",
     "experiments/setup/predictors.py": "generate evaluate",
     "experiments/setup/models.py": "generate evaluate",
+    "experiments/setup/edge_models.py": "generate evaluate",
     "experiments/setup/workdir.py:read_model": "generate export convert",
     "experiments/setup/callbacks.py": "train",
     "experiments/setup/effects.py": "train benchmark",

@@ -230,7 +230,8 @@ def test_the_document_shows_the_files():
         found = re.findall(pattern, document, re.DOTALL)
         assert found == [(DOCS / "edge" / name).read_text()], name
     assert sorted(path.name for path in (DOCS / "edge").iterdir()) == sorted(SAMPLES)
-    assert document.count("```") == 2 * (len(SAMPLES) + 1)
+    # And two of commands.
+    assert document.count("```") == 2 * (len(SAMPLES) + 2)
 
 
 def check(result, expected):
