@@ -84,7 +84,7 @@ def main(output: Path, steps: int, plain: bool) -> None:
         for name in ("CLASS_NAMES", "PALETTE")
     )
     labels = importlib.import_module("pipelines.schema").LabelSet(names, palette, False, True)
-    gan = module("experiments.setup.assemble", "experiments.assemble").make_gaugan(config, labels)
+    gan = module("experiments.assemble", "experiments.setup.assemble").make_gaugan(config, labels)
     step, given = tf.function(gan.train_step, autograph=False), batch()
 
     def run():
