@@ -13,13 +13,14 @@ from spade_tf.training.adam import adam
 from spade_tf.training.gaugan import GauGAN
 
 
-def batch(size=4):
-    ids = np.arange(size * 64 * 64).reshape(size, 64, 64)
-    x = np.linspace(-1.0, 1.0, size * 64 * 64 * 3).reshape(size, 64, 64, 3)
+def batch(size=4, side=64, runs=(111, 57)):
+    """Pictures of `side` pixels; labels and instances that last for `runs` of pixels."""
+    ids = np.arange(size * side * side).reshape(size, side, side)
+    x = np.linspace(-1.0, 1.0, size * side * side * 3).reshape(size, side, side, 3)
     return {
         "image": tf.constant(np.sin(29.0 * x), tf.float32),
-        "label": tf.constant(ids // 111 % 3, tf.int32),
-        "instance": tf.constant(ids // 57 % 5, tf.int32),
+        "label": tf.constant(ids // runs[0] % 3, tf.int32),
+        "instance": tf.constant(ids // runs[1] % 5, tf.int32),
     }
 
 

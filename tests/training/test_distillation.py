@@ -1,8 +1,9 @@
 import random
-from functools import cache
+from functools import cache, partial
 
 import keras
 import numpy as np
+import paper_networks
 import pytest
 import tensorflow as tf
 from shapes_alone import shapes_alone
@@ -34,14 +35,7 @@ CLADE = {"conditioning": "clade"}
 WITHOUT_GRADIENT = ("/conv_0/bias", "/logits/bias")
 
 
-def batch(size=4):
-    ids = np.arange(size * 32 * 32).reshape(size, 32, 32)
-    x = np.linspace(-1.0, 1.0, size * 32 * 32 * 3).reshape(size, 32, 32, 3)
-    return {
-        "image": tf.constant(np.sin(29.0 * x), tf.float32),
-        "label": tf.constant(ids // 55 % 3, tf.int32),
-        "instance": tf.constant(ids // 29 % 5, tf.int32),
-    }
+batch = partial(paper_networks.batch, side=32, runs=(55, 29))
 
 
 def make_teacher(with_encoder=True, settled=True, **kwargs):
