@@ -70,7 +70,7 @@ class WorkdirModel:
         import tensorflow as tf
 
         from experiments.setup.trained_model import load_workdir
-        from spade_tf.export.signatures import inference_form
+        from spade_tf.export.forms import inference_form
         from spade_tf.networks.styles import split_style
 
         model = load_workdir(self._path)

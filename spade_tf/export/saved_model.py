@@ -32,6 +32,7 @@ def export_saved_model(
     max_pixels: int | None = None,
     files: SourceFiles | None = None,
     measure: bool = False,
+    drafts: bool = False,
 ) -> Path:
     """Writes `output_dir/N/`, N being one more than the largest version there, whole or not at all.
 
@@ -50,13 +51,15 @@ def export_saved_model(
             1,048,576, or for four times the trained size if that is more.
         files: what files hold that maps and photographs come in; None for ids as they are.
         measure: bool, whether the memory that it takes is measured, in a process of its own.
+        drafts: bool, whether the painter's server may compute anew only what a stroke changed.
 
     Returns:
         The directory of the version.
 
     Raises:
-        ExportError: if it cannot be written, is asked for within the scope of a strategy, or
-            `max_pixels` is less than a picture of the trained size.
+        ExportError: if it cannot be written, is asked for within the scope of a strategy,
+            `max_pixels` is less than a picture of the trained size, or the generator makes no
+            drafts.
 
     Example:
         >>> from spade_tf import export_saved_model
@@ -75,7 +78,9 @@ def export_saved_model(
         versions = [int(path.name) for path in output_dir.iterdir() if path.name.isdecimal()]
         target = output_dir / str(max(versions, default=0) + 1)
         with tempfile.TemporaryDirectory(dir=output_dir, prefix=".export-") as scratch:
-            module = ServedModel(generator, encoder, unknown_id, assets or {}, max_pixels, files)
+            module = ServedModel(
+                generator, encoder, unknown_id, assets or {}, max_pixels, files, drafts
+            )
             module.files = _assets(Path(scratch), assets or {})
             staged = Path(scratch) / "model"
             signatures = module.signatures()

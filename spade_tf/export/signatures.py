@@ -27,11 +27,12 @@ from spade_tf.export.decoding import (
     decode_photographs,
     encode_pictures,
 )
+from spade_tf.export.forms import draft_form, draft_stage, inference_form
 from spade_tf.export.source_files import SourceFiles, decode_conditions, decode_labels
 from spade_tf.export.style_inputs import KEYS, StyleInputs
 from spade_tf.layers.semantics import Semantics
-from spade_tf.networks.fused.generator import FusedGenerator, NotFusibleError
-from spade_tf.networks.generator import SPADEGenerator
+from spade_tf.networks.editing import EditableGenerator
+from spade_tf.networks.fused.generator import FusedGenerator
 
 # What is made of a label map at most, unless told otherwise, or four times the trained size.
 _MAX_PIXELS = 1 << 20
@@ -39,16 +40,6 @@ _MAX_PIXELS = 1 << 20
 
 # What names of signatures begin with that are parts of others.
 STAGE = "stage_"
-
-
-def inference_form(generator: Any) -> Any:
-    """The fused form of a generator where it has one, else the generator itself."""
-    if not isinstance(generator, SPADEGenerator):
-        return generator
-    try:
-        return generator.fuse()
-    except NotFusibleError:
-        return generator
 
 
 class ServedModel(tf.Module):
@@ -96,6 +87,7 @@ class ServedModel(tf.Module):
         max_pixels: int, what is made of one label map at most, height x width x styles; None for
             1,048,576, or for four times the trained size if that is more.
         files: what files hold that maps and photographs come in; None for ids as they are.
+        drafts: whether there is `stage_draft`, too; see `spade_tf.export.forms`.
     """
 
     def __init__(
@@ -106,10 +98,11 @@ class ServedModel(tf.Module):
         assets: Mapping[str, str],
         max_pixels: int | None = None,
         files: SourceFiles | None = None,
+        drafts: bool = False,
     ):
         super().__init__()
         object.__setattr__(self, "source_files", files or SourceFiles())
-        generator, given = inference_form(generator), generator
+        generator, given = (draft_form if drafts else inference_form)(generator), generator
         networks = [item for item in (generator, encoder) if isinstance(item, keras.Model)]
         if isinstance(generator, FusedGenerator):
             self.fused = generator
@@ -219,6 +212,8 @@ class ServedModel(tf.Module):
             "picture": (self._picture_of, inputs["generate"]),
             "finish_uint8": (self._finish, image),
         }
+        if isinstance(self.generator, EditableGenerator):
+            stages["draft"] = draft_stage(self.generator, inputs["generate"])
         if "generate_styles" in functions:
             stages["prepare_styles"] = (self._prepare, inputs["generate_styles"])
         for name, signature in (("jpeg", "generate_bytes"), ("png", "generate_png_bytes")):

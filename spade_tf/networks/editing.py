@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import keras
@@ -72,7 +72,7 @@ class EditableGenerator(FusedGenerator):
             raise ValueError(f"reach must be >= 0: received {reach}")
         self.reach = reach
         self._compiled_paint = tf.function(self._paint, autograph=False)
-        self._compiled_edit = tf.function(self._edit, autograph=False)
+        self._compiled_edit = tf.function(self.edit_within, autograph=False)
 
     def paint(self, inputs: Mapping[str, tf.Tensor], z: tf.Tensor | None = None) -> Painting:
         """The exact picture of a label map.
@@ -138,7 +138,28 @@ class EditableGenerator(FusedGenerator):
             features.append(x)
         return self.finish(x), tuple(features)
 
-    def _edit(self, inputs, z, features, image, changed):
+    def edit_within(
+        self,
+        inputs: Mapping[str, tf.Tensor],
+        z: tf.Tensor | None,
+        features: Sequence[tf.Tensor],
+        image: tf.Tensor,
+        changed: tf.Tensor,
+    ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+        """What `edit` computes, of tensors alone, for graphs.
+
+        Args:
+            inputs: of the new label map, as in `paint`.
+            z: as in `paint`.
+            features: of the picture before, as `Painting` has them.
+            image: the picture before.
+            changed: int32 `[2, 2]`, first and last row and column that were changed, the last ones
+                exclusive. If it is the whole map, nothing of the picture before is used, and the
+                new one is exact.
+
+        Returns:
+            The new picture and its features.
+        """
         semantics, scale = self.semantics(inputs), self.scale
         changed = tf.maximum(changed, 0)
         # The first block sees the whole map in a few cells, and is made anew.

@@ -121,6 +121,7 @@ def serve(
             max_queue=limits.max_queue,
         ),
         tuple(version_labels),
+        drafts=painter is not None,
     )
     metrics = Metrics(lambda: versions.queue_length, lambda: versions.number)
     dispatch = Dispatch(versions, BodyReader(), limits, metrics)

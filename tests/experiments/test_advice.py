@@ -36,6 +36,7 @@ REACH = {
     "experiments/commands/convert/convert.py:_say_what_next": "train",
     "experiments/setup/teacher.py": "train",
     "experiments/commands/export/export.py": "export",
+    "spade_tf/export/forms.py": "export",
     "experiments/commands/export/litert_js.py": "export",
     "experiments/commands/export/web.py": "export",
     "experiments/commands/export/staging.py": "export",

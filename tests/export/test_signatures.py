@@ -6,7 +6,8 @@ import tensorflow as tf
 from PIL import Image
 from served_networks import NUM_LABELS, SIZE, Z_DIM, layouts
 
-from spade_tf.export.signatures import inference_form, to_uint8
+from spade_tf.export.forms import inference_form
+from spade_tf.export.signatures import to_uint8
 from spade_tf.networks.styles import seeded_styles
 from spade_tf.training.pictures import encode_png
 

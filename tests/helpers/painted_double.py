@@ -36,7 +36,7 @@ class Double:
 
     name = "double"
     queue_length, number = 0, 1
-    work, draws_styles = None, True
+    work, draws_styles, drafts = None, True, None
 
     def __init__(self, folder, labels=LABELS, z_dim=None, size=(32, 64), class_style_dim=0):
         self.version, self.made, self.z_dim = folder, [], z_dim

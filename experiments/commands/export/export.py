@@ -40,6 +40,7 @@ def export(
     serving_image: str | None = None,
     max_pixels: int | None = None,
     measure_memory: bool = False,
+    drafts: bool = False,
     variants: Sequence[str] | None = None,
     allow_below_bound: Sequence[str] = (),
     data_dir: str | None = None,
@@ -62,6 +63,7 @@ def export(
         max_pixels: saved_model: that are made of one label map at most; None for the default.
         measure_memory: saved_model: whether the memory that pictures take is measured, for the
             manifests and the embedded server.
+        drafts: saved_model: whether the painter's server may compute only what a stroke changed.
         variants: litert: of `spade_tf.export.litert.variants.VARIANTS`; None for all.
         allow_below_bound: litert: those that may be shipped though they miss a bound.
         data_dir: litert, web: where the data set of the run was prepared; None for where it was
@@ -114,7 +116,7 @@ def export(
             )
         if "saved_model" in formats:
             staged["saved_model"] = write_saved_model(
-                loaded, staging, model_name, max_pixels, measure_memory
+                loaded, staging, model_name, max_pixels, measure_memory, drafts
             )
             write_serving_config(
                 output_dir, model_name=model_name, image=image, memory_mib=measured_mib(staging)
@@ -167,6 +169,7 @@ def write_saved_model(
     model_name: str,
     max_pixels: int | None,
     measure_memory: bool,
+    drafts: bool,
 ) -> Path:
     """Writes the first version of a SavedModel into a folder; see `export` for the arguments."""
     from experiments.commands.export.model_card import export_assets, source_files, unknown_id
@@ -182,6 +185,7 @@ def write_saved_model(
         model_name=model_name,
         max_pixels=max_pixels,
         measure=measure_memory,
+        drafts=drafts,
     )
 
 

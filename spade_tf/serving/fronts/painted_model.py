@@ -28,6 +28,7 @@ class PaintedModel(NamedTuple):
         z_dim: numbers of a whole style, those of classes included; 0 for none.
         class_style_dim: numbers of each class at the end of a style; 0 for none.
         has_encoder: whether photographs give styles.
+        has_drafts: whether a picture is made from the one before, while somebody draws.
         files: what label map files hold; see `label_files`.
     """
 
@@ -38,6 +39,7 @@ class PaintedModel(NamedTuple):
     z_dim: int
     class_style_dim: int
     has_encoder: bool
+    has_drafts: bool
     files: dict[str, Any]
 
 
@@ -81,7 +83,10 @@ def painted_model(predictor: Predictor) -> PaintedModel:
         )
     has_encoder = "encode_style" in predictor.inputs
     class_style_dim = sizes.get("class_styles", 0) // len(names)
-    return PaintedModel(names, colors, *size, z_dim, class_style_dim, has_encoder, files)
+    has_drafts = predictor.drafts is not None
+    return PaintedModel(
+        names, colors, *size, z_dim, class_style_dim, has_encoder, has_drafts, files
+    )
 
 
 def style_sizes(inputs: Signature) -> dict[str, int]:

@@ -10,6 +10,7 @@ import asyncio
 import functools
 import hashlib
 import io
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from importlib import resources
 from typing import Any, NamedTuple, TypeVar
@@ -25,6 +26,7 @@ from starlette.routing import Route
 from spade_tf.serving.dispatch import Dispatch, Target
 from spade_tf.serving.errors import BadRequestError, ForbiddenError, UnsupportedError
 from spade_tf.serving.fronts.painted_model import PaintedModel, painted_model, style_sizes
+from spade_tf.serving.model.drafts import draft_request
 from spade_tf.serving.model.predictor import whole_style
 from spade_tf.serving.requests import Request, make_request
 
@@ -158,6 +160,7 @@ class _Painter:
                 "styles": model.z_dim,
                 "class_styles": model.class_style_dim,
                 "photographs": model.has_encoder,
+                "drafts": model.has_drafts,
                 "samples": self._sampler(model) is not None,
                 "files": model.files,
                 "largest": {"bytes": limits.max_body_bytes, "pixels": limits.max_pixels},
@@ -204,10 +207,12 @@ class _Painter:
         if kind not in ("png", "jpeg"):
             raise BadRequestError(f"format: {kind[:40]!r} received; give png or jpeg")
         body = await request.body()
+        drawing = _drawing(request)
 
         async def read(specs) -> Request:
             signature, values = picture_values(body, size, specs)
-            return make_request(signature, values, specs, self._dispatch.limits)
+            made = make_request(signature, values, specs, self._dispatch.limits)
+            return draft_request(made, drawing, exact=kind == "png") if drawing else made
 
         _, answer = await self._dispatch.predict(_FRONT, self._target, read, lambda asked: asked)
         encoded = await self._dispatch.bodies.in_thread(_encode, answer.outputs["image"][0], kind)
@@ -304,6 +309,14 @@ def _integer(request: HttpRequest, name: str, least: int, most: int) -> int:
         if least <= number <= most:
             return number
     raise BadRequestError(f"{name}: {text[:40]!r} received; give a whole number, {least} to {most}")
+
+
+def _drawing(request: HttpRequest) -> str:
+    """The name of what is drawn, which the page made up; empty for none."""
+    text = request.query_params.get("drawing", "")
+    if re.fullmatch("[0-9a-f]{32}|", text) is None:
+        raise BadRequestError(f"drawing: {text[:40]!r} received; give 32 hexadecimal digits")
+    return text
 
 
 def _encode(image: np.ndarray, kind: str) -> bytes:

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from spade_tf.serving.errors import BadRequestError, ServingError, sentence
+from spade_tf.serving.model import drafts as drafting
 from spade_tf.serving.model.folders import newest_version
 from spade_tf.serving.model.graphs import load_parts, read_meta_graph
 from spade_tf.serving.model.work import read_work
@@ -45,18 +46,22 @@ class Predictor:
     Args:
         directory: of a version, or of a model's numbered versions, of which the newest is taken.
 
+        drafts: whether pictures of somebody who draws are asked for, too.
+
     Attributes:
         version: its directory.
         inputs: specs of the inputs, by signature and key.
         outputs: likewise.
         signature_defs: as they are saved, by name.
         work: what pictures take; None of exports that do not say.
+        drafts: what makes pictures while somebody draws; None if the export has no such signature,
+            or it was not asked for.
 
     Raises:
         ServingError: if it holds no SavedModel of this project.
     """
 
-    def __init__(self, directory: str | os.PathLike[str]):
+    def __init__(self, directory: str | os.PathLike[str], drafts: bool = False):
         self.version = newest_version(Path(directory))
         self.work = read_work(self.version)
         try:
@@ -79,11 +84,16 @@ class Predictor:
         self.outputs = {name: _specs(each.outputs) for name, each in shown.items()}
         # Signatures that are run in parts are not run themselves.
         run = [name for name in named if not (self._stages and name in _PARTS)]
+        run = [name for name in run if drafts or name != drafting.STAGE]
         try:
             self._sessions = load_parts(self.version, meta_graph, run)
         except (OSError, ValueError, LookupError, RuntimeError, tf.errors.OpError) as error:
             raise _not_loaded(directory, error) from error
         self._calls = {name: _callable(self._sessions[name], named[name]) for name in run}
+        self.drafts = None
+        if drafting.STAGE in run:
+            specs = _specs(named[drafting.STAGE].inputs)
+            self.drafts = drafting.Drafts(self._calls[drafting.STAGE], specs)
 
     def run(self, signature: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
         """Outputs of a signature; safe to be called from several threads.
@@ -96,11 +106,30 @@ class Predictor:
             BadRequestError: with the sentence of the check that refused them.
         """
         try:
+            if signature == drafting.DRAFT:
+                return self._draft(inputs)
             if signature in _PARTS and self._stages:
                 return self._in_stages(*_PARTS[signature], inputs)
             return self._calls[signature](inputs)
         except tf.errors.InvalidArgumentError as error:
             raise BadRequestError(sentence(str(error))) from None
+
+    def _draft(self, inputs: Mapping[str, np.ndarray]) -> Arrays:
+        """The picture of a map that is drawn: `drawing` names it, and `exact` is a truth value."""
+        if self.drafts is None:
+            raise BadRequestError("drawing: this export makes no drafts; leave it out")
+        if inputs["label"].shape[1:] != self.drafts.size:
+            height, width = self.drafts.size
+            raise BadRequestError(
+                f"drawing: drafts are of {height}x{width} (height x width); leave it out for maps "
+                "of another size"
+            )
+        maps = {key: each for key, each in inputs.items() if key not in ("drawing", "exact")}
+        maps["label"] = maps["label"].astype(np.int32)
+        drawing, exact = str(inputs["drawing"]), bool(inputs["exact"])
+        maps = self._calls[f"{_STAGE}prepare_ids"](maps)
+        image = self.drafts.picture(drawing, maps, exact)
+        return self._calls[f"{_STAGE}finish_uint8"]({"image": image})
 
     @property
     def draws_styles(self) -> bool:
@@ -156,8 +185,11 @@ class Predictor:
         requests = {name: given for name, given in requests.items() if name in self.inputs}
         if not requests:
             return 0
-        with ThreadPoolExecutor(len(requests)) as threads:
+        with ThreadPoolExecutor(len(requests) + 1) as threads:
+            drafts = self.drafts and threads.submit(self.drafts.warm_up)
             list(threads.map(lambda item: self.run(*item), requests.items()))
+            if drafts:
+                drafts.result()
         return len(requests)
 
     def _made_up(self, name, requests, known):

@@ -89,6 +89,7 @@ class ModelVersions:
         name: name of the model in requests.
         make_batcher: function from a predictor to its batcher.
         labels: labels that stand for the served version.
+        drafts: whether pictures of somebody who draws are asked for, too.
     """
 
     def __init__(
@@ -97,11 +98,13 @@ class ModelVersions:
         name: str,
         make_batcher: Callable[[Predictor], MicroBatcher],
         labels: tuple[str, ...] = (),
+        drafts: bool = False,
     ):
         self.directory = Path(directory)
         self.name = name
         self.labels = labels
         self._make_batcher = make_batcher
+        self._drafts = drafts
         self._statuses: dict[int, Status] = {}
         self._servable: Servable | None = None
         self._failed: tuple[Path, Any] | None = None
@@ -226,7 +229,7 @@ class ModelVersions:
             task.add_done_callback(self._draining.discard)
 
     def _loaded(self, path: Path) -> tuple[Predictor, MicroBatcher]:
-        predictor = Predictor(path)
+        predictor = Predictor(path, self._drafts)
         try:
             predictor.warm_up()
         except ServingError as error:

@@ -42,7 +42,7 @@ export class LabelDocument extends EventTarget {
       this.undone = [];
       this.#forget();
     }
-    this.#changed(true, change);
+    this.#changed(true);
     this.#history();
     return change !== null;
   }
@@ -76,7 +76,7 @@ export class LabelDocument extends EventTarget {
       const part = change[which].subarray(row * width, (row + 1) * width);
       this.ids.set(part, (top + row) * this.width + left);
     }
-    this.#changed(true, change);
+    this.#changed(true);
     this.#history();
     return true;
   }
@@ -88,10 +88,7 @@ export class LabelDocument extends EventTarget {
     }
   }
 
-  #changed(final, change = null) {
-    const region = change && (({left, top, width, height}) => ({left, top, width, height}))(change);
-    this.dispatchEvent(new CustomEvent('change', {detail: {final, region}}));
-  }
+  #changed(final) { this.dispatchEvent(new CustomEvent('change', {detail: {final}})); }
 
   #history() { this.dispatchEvent(new Event('history')); }
 }

@@ -8,10 +8,11 @@
 //   styleOfSeed(seed)        Float32Array
 //   styleOfPhotograph(file)  Float32Array
 //   sample(seed)             Uint8Array, a layout of the model's size
-//   render({map, style, region, final})
+//   render({map, style, final, drawing})
 //                            Blob of a picture. `map`: ids, width, height. `style`: Float32Array,
-//                            or null. `region`: the rectangle that changed since the last picture,
-//                            or null. `final`: whether it must be exact; else it may be close to it
+//                            or null. `final`: whether it must be exact; else it may be close to
+//                            it. `drawing`: names what is painted, if the next picture will
+//                            differ from this one by a stroke
 
 // `gone`: nobody answers. `later`: the same request may be answered in a while.
 export class EngineError extends Error {
@@ -28,7 +29,9 @@ export class ServerEngine {
   }
 
   async describe({signal} = {}) {
-    return (await this.#ask('model', {signal})).json();
+    const model = await (await this.#ask('model', {signal})).json();
+    this.drafts = model.drafts;
+    return model;
   }
 
   async styleOfSeed(seed, {signal} = {}) {
@@ -43,12 +46,13 @@ export class ServerEngine {
     return new Uint8Array(await (await this.#ask(`sample?seed=${seed}`, {signal})).arrayBuffer());
   }
 
-  // This engine makes the whole picture each time, and compresses it more while somebody draws.
-  async render({map, style = null, final = true, signal}) {
+  // While somebody draws, the server computes only what changed, if it can, and compresses more.
+  async render({map, style = null, final = true, drawing = '', signal}) {
     const {ids, width, height} = map;
     const body = new Blob(style ? [ids, littleEndian(style)] : [ids]);
     const format = final ? 'png' : 'jpeg';
-    const path = `picture?height=${height}&width=${width}&format=${format}`;
+    const path = `picture?height=${height}&width=${width}&format=${format}`
+      + (drawing && this.drafts ? `&drawing=${drawing}` : '');
     return (await this.#ask(path, {method: 'POST', body, signal})).blob();
   }
 

@@ -20,6 +20,10 @@ const VIEWS = ['picture', 'map', 'blend'];
 const element = (id) => document.getElementById(id);
 const chosen = (name) => document.querySelector(`input[name=${name}]:checked`).value;
 
+// Names what is painted in this page, until it is loaded again.
+const drawing = [...crypto.getRandomValues(new Uint8Array(16))]
+  .map((byte) => byte.toString(16).padStart(2, '0')).join('');
+
 const engine = await makeEngine({
   say: showStatus, runsOn: (text) => { element('made').textContent = `Made ${text}.`; },
 });
@@ -172,9 +176,9 @@ class Page {
     this.#keepSoon();
   }
 
-  ask({final = true, region = null, urgent = false} = {}) {
+  ask({final = true, urgent = false} = {}) {
     this.variations.cancel();
-    this.queue.ask({final, region, urgent});
+    this.queue.ask({final, urgent});
   }
 
   async sample(seed = Math.floor(Math.random() * 1e6)) {
@@ -212,11 +216,11 @@ class Page {
     else location.reload();
   }
 
-  async #render({final, region}, signal) {
+  async #render({final}, signal) {
     const {ids, width, height} = this.map;
     const map = {ids: ids.slice(), width, height};
     const style = await this.classStyles.completed(await this.styles.current(signal), signal);
-    return engine.render({map, style, region, final, signal});
+    return engine.render({map, style, final, drawing, signal});
   }
 
   async #shown(file, {final}) {
@@ -232,9 +236,9 @@ class Page {
     }
   }
 
-  #mapChanged({final, region}) {
+  #mapChanged({final}) {
     element('download').disabled = true;
-    this.ask({final, region});
+    this.ask({final});
     if (final) this.#keepSoon();
   }
 

@@ -1,0 +1,88 @@
+"""The forms that generators are exported in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from spade_tf.export.checks import finite
+from spade_tf.export.errors import ExportError
+from spade_tf.networks.editing import EditableGenerator
+from spade_tf.networks.fused.generator import NotFusibleError
+from spade_tf.networks.generator import SPADEGenerator
+
+# Begins the names of features, of which each block makes one.
+FEATURE = "feature_"
+
+
+def inference_form(generator: Any) -> Any:
+    """The fused form of a generator where it has one, else the generator itself."""
+    if not isinstance(generator, SPADEGenerator):
+        return generator
+    try:
+        return generator.fuse()
+    except NotFusibleError:
+        return generator
+
+
+def draft_form(generator: Any) -> EditableGenerator:
+    """The fused form of a generator that can also compute what a stroke changes.
+
+    Raises:
+        ExportError: if it has none.
+    """
+    reason = "a generator of another architecture"
+    if isinstance(generator, SPADEGenerator):
+        try:
+            return EditableGenerator(generator)
+        except NotFusibleError as error:
+            reason = str(error)
+    raise ExportError(
+        f"--drafts: only SPADE generators with batch normalisation make drafts ({reason}); leave "
+        "it out, and the painter computes each picture whole"
+    )
+
+
+def draft_stage(
+    generator: EditableGenerator, inputs: Mapping[str, tf.TensorSpec]
+) -> tuple[Callable[..., dict[str, tf.Tensor]], dict[str, tf.TensorSpec]]:
+    """A signature that computes anew only what a stroke changes, and its inputs.
+
+    Beside the map and its style, it takes and gives the picture and the features of each block, so
+    that a server keeps them for each painter. `changed` is the rectangle to compute; see
+    `EditableGenerator.edit_within`. All shapes are those of one picture of the trained size.
+
+    Args:
+        generator: the generator.
+        inputs: specs of a map and a style, with any batch and size.
+
+    Raises:
+        ExportError: if the maps are continuous.
+    """
+    if "condition" in inputs:
+        raise ExportError("--drafts: drafts are of painted classes, not of continuous maps")
+    height, width = generator.image_size
+    specs: dict[str, tf.TensorSpec] = {}
+    for key, spec in inputs.items():
+        # A map is as large as the picture; a style has no size that is left open but the batch.
+        sizes = [height, width] if key in ("label", "instance") else spec.shape[1:]
+        specs[key] = tf.TensorSpec([1, *sizes], spec.dtype, name=key)
+    specs["changed"] = tf.TensorSpec([2, 2], tf.int32, name="changed")
+    specs["image"] = tf.TensorSpec([1, height, width, 3], tf.float32, name="image")
+    scale = generator.scale
+    for index, channels in enumerate(generator.widths):
+        scale //= 2 if generator.upsamples[index] else 1
+        name = f"{FEATURE}{index:02}"
+        shape = [1, height // scale, width // scale, channels]
+        specs[name] = tf.TensorSpec(shape, generator.compute_dtype, name=name)
+
+    def draft(changed, image, z=None, **given):
+        features = [given.pop(name) for name in specs if name.startswith(FEATURE)]
+        image, made = generator.edit_within(given, z, features, image, changed)
+        image = finite("image", image, "give another style, or another export")
+        names = [name for name in specs if name.startswith(FEATURE)]
+        return {"image": image, **dict(zip(names, made, strict=True))}
+
+    return draft, specs
