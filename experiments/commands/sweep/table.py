@@ -230,11 +230,12 @@ def _text(values: Mapping[str, Any]) -> str:
     return json.dumps(values, sort_keys=True)
 
 
-def markdown(content: Mapping[str, Any]) -> str:
+def markdown(content: Mapping[str, Any], intervals: bool = False) -> str:
     """The table as Markdown.
 
     Args:
         content: of `summarise`.
+        intervals: whether a score of one seed is followed by its interval over pictures.
     """
     columns = content["columns"]
     titles = [f"{c['title']} {_ARROWS[c['higher_is_better']]}" for c in columns]
@@ -244,7 +245,7 @@ def markdown(content: Mapping[str, Any]) -> str:
         "|---|---|---|" + "---|" * len(titles),
     ]
     for row in content["rows"]:
-        cells = [_cell(row["scores"][c["title"]], best[c["title"]]) for c in columns]
+        cells = [_cell(row["scores"][c["title"]], best[c["title"]], intervals) for c in columns]
         millions = row["parameters"]["generator"] / 1e6
         lines.append(
             f"| {row['title']} | {millions:.2f} M | {len(row['seeds'])} | {' | '.join(cells)} |"
@@ -255,15 +256,16 @@ def markdown(content: Mapping[str, Any]) -> str:
     batches = " or ".join(map(str, content["batch_sizes"]))
     counts = " or ".join(f"{count:,}" for count in content["counts"])
     warnings = [f"\n**{line}**" for line in content["warnings"]]
+    brackets = " In brackets: interval of 95 % over pictures, of one seed." if intervals else ""
     return "\n".join(
         [
             *lines,
             "",
             f"{steps} steps of {batches} pictures of {' or '.join(content['datasets'])}, scored on "
             f"{counts} pictures that were held out. Generator: trained weights. ±: standard "
-            "deviation over seeds. ↑: higher is better, ↓: lower, →: nearer to 1. Bold: the best "
-            "mean. Real pictures: what the segmenter finds in them, and the distance of one half "
-            f"of them to the other.{_of_styles(content)}",
+            f"deviation over seeds.{brackets} ↑: higher is better, ↓: lower, →: nearer to 1. Bold: "
+            "the best mean. Real pictures: what the segmenter finds in them, and the distance of "
+            f"one half of them to the other.{_of_styles(content)}",
             *warnings,
             "",
         ]
@@ -296,13 +298,17 @@ def _best(rows: Sequence[Mapping[str, Any]], title: str, higher: bool | None) ->
     return max(means) if higher else min(means)
 
 
-def _cell(score: Mapping[str, Any] | None, best: float) -> str:
+def _cell(score: Mapping[str, Any] | None, best: float, intervals: bool) -> str:
     if score is None:
         return "–"
     text = _number(score["mean"])
     text = f"**{text}**" if score["mean"] == best else text
-    deviation = score["deviation"]
-    return text if deviation is None else f"{text} ± {_number(deviation)}"
+    if score["deviation"] is not None:
+        return f"{text} ± {_number(score['deviation'])}"
+    if not intervals:
+        return text
+    low, high = map(_number, score["intervals"][0])
+    return f"{text} ({low} to {high})"
 
 
 def _number(value: float | None) -> str:
