@@ -180,6 +180,8 @@ def read_model(workdir: str | os.PathLike[str], flag: str = "--model") -> dict[s
     Raises:
         ConfigError: as `read_trained`, naming the flag.
     """
+    if Path(workdir).is_file():
+        raise ConfigError(f"{flag}={workdir}: a file; give the workdir of a training")
     if not Path(workdir).is_dir():
         raise ConfigError(f"{flag}={workdir}: no such folder; give the workdir of a training")
     try:

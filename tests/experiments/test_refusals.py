@@ -91,6 +91,11 @@ CASES = [
     ("generate --endpoint=http://x", "--model_name: required with --endpoint; give", None),
     ("generate --model=x --endpoint=http://x --model_name=y", "--model=x: no effect with", None),
     ("generate --model=none", "--model=none: no such folder", None),
+    (
+        "export --model=broken/config.json --output_dir=d",
+        "config.json: a file; give the workdir",
+        None,
+    ),
     ("generate --model=empty", "neither the workdir of a training", None),
     ("generate --model=fresh", "no checkpoint in it; train a model there first", None),
     ("generate --model=broken", "cannot be read", None),
