@@ -25,7 +25,7 @@ class FakePredictor:
 
     closed: list = []  # noqa: RUF012
 
-    def __init__(self, path):
+    def __init__(self, path, drafts=False):
         self.path = path
         if (path / "broken").exists():
             raise ServingError("half of it is missing")
