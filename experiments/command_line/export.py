@@ -71,7 +71,7 @@ def _define_saved_model(flags: Flags) -> None:
         "drafts",
         False,
         "While somebody paints, let serve compute only what a stroke changes. The export becomes "
-        "about half a megabyte larger. For SPADE generators with batch normalisation.",
+        "about a megabyte larger. For SPADE generators with batch normalisation.",
         only_with="format=saved_model",
     )
 
