@@ -13,9 +13,6 @@ from spade_tf.networks.editing import EditableGenerator
 from spade_tf.networks.fused.generator import NotFusibleError
 from spade_tf.networks.generator import SPADEGenerator
 
-# Begins the names of features, of which each block makes one.
-FEATURE = "feature_"
-
 
 def inference_form(generator: Any) -> Any:
     """The fused form of a generator where it has one, else the generator itself."""
@@ -71,18 +68,19 @@ def draft_stage(
         specs[key] = tf.TensorSpec([1, *sizes], spec.dtype, name=key)
     specs["changed"] = tf.TensorSpec([2, 2], tf.int32, name="changed")
     specs["image"] = tf.TensorSpec([1, height, width, 3], tf.float32, name="image")
-    scale = generator.scale
-    for index, channels in enumerate(generator.widths):
-        scale //= 2 if generator.upsamples[index] else 1
-        name = f"{FEATURE}{index:02}"
+    scale, names = generator.scale, []
+    for index, (channels, upsamples) in enumerate(
+        zip(generator.widths, generator.upsamples, strict=True)
+    ):
+        scale //= 2 if upsamples else 1
+        names.append(f"feature_{index:02}")
         shape = [1, height // scale, width // scale, channels]
-        specs[name] = tf.TensorSpec(shape, generator.compute_dtype, name=name)
+        specs[names[-1]] = tf.TensorSpec(shape, generator.compute_dtype, name=names[-1])
 
     def draft(changed, image, z=None, **given):
-        features = [given.pop(name) for name in specs if name.startswith(FEATURE)]
+        features = [given.pop(name) for name in names]
         image, made = generator.edit_within(given, z, features, image, changed)
         image = finite("image", image, "give another style, or another export")
-        names = [name for name in specs if name.startswith(FEATURE)]
         return {"image": image, **dict(zip(names, made, strict=True))}
 
     return draft, specs

@@ -45,7 +45,6 @@ class Predictor:
 
     Args:
         directory: of a version, or of a model's numbered versions, of which the newest is taken.
-
         drafts: whether pictures of somebody who draws are asked for, too.
 
     Attributes:
@@ -83,8 +82,8 @@ class Predictor:
         self.inputs = {name: _in_order(_specs(each.inputs)) for name, each in shown.items()}
         self.outputs = {name: _specs(each.outputs) for name, each in shown.items()}
         # Signatures that are run in parts are not run themselves.
-        run = [name for name in named if not (self._stages and name in _PARTS)]
-        run = [name for name in run if drafts or name != drafting.STAGE]
+        unused = set(_PARTS if self._stages else ()) | set(() if drafts else (drafting.STAGE,))
+        run = [name for name in named if name not in unused]
         try:
             self._sessions = load_parts(self.version, meta_graph, run)
         except (OSError, ValueError, LookupError, RuntimeError, tf.errors.OpError) as error:
