@@ -94,7 +94,8 @@ class BodyReader:
         """Ends threads and process."""
         self._threads.shutdown(wait=False)
         if self._process is not None:
-            self._process.shutdown(wait=False, cancel_futures=True)
+            # Python's own exit waits for it as well, and would race with it: a bad file descriptor.
+            self._process.shutdown(wait=True, cancel_futures=True)
 
 
 def _start() -> ProcessPoolExecutor:

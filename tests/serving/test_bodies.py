@@ -2,6 +2,7 @@ import asyncio
 import gzip
 import os
 import signal
+import threading
 import zlib
 
 import pytest
@@ -51,6 +52,16 @@ def test_bodies_of_many_values_are_read_in_another_process():
             reader.close()
 
     asyncio.run(main())
+
+
+def test_nothing_of_the_process_is_left_when_it_is_closed():
+    before = set(threading.enumerate())
+    reader = BodyReader()
+    reader.start()
+    assert set(threading.enumerate()) - before
+    reader.close()
+    # What is left here, Python's exit would race with.
+    assert not set(threading.enumerate()) - before
 
 
 def test_more_lists_than_any_request_has_are_not_read():
