@@ -218,7 +218,8 @@ def outcomes(tmp_path_factory):
         text=True,
         check=True,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        # Python keeps the bytecode of what it imports beside it, unless told not to.
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
     )
     after = sorted(path.relative_to(folder) for path in folder.rglob("*"))
     return [json.loads(line) for line in result.stdout.splitlines()], before, after
