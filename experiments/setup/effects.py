@@ -86,6 +86,11 @@ _EFFECTS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
         "--config.discriminator.architecture=projected or projected_segmentation",
     ),
     (
+        ("discriminator.full_resolution",),
+        lambda config: config.discriminator.architecture == "projected_segmentation",
+        "--config.discriminator.architecture=projected_segmentation",
+    ),
+    (
         ("loss.adversarial",),
         lambda config: config.discriminator.architecture not in PIXEL_DISCRIMINATORS,
         "--config.discriminator.architecture=patch or projected",

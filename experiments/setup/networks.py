@@ -129,6 +129,7 @@ def make_discriminator(config: Config, labels: LabelSet) -> Discriminator:
     shared["backbone"] = settings.backbone
     if settings.architecture == "projected":
         return _with_weights(ProjectedDiscriminator(**shared), config)
+    shared["full_resolution"] = settings.full_resolution
     return _with_weights(ProjectedSegmentationDiscriminator(**shared), config)
 
 

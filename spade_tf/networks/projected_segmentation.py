@@ -21,6 +21,7 @@ from spade_tf.networks.segmentation_discriminator import (
     decoded_shapes,
     make_decoder,
 )
+from spade_tf.networks.spectral_resnet_block import SpectralResnetBlock
 
 
 @keras.saving.register_keras_serializable("spade_tf")
@@ -38,6 +39,10 @@ class ProjectedSegmentationDiscriminator(TracesSymbolicCalls, keras.Model):
         backbone: "efficientnet_lite0" or "vgg16", the frozen network. Its weights are random until
             they are loaded: see `spade_tf.convert`. Default "efficientnet_lite0".
         filters: int >= 1, base width of the way up. Default 64.
+        full_resolution: bool, whether it sees the picture itself too, through a trained
+            `SpectralResnetBlock` whose features join the last ones on the way up. Without it, the
+            finest features have half the resolution, and fine stripes of a generator pass
+            unseen. Default False.
 
     Call arguments:
         inputs: not looked at; as other discriminators have it.
@@ -53,7 +58,7 @@ class ProjectedSegmentationDiscriminator(TracesSymbolicCalls, keras.Model):
 
     Reference: Berrada et al. 2024, "Unlocking Pre-trained Image Backbones for Semantic Image
         Synthesis", https://arxiv.org/abs/2312.13314. Of it, this is the idea of the discriminator
-        alone: its blocks, backbones and further losses differ.
+        alone: its blocks, backbones and further losses differ, and `full_resolution` is ours.
 
     Example:
         >>> import tensorflow as tf
@@ -71,6 +76,7 @@ class ProjectedSegmentationDiscriminator(TracesSymbolicCalls, keras.Model):
         unknown_id: int | None = None,
         backbone: str = "efficientnet_lite0",
         filters: int = 64,
+        full_resolution: bool = False,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -80,19 +86,31 @@ class ProjectedSegmentationDiscriminator(TracesSymbolicCalls, keras.Model):
         self.unknown_id = unknown_id
         self.backbone = backbone
         self.filters = filters
+        self.full_resolution = full_resolution
         layers = [HALF_SIZE[backbone], *BACKBONES[backbone]] if backbone in BACKBONES else []
         self.features = make_backbone(backbone, [name for name, _ in layers])
         *skips, channels = (count for _, count in layers)
         widths = [4 * filters, 2 * filters, 2 * filters, filters][: len(skips)]
+        finest = max(filters // 2, 1)
         self.up, self.logits = make_decoder(
-            channels, [*reversed(skips), 0], [*widths, max(filters // 2, 1)], self
+            channels,
+            [*reversed(skips), finest if full_resolution else 0],
+            [*widths, finest],
+            self,
         )
+        if full_resolution:
+            self.pixels = SpectralResnetBlock(
+                finest, activate=False, dtype=self.dtype_policy, name="pixels"
+            )
+            self.pixels.build((None, None, None, 3))
         self.built = True
 
     def call(self, inputs, image, training=False):
         check_size(image, STRIDES[-1])
         features = normalized_features(self.features, image)
         maps = [tf.cast(each, self.compute_dtype) for each in features]
+        if self.full_resolution:
+            maps.insert(0, self.pixels(tf.cast(image, self.compute_dtype), training=training))
         return [decode(self.up, self.logits, maps, training)]
 
     def compute_output_shape(self, inputs_shape, image_shape):
@@ -105,4 +123,5 @@ class ProjectedSegmentationDiscriminator(TracesSymbolicCalls, keras.Model):
             "unknown_id": self.unknown_id,
             "backbone": self.backbone,
             "filters": self.filters,
+            "full_resolution": self.full_resolution,
         }

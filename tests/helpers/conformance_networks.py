@@ -237,7 +237,13 @@ def segmentation_discriminator():
 
 @register(ProjectedSegmentationDiscriminator)
 def projected_segmentation_discriminator():
-    config = {"num_labels": 3, "unknown_id": 2, "filters": 2, "backbone": "efficientnet_lite0"}
+    config = {
+        "num_labels": 3,
+        "unknown_id": 2,
+        "filters": 2,
+        "backbone": "efficientnet_lite0",
+        "full_resolution": True,
+    }
     return Case(
         config,
         {"label": stripes(2, 32, 64, 3), "image": ramp(2, 32, 64, 3)},

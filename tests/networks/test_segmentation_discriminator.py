@@ -34,6 +34,25 @@ def test_every_pixel_has_a_logit_for_each_class_and_for_fake(kind):
     assert np.max(tf.nn.softmax(features[-1])) < 0.9
 
 
+def test_full_resolution_adds_what_a_block_sees_in_the_picture_itself():
+    """Logits are those of the features plus a 1x1 convolution of the block: two networks agree."""
+    image = picture()
+    full = ProjectedSegmentationDiscriminator(5, filters=4, full_resolution=True)
+    plain = ProjectedSegmentationDiscriminator(5, filters=4)
+    block = {id(variable) for variable in full.pixels.variables}
+    kernel = full.logits.kernel.numpy()
+    shared = [each for each in full.variables if id(each) not in block]
+    for ours, theirs in zip(plain.variables, shared, strict=True):
+        ours.assign(kernel[:, :, :-2] if theirs is full.logits.kernel else theirs)
+    seen = tf.nn.leaky_relu(full.pixels(image), 0.2)
+    assert seen.shape == (2, 32, 64, 2)
+    added = np.einsum("bhwc,cn->bhwn", seen, kernel[0, 0, -2:])
+    assert np.abs(added).mean() > 0.01
+    # Sums of numbers near 1 in another order.
+    actual, expected = full(None, image)[0][-1], plain(None, image)[0][-1]
+    np.testing.assert_allclose(actual - expected, added, rtol=0, atol=1e-5)
+
+
 def test_logits_depend_on_pixels_near_and_far():
     """The skips carry what is near, the way down what is far away."""
     network, image = made("segmentation"), picture()
