@@ -150,8 +150,13 @@ def _transfer_all(
     from spade_tf.training.transfer import transfer
 
     channels, count, lines = _channels(new, old)
-    axes = _axes(model, source, (channels, count), old)
-    for name in ("generator", "discriminator"):
+    names = ["generator"]
+    if _form(new[0]) == _form(old[0]):
+        names.append("discriminator")
+    else:
+        lines.append(f"its discriminator: {_form(old[0])}; this one is new")
+    axes = _axes(model, {name: source[name] for name in names}, (channels, count), old)
+    for name in names:
         transfer(
             source[name],
             getattr(model, name),
@@ -176,16 +181,20 @@ def _transfer_all(
     return lines
 
 
+def _form(config: Config) -> str:
+    settings = config.discriminator
+    return settings.architecture + (" of full resolution" if settings.full_resolution else "")
+
+
 def _axes(model, source, mapping, old):
     """The weights with one entry per channel, found by comparing networks of other channels."""
     from spade_tf.training.transfer import semantic_axes
 
     (channels, count), (old_config, old_labels) = mapping, old
-    names = ("generator", "discriminator")
     if channels == list(range(count)):
-        return {name: {} for name in names}
+        return {name: {} for name in source}
     difference = len(channels) - count
-    others = {name: getattr(model, name) for name in names}
+    others = {name: getattr(model, name) for name in source}
     if not difference:
         # With as many classes in another order, shapes are equal. One more class shows the axes.
         more = old_labels._replace(
@@ -193,7 +202,9 @@ def _axes(model, source, mapping, old):
             palette=((0, 0, 0), *old_labels.palette),
         )
         difference, others = 1, _networks(old_config, more)
-    return {name: semantic_axes(source[name], others[name], difference) for name in names}
+    return {
+        name: semantic_axes(network, others[name], difference) for name, network in source.items()
+    }
 
 
 def _channels(

@@ -99,6 +99,20 @@ def test_another_make_is_refused_by_the_tensor_s_name(config, workdir):
         follow_init_from(config, workdir.parent / "new")
 
 
+@pytest.mark.parametrize("count", [4, 5])
+def test_a_discriminator_of_another_kind_starts_new(config, workdir, count):
+    old = load_workdir(workdir)
+    new = labels([f"class {index}" for index in range(count)])
+    config.discriminator.architecture = "segmentation"
+    model = fresh(config, new)
+    weights = model.discriminator.get_weights()
+    assert "its discriminator: patch; this one is new" in initialize(model, config, new)
+    for ours, before in zip(model.discriminator.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(ours, before)
+    for ours, theirs in zip(model.encoder.variables, old.encoder.variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_a_place_without_a_training_is_refused(config, tmp_path):
     config.init_from = str(tmp_path)
     with pytest.raises(ConfigError, match=f"--init_from={tmp_path}: neither the --workdir"):
