@@ -97,6 +97,14 @@ def test_all_formats_are_checked_before_any_is_made(workdir, tmp_path, capsys):
         assert not (tmp_path / "m").exists()
 
 
+def test_drafts_are_refused_before_litert_models_are_made(workdir, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(f"{EXPORT}.litert.read_examples", lambda *_: pytest.fail("too late"))
+    arguments = ["export", f"--model={workdir}", "--format=saved_model,litert", "--drafts"]
+    assert main([*arguments, f"--output_dir={tmp_path / 'm'}"]) != 0
+    assert "--drafts: only SPADE generators" in capsys.readouterr().err
+    assert not (tmp_path / "m").exists()
+
+
 @pytest.mark.parametrize("at", ["write_litert", "write_saved_model", "os.replace"])
 def test_all_formats_are_published_or_none(workdir, tmp_path, monkeypatch, at):
     def version(staging, name):
