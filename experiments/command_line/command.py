@@ -131,8 +131,8 @@ class Flags:
 
     def _said(self, name: str) -> str:
         value = self.absl[name].value
-        if value is False:
-            return f"--no{name}"
+        if isinstance(value, bool):
+            return f"--{name}" if value else f"--no{name}"
         return f"--{name}={','.join(value) if isinstance(value, list) else value}"
 
     def _holds(self, setting: str) -> bool:

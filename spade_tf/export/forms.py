@@ -30,16 +30,18 @@ def draft_form(generator: Any) -> EditableGenerator:
     Raises:
         ExportError: if it has none.
     """
-    reason = "a generator of another architecture"
+    made, cause = "another architecture", None
     if isinstance(generator, SPADEGenerator):
         try:
             return EditableGenerator(generator)
         except NotFusibleError as error:
-            reason = str(error)
+            settings, cause = generator.conditioning, error
+            made = f"conditioning={settings.kind}, norm={settings.norm}, concat={settings.concat}"
     raise ExportError(
-        f"--drafts: only SPADE generators with batch normalisation make drafts ({reason}); leave "
-        "it out, and the painter computes each picture whole"
-    )
+        "--drafts: only generators with conditioning=spade, norm=batch and concat=none make "
+        f"drafts, and this one has {made.lower()}; leave it out, and the painter computes each "
+        "picture whole"
+    ) from cause
 
 
 def draft_stage(

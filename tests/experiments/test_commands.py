@@ -295,7 +295,7 @@ def test_verbosity_gives_the_traceback(arguments):
             ["export", "--model=x", "--output_dir=y", "--format=litert", "--max_pixels=9"],
             "--max_pixels=9: no effect without --format=saved_model",
         ),
-        (["convert", "--output=x", "--source=nvlabs", "--legacy"], "--legacy=True: no effect"),
+        (["convert", "--output=x", "--source=nvlabs", "--legacy"], "--legacy: no effect"),
         (["convert", "--output=x", "--target=nvlabs", "--options=y"], "--options=y: no effect"),
         (["convert", "--output=x", "--source=nvlabs", "--data_dir=y"], "without --dataset"),
         (["prepare", "--beam_options=a=b"], "no effect without --beam_runner"),

@@ -101,7 +101,7 @@ def test_drafts_are_refused_before_litert_models_are_made(workdir, tmp_path, mon
     monkeypatch.setattr(f"{EXPORT}.litert.read_examples", lambda *_: pytest.fail("too late"))
     arguments = ["export", f"--model={workdir}", "--format=saved_model,litert", "--drafts"]
     assert main([*arguments, f"--output_dir={tmp_path / 'm'}"]) != 0
-    assert "--drafts: only SPADE generators" in capsys.readouterr().err
+    assert "this one has conditioning=clade" in capsys.readouterr().err
     assert not (tmp_path / "m").exists()
 
 

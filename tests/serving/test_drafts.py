@@ -15,6 +15,7 @@ from spade_tf.export.signatures import ServedModel
 from spade_tf.export.source_files import SourceFiles
 from spade_tf.networks.editing import EditableGenerator
 from spade_tf.networks.styles import seeded_styles
+from spade_tf.serving.errors import BadRequestError
 from spade_tf.serving.fronts.painter import Painter
 from spade_tf.serving.fronts.rest_server import make_app
 from spade_tf.serving.model.batching import MicroBatcher
@@ -52,6 +53,7 @@ def maps(stroke=None, seed=3):
 
 def draft(predictor, drawing, exact=False, **what):
     inputs = {**maps(**what), "drawing": np.array(drawing), "exact": np.array(exact)}
+    inputs["signature"] = np.array("generate_with_style")
     return predictor.run("draft", inputs)["image"]
 
 
@@ -170,10 +172,13 @@ def test_the_painter_asks_for_them(client, predictor):
         answer = client.post(f"{path}{query}&drawing={'a' * 32}", content=body(STROKE))
         assert answer.status_code == 200
     assert answer.content == exact.content
-    half = f"/painter/api/picture?height={SIZE}&width={SIZE // 2}&drawing={'a' * 32}"
-    answer = client.post(half, content=body()[: SIZE * SIZE // 2] + body()[SIZE * SIZE :])
-    assert answer.status_code == 400
-    assert f"drafts are of {SIZE}x{SIZE}" in answer.json()["error"]
+    half = f"/painter/api/picture?height={SIZE}&width={SIZE // 2}"
+    answers = [
+        client.post(half + query, content=body()[: SIZE * SIZE // 2] + body()[SIZE * SIZE :])
+        for query in ("", f"&drawing={'a' * 32}")
+    ]
+    assert [each.status_code for each in answers] == [400, 400]
+    assert answers[0].json() == answers[1].json()
 
 
 @pytest.mark.parametrize("drawing", ["a" * 31, "g" * 32, "../" * 8, "a" * 33])
@@ -181,24 +186,25 @@ def test_a_drawing_has_a_plain_name(client, drawing):
     path = f"/painter/api/picture?height={SIZE}&width={SIZE}&drawing={drawing}"
     answer = client.post(path, content=body())
     assert answer.status_code == 400
-    assert "give 32 hexadecimal digits" in answer.json()["error"]
+    assert "give 32 digits or letters a to f" in answer.json()["error"]
 
 
-def test_an_export_without_them_says_so(painted_version):
+def test_an_export_without_them_makes_each_picture_whole(painted_version):
     predictor = Predictor(painted_version, drafts=True)
     client = TestClient(make_app(Versions(predictor).dispatch(), Painter(local=False)))
     assert client.get("/painter/api/model").json()["drafts"] is False
-    path = f"/painter/api/picture?height={SIZE}&width={SIZE}&drawing={'a' * 32}"
-    answer = client.post(path, content=body())
-    assert (answer.status_code, answer.json()["error"]) == (
-        400,
-        "drawing: this export makes no drafts; leave it out",
+    path = f"/painter/api/picture?height={SIZE}&width={SIZE}"
+    drawn, plain = (
+        client.post(path + query, content=body(STROKE)) for query in (f"&drawing={'a' * 32}", "")
     )
+    assert (drawn.status_code, drawn.content) == (200, plain.content)
     predictor.close()
 
 
 def test_what_cannot_make_them_is_not_exported(networks):
-    with pytest.raises(ExportError, match=r"--drafts: only SPADE generators.*clade"):
+    with pytest.raises(
+        ExportError, match=r"--drafts: only generators .* has conditioning=clade, norm="
+    ):
         ServedModel(clade(), None, None, {}, drafts=True)
     maps = SourceFiles(condition_channels=3)
     with pytest.raises(ExportError, match="not of continuous maps"):
@@ -222,3 +228,21 @@ def test_the_page_names_its_drawing_where_it_helps(browser, tmp_path):
         painting.page.locator("#variations li").nth(4).wait_for()
         assert not any("drawing" in each for each in server.double.made)
         painting.close()
+
+
+@pytest.mark.browser
+def test_an_error_goes_when_pictures_come_again(browser, tmp_path):
+    with DoubleServer(tmp_path, Painter()) as server:
+        painting = Painting(browser, server.url)
+        make, server.double.run = server.double.run, refuse
+        server.double.batcher = None
+        painting.drag((10, 10), (30, 10))
+        painting.page.get_by_text("No such luck.").wait_for()
+        server.double.run, server.double.batcher = make, None
+        painting.changed(lambda: painting.drag((10, 20), (30, 20)))
+        assert painting.page.locator("#status").inner_text() == ""
+        painting.close()
+
+
+def refuse(*_):
+    raise BadRequestError("no such luck")

@@ -315,7 +315,7 @@ def _drawing(request: HttpRequest) -> str:
     """The name of what is drawn, which the page made up; empty for none."""
     text = request.query_params.get("drawing", "")
     if re.fullmatch("[0-9a-f]{32}|", text) is None:
-        raise BadRequestError(f"drawing: {text[:40]!r} received; give 32 hexadecimal digits")
+        raise BadRequestError(f"drawing: {text[:40]!r} received; give 32 digits or letters a to f")
     return text
 
 

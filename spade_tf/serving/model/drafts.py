@@ -18,6 +18,8 @@ Call = Callable[[Mapping[str, np.ndarray]], Arrays]
 STAGE = "stage_draft"
 # What a request for one names as its signature.
 DRAFT = "draft"
+# Its inputs beside those of the signature that makes the picture of any map.
+OF_DRAFTS = ("drawing", "exact", "signature")
 # What the pictures and features of all painters take at most, in bytes.
 _MOST_BYTES = 1 << 29
 _MOST_DRAWINGS = 64
@@ -102,12 +104,15 @@ class Drafts:
 def draft_request(request: Request, drawing: str, exact: bool) -> Request:
     """A request for the picture of a map that is drawn, from one for the picture of any map.
 
+    Where there are no drafts of such maps, its picture is made whole.
+
     Args:
         request: of one map.
         drawing: see `Drafts.picture`.
         exact: likewise.
     """
-    inputs = {**request.inputs, "drawing": np.array(drawing), "exact": np.array(exact)}
+    added = (np.array(each) for each in (drawing, exact, request.signature))
+    inputs = {**request.inputs, **dict(zip(OF_DRAFTS, added, strict=True))}
     # Each has a rectangle of its own, so that they share no batch.
     return request._replace(signature=DRAFT, inputs=inputs, key=object())
 

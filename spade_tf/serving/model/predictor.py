@@ -114,16 +114,11 @@ class Predictor:
             raise BadRequestError(sentence(str(error))) from None
 
     def _draft(self, inputs: Mapping[str, np.ndarray]) -> Arrays:
-        """The picture of a map that is drawn: `drawing` names it, and `exact` is a truth value."""
-        if self.drafts is None:
-            raise BadRequestError("drawing: this export makes no drafts; leave it out")
-        if inputs["label"].shape[1:] != self.drafts.size:
-            height, width = self.drafts.size
-            raise BadRequestError(
-                f"drawing: drafts are of {height}x{width} (height x width); leave it out for maps "
-                "of another size"
-            )
-        maps = {key: each for key, each in inputs.items() if key not in ("drawing", "exact")}
+        """The picture of a map that is drawn; see `draft_request` for the inputs."""
+        maps = {key: each for key, each in inputs.items() if key not in drafting.OF_DRAFTS}
+        # A page that is open may not know that another version is served by now.
+        if self.drafts is None or inputs["label"].shape[1:] != self.drafts.size:
+            return self.run(str(inputs["signature"]), maps)
         maps["label"] = maps["label"].astype(np.int32)
         drawing, exact = str(inputs["drawing"]), bool(inputs["exact"])
         maps = self._calls[f"{_STAGE}prepare_ids"](maps)

@@ -63,7 +63,7 @@ class Page {
     this.#style(kept);
     this.queue = new LatestWins((request, signal) => this.#render(request, signal), {
       shown: (file, request) => this.#shown(file, request),
-      failed: (error) => connection.failed(error),
+      failed: (error) => { this.refusal = error.message; connection.failed(error); },
       busy: (busy) => element('picture-panel').classList.toggle('busy', busy),
     });
     this.map.addEventListener('change', ({detail}) => this.#mapChanged(detail));
@@ -227,7 +227,10 @@ class Page {
     await this.pictureView.show(file, final);
     element('picture-panel').classList.add('made');
     element('download').disabled = !this.pictureView.file;
-    if (element('status').className === 'error' && connection.trying) showStatus('', '');
+    const status = element('status');
+    if (status.className === 'error' && (connection.trying || status.textContent === this.refusal)) {
+      showStatus('', '');
+    }
     const marks = performance.getEntriesByName('painter:stroke-end');
     performance.mark(final ? 'painter:exact-shown' : 'painter:draft-shown');
     if (final && marks.length) {
