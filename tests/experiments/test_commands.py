@@ -233,7 +233,9 @@ def test_a_key_with_effect_is_taken(capsys, tmp_path):
     keys = ["encoder.filters=8", "generator.hidden_filters=8", "loss.kl_weight=1"]
     arguments = [*(f"--config.{key}" for key in keys), "--config.data.dataset=facades"]
     # So far that the data set is looked for.
-    assert "no facades prepared" in fails(capsys, "train", *arguments, f"--data_dir={tmp_path}")
+    # In a workdir of its own: the folder that the tests run in may hold a training.
+    arguments += [f"--data_dir={tmp_path}", f"--workdir={tmp_path / 'run'}"]
+    assert "no facades prepared" in fails(capsys, "train", *arguments)
 
 
 def raised(function):
