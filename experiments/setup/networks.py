@@ -129,8 +129,8 @@ def make_discriminator(config: Config, labels: LabelSet) -> Discriminator:
     shared["backbone"] = settings.backbone
     if settings.architecture == "projected":
         return _with_weights(ProjectedDiscriminator(**shared), config)
-    shared["full_resolution"] = settings.full_resolution
-    return _with_weights(ProjectedSegmentationDiscriminator(**shared), config)
+    network = ProjectedSegmentationDiscriminator(full_resolution=settings.full_resolution, **shared)
+    return _with_weights(network, config)
 
 
 def segmentation_halvings(image_size: tuple[int, int]) -> int:

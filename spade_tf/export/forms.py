@@ -10,7 +10,7 @@ import tensorflow as tf
 from spade_tf.export.checks import finite
 from spade_tf.export.errors import ExportError
 from spade_tf.networks.editing import EditableGenerator
-from spade_tf.networks.fused.generator import NotFusibleError
+from spade_tf.networks.fused.generator import NotFusibleError, check_fusible
 from spade_tf.networks.generator import SPADEGenerator
 
 
@@ -24,23 +24,28 @@ def inference_form(generator: Any) -> Any:
         return generator
 
 
-def draft_form(generator: Any) -> EditableGenerator:
-    """The fused form of a generator that can also compute what a stroke changes.
+def check_drafts(generator: Any, condition_channels: int = 0) -> None:
+    """Raises an ExportError if a generator makes no drafts.
 
-    Raises:
-        ExportError: if it has none.
+    Args:
+        generator: a generator that is to be exported.
+        condition_channels: channels of its continuous maps; 0 if it takes label maps.
     """
+    if condition_channels:
+        raise ExportError("--drafts: drafts are of painted classes, not of continuous maps")
     made, cause = "another architecture", None
     if isinstance(generator, SPADEGenerator):
         try:
-            return EditableGenerator(generator)
+            check_fusible(generator)
+            return
         except NotFusibleError as error:
             settings, cause = generator.conditioning, error
-            made = f"conditioning={settings.kind}, norm={settings.norm}, concat={settings.concat}"
+            made = f"conditioning={settings.kind}, norm={settings.norm}, concat="
+            made += settings.concat or "none"
     raise ExportError(
         "--drafts: only generators with conditioning=spade, norm=batch and concat=none make "
-        f"drafts, and this one has {made.lower()}; leave it out, and the painter computes each "
-        "picture whole"
+        f"drafts, and this one has {made}; leave it out, and the painter computes each picture "
+        "whole"
     ) from cause
 
 
@@ -55,13 +60,8 @@ def draft_stage(
 
     Args:
         generator: the generator.
-        inputs: specs of a map and a style, with any batch and size.
-
-    Raises:
-        ExportError: if the maps are continuous.
+        inputs: specs of a label map and a style, with any batch and size.
     """
-    if "condition" in inputs:
-        raise ExportError("--drafts: drafts are of painted classes, not of continuous maps")
     height, width = generator.image_size
     specs: dict[str, tf.TensorSpec] = {}
     for key, spec in inputs.items():

@@ -27,7 +27,7 @@ from spade_tf.export.decoding import (
     decode_photographs,
     encode_pictures,
 )
-from spade_tf.export.forms import draft_form, draft_stage, inference_form
+from spade_tf.export.forms import check_drafts, draft_stage, inference_form
 from spade_tf.export.source_files import SourceFiles, decode_conditions, decode_labels
 from spade_tf.export.style_inputs import KEYS, StyleInputs
 from spade_tf.layers.semantics import Semantics
@@ -102,7 +102,10 @@ class ServedModel(tf.Module):
     ):
         super().__init__()
         object.__setattr__(self, "source_files", files or SourceFiles())
-        generator, given = (draft_form if drafts else inference_form)(generator), generator
+        if drafts:
+            check_drafts(generator, self.source_files.condition_channels)
+        form = EditableGenerator if drafts else inference_form
+        generator, given = form(generator), generator
         networks = [item for item in (generator, encoder) if isinstance(item, keras.Model)]
         if isinstance(generator, FusedGenerator):
             self.fused = generator

@@ -96,12 +96,12 @@ def export(
     from experiments.commands.export.litert import read_examples, write_litert
     from experiments.commands.export.staging import staging_folder
     from experiments.setup.trained_model import load_workdir
-    from spade_tf.export.forms import draft_form
+    from spade_tf.export.forms import check_drafts
 
     loaded = load_workdir(model)
     if drafts:
-        # A generator that makes none is refused before the minutes that LiteRT models take.
-        draft_form(loaded.generator)
+        # Before the minutes that LiteRT models take.
+        check_drafts(loaded.generator, loaded.labels.condition_channels)
     examples = read_examples(loaded, data_dir) if _needs_litert(formats) else None
     with staging_folder(output_dir) as staging:
         staged: dict[str, Path] = {}

@@ -38,6 +38,21 @@ class NotFusibleError(ValueError):
     """A generator whose conditioning or normalisation has no fused form."""
 
 
+def check_fusible(generator: keras.Model) -> None:
+    """Raises a NotFusibleError if a `SPADEGenerator` has no fused form."""
+    kind, concat = generator.conditioning.kind, generator.conditioning.concat
+    if kind != "spade" or concat is not None:
+        raise NotFusibleError(
+            "only generators with conditioning 'spade' and no concat can be fused: received "
+            f"conditioning={kind!r}, concat={concat!r}"
+        )
+    if not isinstance(generator.blocks[0].spade_0.normalization, BatchNorm):
+        raise NotFusibleError(
+            "only batch normalisation can be folded into SPADE: received norm="
+            f"{generator.conditioning.norm!r}; run the generator as it is"
+        )
+
+
 class FusedGenerator(tf.Module):
     """A SPADE generator for inference alone: the same pictures, up to rounding, in less time.
 
@@ -89,17 +104,7 @@ class FusedGenerator(tf.Module):
         super().__init__(name=generator.name)
         if dtype not in ("float32", "bfloat16"):
             raise ValueError(f"dtype must be float32 or bfloat16: received {dtype!r}")
-        kind, concat = generator.conditioning.kind, generator.conditioning.concat
-        if kind != "spade" or concat is not None:
-            raise NotFusibleError(
-                "only generators with conditioning 'spade' and no concat can be fused: received "
-                f"conditioning={kind!r}, concat={concat!r}"
-            )
-        if not isinstance(generator.blocks[0].spade_0.normalization, BatchNorm):
-            raise NotFusibleError(
-                "only batch normalisation can be folded into SPADE: received norm="
-                f"{generator.conditioning.norm!r}; run the generator as it is"
-            )
+        check_fusible(generator)
         self.compute_dtype = dtype
         self.jit_compile = jit_compile
         self.num_labels = generator.num_labels
