@@ -232,8 +232,7 @@ def test_a_key_without_effect_is_refused(experiment, override, needed, capsys):
 def test_a_key_with_effect_is_taken(capsys, tmp_path):
     keys = ["encoder.filters=8", "generator.hidden_filters=8", "loss.kl_weight=1"]
     arguments = [*(f"--config.{key}" for key in keys), "--config.data.dataset=facades"]
-    # So far that the data set is looked for.
-    # In a workdir of its own: the folder that the tests run in may hold a training.
+    # So far that the data set is looked for. The folder that tests run in may hold a training.
     arguments += [f"--data_dir={tmp_path}", f"--workdir={tmp_path / 'run'}"]
     assert "no facades prepared" in fails(capsys, "train", *arguments)
 
