@@ -13,6 +13,7 @@ from experiments.setup.program import program
 from experiments.setup.shipped import shipped_model
 from spade_tf.export.serving_config import is_model_name
 from spade_tf.serving.limits import RequestLimits
+from spade_tf.serving.listening import listening_socket
 from spade_tf.serving.model.folders import newest_version
 
 
@@ -63,6 +64,8 @@ def serve(
             "and '-' alone"
         )
     newest_version(Path(model))
+    # The server listens only after seconds of imports: a port that is taken is known before.
+    listening_socket(host, port).close()
     from spade_tf.serving.requirements import require
 
     require("tritonclient.grpc", "serve")

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging.config
 import os
 import signal
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,10 +20,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from spade_tf.serving.bodies import BodyReader
 from spade_tf.serving.dispatch import Dispatch
-from spade_tf.serving.errors import ServingError
 from spade_tf.serving.fronts.painter import Painter
 from spade_tf.serving.fronts.rest_server import make_app
 from spade_tf.serving.limits import RequestLimits
+from spade_tf.serving.listening import bracketed, listening_socket
 from spade_tf.serving.metrics import Metrics
 from spade_tf.serving.model.batching import MicroBatcher
 from spade_tf.serving.model.folders import newest_version
@@ -211,34 +209,6 @@ class _Running:
         self._dispatch.bodies.close()
 
 
-def bracketed(host: str) -> str:
-    """An address as part of another: IPv6 addresses have brackets."""
-    return f"[{host}]" if ":" in host else host
-
-
 def _shown(host: str) -> str:
     """A name by which this machine reaches a server that listens on an address."""
     return "127.0.0.1" if host in ("0.0.0.0", "::") else bracketed(host)
-
-
-def listening_socket(host: str, port: int) -> socket.socket:
-    """A socket on an address.
-
-    Raises:
-        ServingError: if there is no such address here, or the port is taken.
-    """
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (OSError, UnicodeError) as error:
-        raise ServingError(
-            f"--host={host}: no address of this machine; give 127.0.0.1, or 0.0.0.0 for all"
-        ) from error
-    both = host == "::" and socket.has_dualstack_ipv6()
-    try:
-        return socket.create_server(address[:2], family=family, dualstack_ipv6=both, backlog=2048)
-    except OSError as error:
-        taken = error.errno != errno.EADDRNOTAVAIL
-        flag = f"--port={port}" if taken else f"--host={host}"
-        raise ServingError(
-            f"{flag}: cannot be listened on ({error.strerror}); give another"
-        ) from error

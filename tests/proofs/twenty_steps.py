@@ -26,7 +26,7 @@ DOUBLE = {
     # These have no dtype of their own.
     "tf.zeros([])": "tf.zeros([], tf.float64)",
     "tf.minimum(self.decay,": "tf.minimum(tf.constant(self.decay, tf.float64),",
-    # TensorFlow's one operation for batch norm takes no float64. The other branch computes the same.
+    # TensorFlow has no batch norm of float64 in one operation. The other branch computes the same.
     "not training or (self.synchronized and several)": "True",
 }
 # Each example's noise has had another seed since: a draw of one step could equal that of another.
