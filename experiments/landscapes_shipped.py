@@ -21,11 +21,13 @@ def get_config() -> Config:
     config.discriminator.architecture = "projected_segmentation"
     config.discriminator.full_resolution = True
     config.loss.feature_matching_weight = 0.0
-    config.loss.perceptual_weight = 5.0
-    config.loss.kl_weight = 0.002
+    # Lower than those of `landscapes`: whatever compares with the real picture blurs.
+    config.loss.perceptual_weight = 3.5
+    config.loss.l1_weight = 4.0
+    config.loss.kl_weight = 0.0014
     config.optimizer.decay_steps = 1600
     config.train.average_decay = 0.998
-    config.train.steps = 5000
+    config.train.steps = 7800
     config.train.sample_every = 500
     config.train.checkpoint_every = 250
     return config
