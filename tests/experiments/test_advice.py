@@ -101,7 +101,7 @@ REACH = {
     "spade_tf/serving/model/predictor.py": "serve",
     "spade_tf/serving/fronts/grpc_server.py": "serve",
     "spade_tf/serving/fronts/painter.py": "serve",
-    "spade_tf/serving/server.py": "serve",
+    "spade_tf/serving/listening.py": "serve",
     "spade_tf/serving/model/versions.py": "serve",
     "spade_tf/training/checkpoints.py": "train",
     "spade_tf/training/cluster.py": "train",
