@@ -134,6 +134,7 @@ def make_gaugan(config: Config, labels: LabelSet, rate_factor: float = 1.0) -> G
             kl_examples=config.loss.kl_examples,
             r1=config.loss.r1_weight,
             l1=config.loss.l1_weight,
+            stripes=config.loss.stripe_weight,
             label_mix=config.loss.label_mix_weight,
         ),
         "updates": Updates(

@@ -110,7 +110,7 @@ _BOUNDS = (
     (
         "at least 0",
         "loss",
-        "l1_weight r1_weight distillation_output_weight distillation_feature_weight "
+        "l1_weight stripe_weight r1_weight distillation_output_weight distillation_feature_weight "
         "label_mix_weight warmup_steps",
     ),
     (

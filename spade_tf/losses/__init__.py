@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from spade_tf.losses.pixel_classification import pixel_class_loss as pixel_class_loss
     from spade_tf.losses.pixel_classification import pixel_fake_loss as pixel_fake_loss
     from spade_tf.losses.r1 import r1_penalty as r1_penalty
+    from spade_tf.losses.stripes import stripe_loss as stripe_loss
 
 __all__ = [
     "AdversarialLoss",
@@ -41,6 +42,7 @@ __all__ = [
     "pixel_class_loss",
     "pixel_fake_loss",
     "r1_penalty",
+    "stripe_loss",
 ]
 
 __getattr__, __dir__ = lazily(
@@ -63,5 +65,6 @@ __getattr__, __dir__ = lazily(
         "pixel_class_loss": "spade_tf.losses.pixel_classification",
         "pixel_fake_loss": "spade_tf.losses.pixel_classification",
         "r1_penalty": "spade_tf.losses.r1",
+        "stripe_loss": "spade_tf.losses.stripes",
     },
 )

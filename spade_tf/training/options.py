@@ -18,6 +18,8 @@ class LossWeights(NamedTuple):
         r1: weight of the R1 penalty on real pictures. Default 0: no penalty.
         l1: weight of the mean absolute difference of generated and real pictures. It ties colour
             and light to the real picture early in training. Default 0: none, as in the paper.
+        stripes: weight of the stripe loss, `spade_tf.losses.stripe_loss`. Default 0: none, as in
+            the paper.
         label_mix: weight of LabelMix, which discriminators of pixels alone have. Default 10.
 
     Example:
@@ -33,6 +35,7 @@ class LossWeights(NamedTuple):
     kl_examples: float = 4.0
     r1: float = 0.0
     l1: float = 0.0
+    stripes: float = 0.0
     label_mix: float = 10.0
 
 

@@ -13,6 +13,7 @@ from spade_tf.layers.semantics import Semantics
 from spade_tf.layers.state import hold_state
 from spade_tf.losses.feature_matching import feature_matching_loss
 from spade_tf.losses.kl import kl_divergence
+from spade_tf.losses.stripes import stripe_loss
 from spade_tf.networks.styles import encode_style, style_length, styled
 from spade_tf.training.accumulation import Losses
 from spade_tf.training.augmentation import Augment
@@ -20,8 +21,7 @@ from spade_tf.training.objectives import Objective, Seen
 from spade_tf.training.options import LossWeights
 from spade_tf.training.random_numbers import share_of_global_batch
 
-# What random numbers of a draw are for.
-_STYLES, _DRAWS = 0, 1
+_STYLES, _DRAWS = 0, 1  # What random numbers of a draw are for.
 
 
 class StepLosses:
@@ -103,21 +103,22 @@ class StepLosses:
         class_weights: tf.Tensor | None = None,
         warmup: bool = False,
     ) -> Losses:
-        """Those that look at the picture: adversarial, feature matching, perceptual, L1."""
+        """Those that look at the picture: all but the KL divergence."""
         losses: Losses = {}
+        weights = self.loss_weights
         if not warmup:
             seen = self.seen(semantics, fake_image, real_image, draws, class_weights, training)
             losses["generator/adversarial"] = self.objective.generator(seen)
-            if self.loss_weights.feature_matching:
-                losses["generator/feature_matching"] = (
-                    self.loss_weights.feature_matching * feature_matching_loss(seen.fake, seen.real)
-                )
+            if weights.feature_matching:
+                matching = feature_matching_loss(seen.fake, seen.real)
+                losses["generator/feature_matching"] = weights.feature_matching * matching
         if self.perceptual_loss is not None:
-            losses["generator/perceptual"] = self.loss_weights.perceptual * self.perceptual_loss(
-                real_image, fake_image
-            )
-        if self.loss_weights.l1:
-            losses["generator/l1"] = self.loss_weights.l1 * _l1(fake_image, real_image)
+            perceptual = self.perceptual_loss(real_image, fake_image)
+            losses["generator/perceptual"] = weights.perceptual * perceptual
+        if weights.l1:
+            losses["generator/l1"] = weights.l1 * _l1(fake_image, real_image)
+        if weights.stripes:
+            losses["generator/stripes"] = weights.stripes * stripe_loss(fake_image, real_image)
         return losses
 
     def discriminator_losses(

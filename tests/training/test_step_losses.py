@@ -1,4 +1,4 @@
-"""The L1 loss, and how many of VGG's feature maps are compared."""
+"""The L1 and the stripe loss, and how many of VGG's feature maps are compared."""
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from experiments.setup import assemble
 from experiments.setup.config import Config, ConfigError
 from experiments.setup.validation import validate
 from spade_tf.convert.efficientnet_lite import load_efficientnet_lite
+from spade_tf.losses.stripes import stripe_loss
 from spade_tf.training.options import LossWeights
 
 
@@ -25,6 +26,19 @@ def test_the_l1_loss_is_the_weighted_mean_difference_of_the_pictures(weight):
     wanted = weight * np.abs(fake.numpy() - real.numpy()).mean()
     # float32 sums of some thousand numbers.
     np.testing.assert_allclose(losses["generator/l1"], wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("weight", [0.0, 3.0])
+def test_the_stripe_loss_is_that_of_the_pictures_times_its_weight(weight):
+    model = make_small(loss_weights=LossWeights(stripes=weight))
+    batch = small_batch(2)
+    semantics, real = model.semantics(batch), batch["image"]
+    fake = tf.constant(np.random.default_rng(1).uniform(-1, 1, real.shape), tf.float32)
+    losses = model.picture_losses(semantics, real, fake, training=False)
+    if not weight:
+        assert "generator/stripes" not in losses
+        return
+    np.testing.assert_allclose(losses["generator/stripes"], weight * stripe_loss(fake, real))
 
 
 @pytest.mark.parametrize("count", [3, 5])
