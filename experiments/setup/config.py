@@ -154,8 +154,7 @@ class LossConfig:
     kl_examples: float = 4.0
     # Mean absolute difference of the pictures; 0 for none, as in the paper.
     l1_weight: float = 0.0
-    # What rows and columns of generated pictures step more than those of the real ones; 0 for none,
-    # as in the paper.
+    # Ends faint lines through even regions, such as a sky; 0 for none, as in the paper.
     stripe_weight: float = 0.0
     # Of discriminators of pixels, "segmentation" and "projected_segmentation": LabelMix.
     label_mix_weight: float = 10.0
