@@ -4,13 +4,12 @@ import tensorflow as tf
 
 
 def stripe_loss(fake_image: tf.Tensor, real_image: tf.Tensor) -> tf.Tensor:
-    """How much more the rows, and the columns, of a picture differ than those of the real one.
+    """How differently the mean rows, and columns, of a picture and of the real one step.
 
     `1/2 (mean_y |r(y + 1) - r(y)| + mean_x |c(x + 1) - c(x)|)`, where `r` are the means over x of
     `fake - real`, and `c` those over y, for each picture and channel. Texture averages out, and an
-    edge of the layout is in both pictures. What remains are stripes: bilinear upsampling has a
-    kink at each pixel that it started from, and a generator that is asked for sharp pictures learns
-    to make lines of them.
+    edge of the layout is in both pictures. What remains are stripes. We saw them in the sharp
+    pictures of a generator with bilinear upsampling, at the same rows of all pictures.
 
     Args:
         fake_image: `[B, H, W, C]`, H and W at least 2.
