@@ -1,5 +1,6 @@
 """The workdir of a training: its `config.json`, and which trainings may continue in it."""
 
+import copy
 import dataclasses
 import json
 import os
@@ -8,6 +9,7 @@ from typing import Any
 
 from experiments.setup.config import Config, ConfigError
 from experiments.setup.data_dirs import data_dir_entries
+from experiments.setup.effects import lacks_for_effect
 from experiments.setup.output import write_text
 from pipelines.sources.wording import counted
 
@@ -93,6 +95,10 @@ def check_same(config: Config, workdir: str | os.PathLike[str]) -> None:
                 continue
             if before != value and name not in _ADJUSTABLE.get(section, ()):
                 changed.append((f"{section}.{name}", before, value))
+    # What has no effect there needs no flag, and the command line would refuse it.
+    first = copy.deepcopy(config)
+    first.change({key: before for key, before, _ in changed})
+    changed = [each for each in changed if not lacks_for_effect(first, each[0])]
     if changed:
         begun = ", ".join(f"{key}={before!r}, not {value!r}" for key, before, value in changed)
         flags = " ".join(f"--config.{key}={before}" for key, before, _ in changed)

@@ -1,0 +1,49 @@
+"""What a workdir that was begun with other settings asks for, the command line takes."""
+
+import re
+
+import pytest
+
+from experiments import landscapes
+from experiments.setup.config import ConfigError
+from experiments.setup.effects import lacks_for_effect
+from experiments.setup.workdir import check_same, write_workdir
+
+
+def begun(config, folder):
+    """The folder as the workdir of a training that has a checkpoint."""
+    write_workdir(config, folder, {}, "data")
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "step-1.index").touch()
+    return folder
+
+
+def test_a_setting_without_effect_is_neither_named_nor_asked_for(tmp_path):
+    """`projected` has no U-Net that could see the picture at full resolution."""
+    first = landscapes.get_config()
+    first.change({"discriminator.architecture": "projected", "loss.feature_matching_weight": 2.0})
+    first.discriminator.full_resolution = False
+    workdir, config = begun(first, tmp_path), landscapes.get_config()
+    assert config.discriminator.full_resolution
+    with pytest.raises(ConfigError, match="begun with") as raised:
+        check_same(config, workdir)
+    flags = re.findall(r"--config\.([\w.]+)=(\S+)", str(raised.value))
+    assert [key for key, _ in flags] == [
+        "discriminator.architecture",
+        "loss.feature_matching_weight",
+    ]
+    config.change({key: type(_value(config, key))(value) for key, value in flags})
+    assert not any(lacks_for_effect(config, key) for key, _ in flags)
+    check_same(config, workdir)
+
+
+def test_a_setting_that_has_an_effect_again_is_named(tmp_path):
+    first = landscapes.get_config()
+    first.discriminator.full_resolution = False
+    with pytest.raises(ConfigError, match=r"begun with discriminator\.full_resolution=False"):
+        check_same(landscapes.get_config(), begun(first, tmp_path))
+
+
+def _value(config, key):
+    section, _, name = key.rpartition(".")
+    return getattr(getattr(config, section), name)
