@@ -54,16 +54,17 @@ _ROWS = {
         "`projected`, perceptual loss by EfficientNet-Lite0",
         1.26,
         landscapes.get_config,
-        {},
+        {
+            "discriminator.architecture": "projected",
+            "discriminator.full_resolution": False,
+            "loss.feature_matching_weight": 2.0,
+        },
     ),
     "projected_segmentation": _Row(
         "`projected_segmentation`, perceptual loss by EfficientNet-Lite0",
         2.04,
         landscapes.get_config,
-        {
-            "discriminator.architecture": "projected_segmentation",
-            "loss.feature_matching_weight": 0.0,
-        },
+        {"discriminator.full_resolution": False},
     ),
 }
 

@@ -72,7 +72,7 @@ CASES = [
     ),
     ("train --profile_steps=5", "--profile_steps=5: give two steps", None),
     ("train --profile_steps=9,5", "--profile_steps=9,5: give the first step and then", None),
-    ("train --profile_steps=5000,5010", "the training ends at step 600", None),
+    ("train --profile_steps=5000,5010", "the training ends at step 460", None),
     ("train", "TF_CONFIG cannot be used: it is not JSON", "{"),
     (
         "train",
