@@ -2,7 +2,6 @@
 
 Command: python run.py train
 Cost: seven minutes on two CPU cores with AVX-512, and drawing the data set takes less than one.
-    Without AVX-512 it is half as long again.
 Expected: every class of the map told apart at a glance, with sharp outlines, by day, at night and
     under clouds. Grass, water and snow are smooth: their grain needs a longer training
     (experiments/landscapes_shipped.py).

@@ -129,6 +129,7 @@ def _write(
 
     paths: list[Path] = []
     overview: list[list[np.ndarray]] = []
+    sizes: dict[str, None] = {}
     for layout, index, picture in tqdm(
         pictures, total=count * num_samples, unit="picture", disable=not sys.stderr.isatty()
     ):
@@ -138,17 +139,25 @@ def _write(
             # A part of a batch would keep all of it in memory.
             overview[-1].append(picture.copy())
         suffix = f"_{index}" if num_samples > 1 else ""
+        sizes[f"{picture.shape[1]}x{picture.shape[0]}"] = None
         # Label maps in subfolders give pictures in the same subfolders.
         paths.append(output_dir / f"{layout.name}{suffix}.png")
         write_png(paths[-1], picture)
-    _write_overview(overview, paths, output_dir, count)
+    _write_overview(overview, paths, output_dir, count, tuple(sizes))
     return paths
 
 
 def _write_overview(
-    rows: list[list[np.ndarray]], paths: list[Path], output_dir: Path, count: int
+    rows: list[list[np.ndarray]],
+    paths: list[Path],
+    output_dir: Path,
+    count: int,
+    sizes: Sequence[str],
 ) -> None:
-    """Writes a picture of the first pictures beside their maps, of `count` maps, and says so."""
+    """Writes a picture of the first pictures beside their maps, of `count` maps, and says so.
+
+    It names the size of the pictures, since that of the maps may be another.
+    """
     from spade_tf.training.pictures import grid, write_png
 
     path = output_dir / f"{_free_name('overview', paths, output_dir)}.png"
@@ -159,7 +168,8 @@ def _write_overview(
         else f"the first {_SHOWN * len(paths) // count}"
     )
     print(
-        f"{counted(len(paths), 'picture')} in {output_dir}; {path.name} shows {shown} beside "
+        f"{counted(len(paths), 'picture')} of {sizes[0]}{' and other sizes' if sizes[1:] else ''} "
+        f"in {output_dir}; {path.name} shows {shown} beside "
         f"{'their' if len(paths) > 1 else 'its'} label map{'s' if count > 1 else ''}",
         file=sys.stderr,
     )

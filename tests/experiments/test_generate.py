@@ -121,16 +121,24 @@ def test_the_overview_has_the_first_sixteen(painter, many, tmp_path, capsys):
     assert overview.shape == (8 * (SIZE + 2) - 2, 4 * (SIZE + 2) - 2, 3)
     fifteenth = overview[-SIZE:, -SIZE:]
     np.testing.assert_array_equal(fifteenth, read(tmp_path / "out" / "15.png"))
-    assert "41 pictures in" in capsys.readouterr().err
+    assert f"41 pictures of {SIZE}x{SIZE} in" in capsys.readouterr().err
 
 
-def test_maps_of_several_sizes_are_not_mixed(painter, many, tmp_path):
+def test_maps_of_several_sizes_are_not_mixed(painter, many, tmp_path, capsys):
     """A model that makes any size gets each map in its own."""
     painter.sizing = {**painter.sizing, "preprocess": "none", "one_size": False}
     Image.new("L", (2 * SIZE, SIZE)).save(many / "02b.png")
     generate("m", labels=many, output_dir=tmp_path / "out", max_labels=6, batch_size=4)
     assert [shape for shape, _ in painter.made] == [(3, 1), (1, 1), (2, 1)]
     assert read(tmp_path / "out" / "02b.png").shape == (SIZE, 2 * SIZE, 3)
+    assert f"6 pictures of {SIZE}x{SIZE} and other sizes in" in capsys.readouterr().err
+
+
+def test_the_size_of_the_pictures_is_said_where_maps_have_another(painter, many, tmp_path, capsys):
+    Image.new("L", (4 * SIZE, 3 * SIZE)).save(many / "00.png")
+    generate("m", labels=many, output_dir=tmp_path / "out", max_labels=1)
+    assert read(tmp_path / "out" / "00.png").shape == (SIZE, SIZE, 3)
+    assert f"1 picture of {SIZE}x{SIZE} in" in capsys.readouterr().err
 
 
 def test_a_bad_map_is_found_before_there_are_pictures(painter, many, tmp_path):
