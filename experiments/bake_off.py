@@ -4,7 +4,7 @@ Command: python run.py prepare --dataset=landscapes
          python run.py sweep --config=bake_off --data_dir=data --workdir=runs/bake_off
     One row alone: python run.py train --config=bake_off:projected --data_dir=data
 Cost: 40 minutes of one CPU core (AVX-512) for each row: as many steps as a row makes in that time.
-Expected: projected_segmentation first in all scores but the time of day, with a third of the FD of
+Expected: projected_segmentation first in mIoU, accuracy, LPIPS and FD, with a third of the FD of
     patch: see docs/EXPERIMENTS.md.
 Reference: Park et al. 2019 for patch; Sushko et al. 2021 (OASIS) for segmentation; Sauer et al.
     2021 for projected; Berrada et al. 2024 (DP-SIMS) for projected_segmentation. All rows have the

@@ -62,7 +62,7 @@ def paper_losses() -> Config:
     config.optimizer.generator_learning_rate = 4e-4
     config.optimizer.decay_steps = 200
     config.train.average_decay = 0.99
-    # Networks this small gain nothing from look-ups, and a dense step is traced in half the time.
+    # Networks this small gain nothing from look-ups, and a dense training starts sooner.
     config.train.spade_form = "dense"
     config.train.steps = 600
     config.train.batch_size = 4

@@ -251,7 +251,8 @@ def _announce(run: _Run, start_step: int) -> None:
             f"--profile_steps={profile_steps[0]},{profile_steps[1]}: nothing is profiled, as the "
             f"training goes on after step {start_step}"
         )
-    if config.optimizer.decay_steps > settings.steps:
+    # A training that goes on cannot change it.
+    if config.optimizer.decay_steps > settings.steps and not start_step:
         _say(
             f"optimizer.decay_steps={config.optimizer.decay_steps} is more than "
             f"train.steps={settings.steps}: the rates fall to zero over all steps; for constant "

@@ -79,13 +79,9 @@ def check_same(config: Config, workdir: str | os.PathLike[str]) -> None:
     if not is_begun(workdir):
         return
     old = read_workdir(workdir)["config"]
-    if old.get("teacher", "") != config.teacher:
-        begun = old.get("teacher") or "no teacher"
-        raise ConfigError(
-            f"{path}: this workdir was begun with {begun}, not --config.teacher={config.teacher}; "
-            f"choose another --workdir, or --config.teacher={old.get('teacher', '')}"
-        )
     changed: list[tuple[str, Any, Any]] = []
+    if old.get("teacher", "") != config.teacher:
+        changed.append(("teacher", old.get("teacher", ""), config.teacher))
     for section, values in config.to_dict().items():
         if not isinstance(values, dict):
             continue
@@ -101,6 +97,8 @@ def check_same(config: Config, workdir: str | os.PathLike[str]) -> None:
     changed = [each for each in changed if not lacks_for_effect(first, each[0])]
     if changed:
         begun = ", ".join(f"{key}={before!r}, not {value!r}" for key, before, value in changed)
+        if old.get("name", config.name) != config.name:
+            begun = f"the experiment {old['name']}: {begun}"
         flags = " ".join(f"--config.{key}={before}" for key, before, _ in changed)
         raise ConfigError(
             f"{path}: this workdir was begun with {begun}; choose another --workdir, or {flags}"

@@ -46,6 +46,8 @@ class ProgressBar(keras.callbacks.Callback):
         )
         self.mark = (start, time.perf_counter())
         self.waited = 0.0
+        # Where there is no bar, soon a first line shows that the training moves.
+        self.is_first = True
 
     def on_train_batch_end(self, batch, logs=None):
         """Moves the bar."""
@@ -66,7 +68,8 @@ class ProgressBar(keras.callbacks.Callback):
         self.waited = 0.0
         if self.is_terminal:
             self.bar.set_postfix_str(f"{losses}  {speed}")
-        elif not batch % (10 * self.every) or batch == self.params["steps"]:
+        elif self.is_first or not batch % (10 * self.every) or batch == self.params["steps"]:
+            self.is_first = False
             left = tqdm.format_interval((self.params["steps"] - batch) * per_step)
             print(
                 f"step {batch}/{self.params['steps']}  {losses}  {speed}, {left} left",

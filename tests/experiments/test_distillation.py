@@ -38,7 +38,7 @@ def test_a_student_is_trained_goes_on_and_is_exported_without_its_teacher(
     run = tmp_path / "student"
     options = {"data_dir": data_dir, "workdir": run, "strategy": "one"}
     assert train(student(teacher, 2), **options) == 2
-    with pytest.raises(ConfigError, match=r"was begun with .*teacher, not --config\.teacher=;"):
+    with pytest.raises(ConfigError, match=r"was begun with teacher='.*teacher', not '';"):
         train(student("", 3), **options)
     assert train(student(teacher, 3), **options) == 3
     assert "resumed from step 2" in capsys.readouterr().err

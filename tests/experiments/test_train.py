@@ -102,6 +102,10 @@ def test_a_decay_longer_than_the_training_is_shortened(small, data_dir, tmp_path
     said = capsys.readouterr().err
     assert "optimizer.decay_steps=500 is more than train.steps=2: the rates fall to zero" in said
     assert "--config.optimizer.decay_steps=0" in said
+    small.train.steps = 3
+    assert train(small, data_dir=data_dir, workdir=tmp_path, strategy="one") == 3
+    # It goes on with the rates that it was begun with, so that no flag is named.
+    assert "decay_steps" not in capsys.readouterr().err
 
 
 @pytest.mark.distributed

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from experiments import landscapes
+from experiments import landscapes, landscapes_student
 from experiments.setup.config import ConfigError
 from experiments.setup.effects import lacks_for_effect
 from experiments.setup.workdir import check_same, write_workdir
@@ -42,6 +42,16 @@ def test_a_setting_that_has_an_effect_again_is_named(tmp_path):
     first.discriminator.full_resolution = False
     with pytest.raises(ConfigError, match=r"begun with discriminator\.full_resolution=False"):
         check_same(landscapes.get_config(), begun(first, tmp_path))
+
+
+def test_another_experiment_and_its_teacher_are_named_at_once(tmp_path):
+    first = landscapes_student.get_config()
+    first.teacher = "runs/taught"
+    with pytest.raises(ConfigError) as raised:
+        check_same(landscapes.get_config(), begun(first, tmp_path))
+    said = str(raised.value)
+    assert "begun with the experiment landscapes_student: teacher='runs/taught', not ''" in said
+    assert "--config.teacher=runs/taught --config.generator.filters=" in said
 
 
 def _value(config, key):

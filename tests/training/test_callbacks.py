@@ -117,6 +117,20 @@ def test_event_files_can_be_read(trained):
     assert tags[f"generator/{weight.path}"] == [6]
 
 
+def test_without_a_terminal_a_line_comes_early_and_then_few(capsys):
+    bar = callbacks.ProgressBar(4, 2)
+    bar.set_model(object())
+    bar.set_params({"steps": 45, "start_step": 3})
+    bar.on_train_begin()
+    for step in range(4, 46):
+        bar.on_train_batch_end(step, {"generator/l1": 0.5})
+    bar.on_train_end()
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split("  ")[0] for line in lines] == [
+        f"step {step}/45" for step in (4, 20, 40, 45)
+    ]
+
+
 def test_samples_show_the_canvas_that_the_model_refines(tmp_path):
     class Copies:
         """A model whose pictures are the colours of the canvas."""
