@@ -46,8 +46,6 @@ class ProgressBar(keras.callbacks.Callback):
         )
         self.mark = (start, time.perf_counter())
         self.waited = 0.0
-        # Where there is no bar, soon a first line shows that the training moves.
-        self.is_first = True
 
     def on_train_batch_end(self, batch, logs=None):
         """Moves the bar."""
@@ -68,8 +66,12 @@ class ProgressBar(keras.callbacks.Callback):
         self.waited = 0.0
         if self.is_terminal:
             self.bar.set_postfix_str(f"{losses}  {speed}")
-        elif self.is_first or not batch % (10 * self.every) or batch == self.params["steps"]:
-            self.is_first = False
+        elif (
+            # Soon a first line, which shows that the training moves.
+            step == self.params["start_step"]
+            or not batch % (10 * self.every)
+            or batch == self.params["steps"]
+        ):
             left = tqdm.format_interval((self.params["steps"] - batch) * per_step)
             print(
                 f"step {batch}/{self.params['steps']}  {losses}  {speed}, {left} left",

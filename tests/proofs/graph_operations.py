@@ -77,7 +77,8 @@ def experiment(name: str) -> tuple[Any, Any]:
     # The counts are of the paper's forms.
     config.generator.upsampling, config.generator.padding = "nearest", "zeros"
     config.discriminator.architecture, config.train.augment = "patch", ""
-    config.loss.l1_weight = 0.0
+    config.train.spade_form = "auto"
+    config.loss.feature_matching_weight, config.loss.l1_weight = 10.0, 0.0
     # Weights of VGG are not at hand everywhere.
     config.loss.perceptual_weight = 0.0
     classes = {"landscapes": 12, "coco_stuff": 182}[name]
