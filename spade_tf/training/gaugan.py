@@ -22,11 +22,12 @@ from spade_tf.training.objectives import objective_of
 from spade_tf.training.optimizers import check_compile_arguments, get_pair
 from spade_tf.training.options import LossWeights, Updates, check_options
 from spade_tf.training.saving import SavedWhole
+from spade_tf.training.step_evaluation import StepEvaluation
 from spade_tf.training.step_updates import StepUpdates
 
 
 @keras.saving.register_keras_serializable("spade_tf")
-class GauGAN(TracesSymbolicCalls, StepUpdates, SavedWhole):
+class GauGAN(TracesSymbolicCalls, StepUpdates, StepEvaluation, SavedWhole):
     """Trains a generator of pictures from label maps against a discriminator.
 
     `compile`, `fit`, `evaluate`, `predict`, `save` and `keras.saving.load_model` work as with any

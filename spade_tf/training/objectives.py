@@ -143,8 +143,7 @@ class PixelClasses:
         }
         if self.label_mix_weight and training:
             mask = label_mix_mask(label, seen.draws)
-            fake_image = tf.cast(seen.fake_image, seen.real_image.dtype)
-            mixed_image = tf.where(mask, seen.real_image, fake_image)
+            mixed_image = tf.where(mask, seen.real_image, seen.fake_image)
             # One power iteration per step has been made already.
             with hold_state():
                 features = discriminator(inputs=seen.semantics, image=mixed_image, training=True)

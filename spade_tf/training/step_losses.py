@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from spade_tf.layers.gaussian_sampling import GaussianSampling
+from spade_tf.layers.nested import nested_layers
+from spade_tf.layers.normalization import BatchNorm
 from spade_tf.layers.semantics import Semantics
-from spade_tf.layers.state import hold_state
 from spade_tf.losses.feature_matching import feature_matching_loss
 from spade_tf.losses.kl import kl_divergence
 from spade_tf.losses.stripes import stripe_loss
@@ -107,7 +108,8 @@ class StepLosses:
         losses: Losses = {}
         weights = self.loss_weights
         if not warmup:
-            seen = self.seen(semantics, fake_image, real_image, draws, class_weights, training)
+            given = (semantics, fake_image, real_image, draws, class_weights, training)
+            seen = self.seen(*given, with_real=self._compares_features)
             losses["generator/adversarial"] = self.objective.generator(seen)
             if weights.feature_matching:
                 matching = feature_matching_loss(seen.fake, seen.real)
@@ -116,10 +118,21 @@ class StepLosses:
             perceptual = self.perceptual_loss(real_image, fake_image)
             losses["generator/perceptual"] = weights.perceptual * perceptual
         if weights.l1:
-            losses["generator/l1"] = weights.l1 * _l1(fake_image, real_image)
+            losses["generator/l1"] = weights.l1 * l1_loss(fake_image, real_image)
         if weights.stripes:
             losses["generator/stripes"] = weights.stripes * stripe_loss(fake_image, real_image)
         return losses
+
+    @property
+    def _compares_features(self) -> bool:
+        """Whether the generator's losses depend on what the discriminator makes of real pictures.
+
+        They do by feature matching, and by statistics that a batch norm takes of both together.
+        """
+        return bool(self.loss_weights.feature_matching) or any(
+            isinstance(layer, (BatchNorm, keras.layers.BatchNormalization))
+            for layer in nested_layers(self.discriminator)
+        )
 
     def discriminator_losses(
         self,
@@ -142,8 +155,12 @@ class StepLosses:
         draws: tf.Tensor | None,
         class_weights: tf.Tensor | None,
         training: bool,
+        with_real: bool = True,
     ) -> Seen:
-        """What the discriminator is shown in a pass, and what it makes of it."""
+        """What the discriminator is shown in a pass, and what it makes of it.
+
+        Without `with_real`, it is shown the generated pictures alone, at half the cost.
+        """
         if class_weights is None:
             class_weights = self.objective.class_weights(semantics)
         if draws is None and training:
@@ -153,7 +170,9 @@ class StepLosses:
         semantics, fake_image, real_image = self.augmented(
             semantics, fake_image, real_image, draws=draws, training=training
         )
-        fake, real = self.discriminate(semantics, fake_image, real_image, training=training)
+        fake_image = tf.cast(fake_image, real_image.dtype)
+        shown = real_image if with_real else None
+        fake, real = self.discriminate(semantics, fake_image, shown, training=training)
         return Seen(semantics, fake_image, real_image, fake, real, class_weights, own)
 
     def generate(
@@ -245,12 +264,13 @@ class StepLosses:
         self,
         semantics: Semantics,
         fake_image: tf.Tensor,
-        real_image: tf.Tensor,
+        real_image: tf.Tensor | None,
         *,
         training: bool = False,
     ) -> tuple[list[list[tf.Tensor]], list[list[tf.Tensor]]]:
         """The discriminator's features of fake and of real pictures, in one batch, fake first."""
-        fake_image = tf.cast(fake_image, real_image.dtype)
+        if real_image is None:
+            return self.discriminator(inputs=semantics, image=fake_image, training=training), []
         semantics, image = semantics.repeat(2), tf.concat([fake_image, real_image], 0)
         features = self.discriminator(inputs=semantics, image=image, training=training)
         halves = [[tf.split(feature, 2) for feature in scale] for scale in features]
@@ -296,55 +316,7 @@ class StepLosses:
         place = tf.cast(self.step, tf.int64) * 2**16 + (2 * draw + purpose)
         return tf.stack([tf.constant(self.seed, tf.int64), place])
 
-    def evaluated(
-        self, semantics: Semantics, real_image: tf.Tensor
-    ) -> tuple[keras.Model, tf.Tensor | None]:
-        """The generator that is evaluated, and the whole styles of its pictures.
 
-        Args:
-            semantics: the label maps.
-            real_image: `[B, H, W, 3]`, pictures whose styles are taken, where there is an encoder.
-
-        Returns:
-            The averaged generator, or else the generator; and `[B, style_length]`, the means of
-            the encoder, or else drawn styles. None for a generator without styles.
-        """
-        generator = self.average_generator or self.generator
-        if not style_length(generator):
-            return generator, None
-        if self.encoder is None:
-            return generator, self.noise(tf.shape(real_image)[0], 0)
-        return generator, encode_style(self.encoder, real_image, semantics)[0]
-
-    def evaluation_losses(self, batch: Mapping[str, tf.Tensor]) -> Losses:
-        """Losses of the averaged generator, or else the generator, on pictures not trained on.
-
-        Each is taken twice: `inference/...` with the running statistics that an export uses, and
-        `training/...` with those of the batch. A gap between the two is the known failure in
-        which a model is good in training and bad in use. Nothing is moved.
-
-        Args:
-            batch: as of `train_step`.
-
-        Returns:
-            Scalars by name: `adversarial`, `feature_matching`, `perceptual` where there is one,
-            unweighted, and `l1`, the mean absolute difference of the pictures.
-        """
-        semantics, real_image = self.semantics(batch), batch["image"]
-        generator, style = self.evaluated(semantics, real_image)
-        inputs = styled(generator, semantics, style)
-        losses = {}
-        for mode in ("inference", "training"):
-            with hold_state():
-                fake_image = generator(**inputs, training=mode == "training")
-            seen = self.seen(semantics, fake_image, real_image, None, None, training=False)
-            losses[f"{mode}/adversarial"] = self.objective.generator(seen)
-            losses[f"{mode}/feature_matching"] = feature_matching_loss(seen.fake, seen.real)
-            if self.perceptual_loss is not None:
-                losses[f"{mode}/perceptual"] = self.perceptual_loss(real_image, fake_image)
-            losses[f"{mode}/l1"] = _l1(fake_image, real_image)
-        return losses
-
-
-def _l1(fake_image, real_image):
+def l1_loss(fake_image: tf.Tensor, real_image: tf.Tensor) -> tf.Tensor:
+    """The mean absolute difference of two batches of pictures."""
     return tf.reduce_mean(tf.abs(tf.cast(fake_image, tf.float32) - tf.cast(real_image, tf.float32)))

@@ -11,7 +11,7 @@ from spade_tf.metrics.frechet import frechet_distance
 from spade_tf.metrics.kernel import kernel_distance
 from spade_tf.training.comparison import FeatureComparison
 from spade_tf.training.evaluation import Evaluate
-from spade_tf.training.step_losses import StepLosses
+from spade_tf.training.step_evaluation import StepEvaluation
 
 PICTURES = np.random.default_rng(0).integers(0, 200, (10, 4, 4, 3)).astype(np.float32)
 
@@ -25,7 +25,7 @@ def means(image):
     return tf.reduce_mean(image, [1, 2])
 
 
-class Model(StepLosses):
+class Model(StepEvaluation):
     """Adds levels of 255 to the real pictures, or `average` where it has averaged weights."""
 
     encoder = None

@@ -7,6 +7,7 @@ from small_networks import make_small, same, values
 
 from spade_tf.layers.semantics import Semantics
 from spade_tf.losses.adversarial import LeastSquaresLoss
+from spade_tf.networks.discriminator import MultiscaleDiscriminator
 from spade_tf.training.options import LossWeights
 
 LOSSES = {
@@ -144,6 +145,43 @@ def test_weights_and_kinds_of_losses():
     logits = [scale[-1].numpy() for scale in model.discriminate(semantics, fake, real)[0]]
     expected = np.mean([np.square(each - 1.0).mean() for each in logits])
     np.testing.assert_allclose(losses["generator/adversarial"], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("norm", "matching"), [("instance", 0), ("batch", 0), ("instance", 1)])
+def test_the_generator_s_losses_look_at_real_pictures_only_where_they_depend_on_them(
+    norm, matching
+):
+    model = make(loss_weights=LossWeights(feature_matching=matching))
+    model.discriminator = MultiscaleDiscriminator(
+        3, use_instance_edges=True, filters=4, num_layers=3, norm=norm
+    )
+    semantics, real = model.semantics(batch()), batch()["image"]
+    fake, _ = model.generate(semantics, real)
+    weights = model.discriminator.get_weights()
+    call, shown = model.discriminator.call, []
+    model.discriminator.call = lambda inputs, image, training: (
+        shown.append(len(image)) or call(inputs, image, training=training)
+    )
+
+    def loss_and_gradient(compute):
+        model.discriminator.set_weights(weights)
+        with tf.GradientTape() as tape:
+            tape.watch(fake)
+            loss = compute()
+        return loss, tape.gradient(loss, fake)
+
+    losses = loss_and_gradient(
+        lambda: model.picture_losses(semantics, real, fake)["generator/adversarial"]
+    )
+    together = loss_and_gradient(
+        lambda: model.objective.generator(
+            model.seen(semantics, fake, real, None, None, training=True)
+        )
+    )
+    assert shown == [4 if norm == "instance" and not matching else 8, 8]
+    for ours, expected in zip(losses, together, strict=True):
+        # Float32 sums in another order.
+        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_kl_does_not_depend_on_how_the_batch_is_shared(model):
