@@ -45,16 +45,23 @@ class ProgressBar(keras.callbacks.Callback):
             disable=not self.is_terminal,
         )
         self.mark = (start, time.perf_counter())
-        self.waited = 0.0
+        self.waited, self.printed = 0.0, False
 
     def on_train_batch_end(self, batch, logs=None):
         """Moves the bar."""
         self.waited += getattr(self.model, "seconds_waited_for_data", 0.0)
         self.bar.update()
-        if batch % self.every and batch != self.params["steps"]:
+        steps = self.params["steps"]
+        if batch == self.params["start_step"] + 1 and batch < steps:
+            # The first step is traced, too, and says nothing of the speed.
+            self._losses(logs)
+            self.mark, self.waited = (batch, time.perf_counter()), 0.0
             return
-        losses = " ".join(f"{_short(name)} {float(loss):.3f}" for name, loss in logs.items())
-        # Reading the losses has waited for the device, so the clock shows what the steps took.
+        # Without a terminal: soon a first line, which shows that the training moves, then few.
+        every = 10 * self.every if self.printed and not self.is_terminal else self.every
+        if batch % every and batch != steps:
+            return
+        losses = self._losses(logs)
         step, start = self.mark
         self.mark = (batch, time.perf_counter())
         seconds = max(self.mark[1] - start, 1e-9)
@@ -66,18 +73,14 @@ class ProgressBar(keras.callbacks.Callback):
         self.waited = 0.0
         if self.is_terminal:
             self.bar.set_postfix_str(f"{losses}  {speed}")
-        elif (
-            # Soon a first line, which shows that the training moves.
-            step == self.params["start_step"]
-            or not batch % (10 * self.every)
-            or batch == self.params["steps"]
-        ):
-            left = tqdm.format_interval((self.params["steps"] - batch) * per_step)
-            print(
-                f"step {batch}/{self.params['steps']}  {losses}  {speed}, {left} left",
-                file=sys.stderr,
-                flush=True,
-            )
+            return
+        self.printed = True
+        left = tqdm.format_interval((steps - batch) * per_step)
+        print(f"step {batch}/{steps}  {losses}  {speed}, {left} left", file=sys.stderr, flush=True)
+
+    def _losses(self, logs):
+        """The losses as text. Reading them waits for the device, so the clock shows their step."""
+        return " ".join(f"{_short(name)} {float(loss):.3f}" for name, loss in logs.items())
 
     def on_train_end(self, logs=None):
         """Leaves the bar on the screen."""

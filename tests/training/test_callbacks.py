@@ -117,17 +117,22 @@ def test_event_files_can_be_read(trained):
     assert tags[f"generator/{weight.path}"] == [6]
 
 
-def test_without_a_terminal_a_line_comes_early_and_then_few(capsys):
-    bar = callbacks.ProgressBar(4, 2)
+def test_lines_are_few_and_tell_the_mean_speed(capsys, monkeypatch):
+    bar, clock = callbacks.ProgressBar(4, 2), [0.0]
+    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: clock[0])
     bar.set_model(object())
     bar.set_params({"steps": 45, "start_step": 3})
     bar.on_train_begin()
     for step in range(4, 46):
+        # The first step is traced, each takes a second, and samples are drawn at 20.
+        clock[0] += {4: 30.0, 20: 8.0}.get(step, 1.0)
         bar.on_train_batch_end(step, {"generator/l1": 0.5})
-    bar.on_train_end()
-    lines = capsys.readouterr().err.splitlines()
-    assert [line.split("  ")[0] for line in lines] == [
-        f"step {step}/45" for step in (4, 20, 40, 45)
+    lines = [line.split("  ") for line in capsys.readouterr().err.splitlines()]
+    assert [(line[0], line[2].split(", ")[1], line[2].split(", ")[3]) for line in lines] == [
+        ("step 6/45", "1000 ms/step", "00:39 left"),
+        ("step 20/45", "1500 ms/step", "00:37 left"),  # 14 steps in 21 seconds
+        ("step 40/45", "1000 ms/step", "00:05 left"),
+        ("step 45/45", "1000 ms/step", "00:00 left"),
     ]
 
 
