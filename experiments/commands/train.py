@@ -246,6 +246,8 @@ def _announce(run: _Run, start_step: int) -> None:
         f"{settings.batch_size} on {counted(run.devices.num_replicas_in_sync, 'device')}, to step "
         f"{settings.steps}; samples and losses in {run.workdir}"
     )
+    if start_step >= settings.steps:
+        _say(f"{start_step} steps are done already; for more, give a higher --config.train.steps")
     if profile_steps is not None and profile_steps[0] <= start_step:
         _say(
             f"--profile_steps={profile_steps[0]},{profile_steps[1]}: nothing is profiled, as the "

@@ -177,8 +177,8 @@ def open_model_data(model: Model, data_dir: str | None) -> Any:
     data_dir = data_dir or model.data_dir
     if data_dir is None:
         raise ConfigError(
-            "--labels: an export does not say where its data set is; give a folder of maps with "
-            "--labels, or the folder of the data set with --data_dir"
+            "--data_dir: an export does not say where its data set is; give the folder of the data "
+            "set, or a folder of maps with --labels"
         )
     if data_dir == model.data_dir and not Path(data_dir).is_dir():
         raise ConfigError(

@@ -23,8 +23,8 @@ CONDITIONINGS = (
     "none",
 )
 DISCRIMINATORS = ("patch", "projected", "segmentation", "projected_segmentation")
-# Those that find the class of every pixel.
-PIXEL_DISCRIMINATORS = ("segmentation", "projected_segmentation")
+# Those that find the class of every pixel, and what heights and widths must be multiples of.
+PIXEL_DISCRIMINATORS = {"segmentation": 4, "projected_segmentation": 32}
 BACKBONES = ("efficientnet_lite0", "vgg16")
 PERCEPTUAL_NETWORKS = ("vgg", "efficientnet_lite0")
 DISCRIMINATOR_NORMS = ("instance", "batch", "local_batch", "none")
@@ -201,11 +201,14 @@ def _validate_discriminator(config: Config) -> None:
             config.data.use_canvas,
             f"{at} needs label ids, and a canvas has none: give discriminator.architecture=patch",
         )
-    if architecture == "segmentation":
-        for name in ("height", "width"):
-            value = getattr(config.data, name)
-            remedy = "discriminator.architecture=segmentation needs a multiple of 4: give one"
-            _require(value % 4 == 0, f"data.{name}", value, remedy)
+    multiple = PIXEL_DISCRIMINATORS.get(architecture, 1)
+    for name in ("height", "width"):
+        value = getattr(config.data, name)
+        remedy = f"discriminator.architecture={architecture} needs a multiple of {multiple}"
+        _require(value % multiple == 0, f"data.{name}", value, f"{remedy}: give one")
+        least = 32 if architecture == "projected" else 1
+        remedy = f"discriminator.architecture={architecture} needs {least} or more: give that"
+        _require(value >= least, f"data.{name}", value, remedy)
     if loss.warmup_steps:
         _require(
             loss.warmup_steps < config.train.steps,
@@ -244,7 +247,7 @@ def _validate_size(config: Config) -> None:
         multiple, makes = 2**halvings, f"of {halvings} downsamplings"
     for name in ("height", "width"):
         value = getattr(config.data, name)
-        nearest = max(round(value / multiple), 1) * multiple
+        nearest = max(round(value / multiple), _reflected(config)) * multiple
         _require(
             value % multiple == 0,
             f"data.{name}",

@@ -42,6 +42,8 @@ class ProgressBar(keras.callbacks.Callback):
             initial=start,
             unit="step",
             dynamic_ncols=True,
+            # The rate is in the speed that follows. What is too long for the line is cut.
+            bar_format="{percentage:3.0f}% {bar:10} {n_fmt}/{total_fmt} {remaining} left{postfix}",
             disable=not self.is_terminal,
         )
         self.mark = (start, time.perf_counter())
@@ -72,7 +74,7 @@ class ProgressBar(keras.callbacks.Callback):
         )
         self.waited = 0.0
         if self.is_terminal:
-            self.bar.set_postfix_str(f"{losses}  {speed}")
+            self.bar.set_postfix_str(f"{speed}  {losses}")
             return
         self.printed = True
         left = tqdm.format_interval((steps - batch) * per_step)

@@ -138,6 +138,33 @@ def test_reflection_needs_pixels_to_mirror():
     validate(config)
 
 
+@pytest.mark.parametrize(
+    ("architecture", "size", "remedy"),
+    [
+        ("segmentation", 66, "needs a multiple of 4: give one"),
+        ("projected_segmentation", 72, "needs a multiple of 32: give one"),
+        ("projected", 24, "needs 32 or more: give that"),
+    ],
+)
+def test_discriminators_need_sizes_that_they_can_halve(architecture, size, remedy):
+    config = Config()
+    config.discriminator.architecture = architecture
+    config.generator.architecture, config.generator.num_downsamplings = "pix2pixhd", 1
+    config.data.height = size
+    with pytest.raises(ConfigError, match=f"data.height={size}: .*{architecture} {remedy}"):
+        validate(config)
+    config.data.height = 64
+    validate(config)
+
+
+def test_a_size_to_give_instead_is_not_refused_in_turn():
+    config = Config()
+    config.data.height = 16
+    config.generator.padding = "reflect"
+    with pytest.raises(ConfigError, match=r"data\.height=16: .* give 64$"):
+        validate(config)
+
+
 def test_a_workdir_of_another_configuration_is_refused(tmp_path):
     config = Config()
     check_same(config, tmp_path)

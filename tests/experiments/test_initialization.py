@@ -137,5 +137,9 @@ def test_a_fine_tuned_run_goes_on_without_its_source(small, source_dir, tmp_path
     with pytest.raises(ConfigError, match=r"was begun from .*step-4; leave the flag out"):
         train(small, init_from=str(tmp_path), **common)
     assert train(small, **common) == 3
-    assert "starting from" not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "starting from" not in said
+    assert "done already" not in said
+    assert train(small, **common) == 3
+    assert "3 steps are done already; for more, give a higher" in capsys.readouterr().err
     assert json.loads((new / "config.json").read_text())["config"]["init_from"] == recorded
