@@ -201,14 +201,6 @@ def _validate_discriminator(config: Config) -> None:
             config.data.use_canvas,
             f"{at} needs label ids, and a canvas has none: give discriminator.architecture=patch",
         )
-    multiple = PIXEL_DISCRIMINATORS.get(architecture, 1)
-    for name in ("height", "width"):
-        value = getattr(config.data, name)
-        remedy = f"discriminator.architecture={architecture} needs a multiple of {multiple}"
-        _require(value % multiple == 0, f"data.{name}", value, f"{remedy}: give one")
-        least = 32 if architecture == "projected" else 1
-        remedy = f"discriminator.architecture={architecture} needs {least} or more: give that"
-        _require(value >= least, f"data.{name}", value, remedy)
     if loss.warmup_steps:
         _require(
             loss.warmup_steps < config.train.steps,
@@ -245,23 +237,24 @@ def _validate_size(config: Config) -> None:
     if config.generator.architecture == "pix2pixhd":
         halvings = config.generator.num_downsamplings
         multiple, makes = 2**halvings, f"of {halvings} downsamplings"
+    architecture = config.discriminator.architecture
+    divisor = PIXEL_DISCRIMINATORS.get(architecture, 1)
+    smallest = 32 if architecture == "projected" else 1
+    needs, least = f"discriminator.architecture={architecture} needs", _reflected(config) * multiple
+    # Both are powers of 2, so that the larger one is a multiple of the other.
+    common = max(multiple, divisor)
     for name in ("height", "width"):
         value = getattr(config.data, name)
-        nearest = max(round(value / multiple), _reflected(config)) * multiple
-        _require(
-            value % multiple == 0,
-            f"data.{name}",
-            value,
-            f"a generator {makes} makes multiples of {multiple}: give {nearest}",
-        )
-        least = _reflected(config) * multiple
-        _require(
-            value >= least,
-            f"data.{name}",
-            value,
-            f"with generator.padding=reflect the least is {least}: give that or more, or "
-            "generator.padding=replicate",
-        )
+        nearest = max(round(value / common) * common, common, least, smallest)
+        makes_multiples = f"a generator {makes} makes multiples of {multiple}: give {nearest}"
+        reflects = f"with generator.padding=reflect the least is {least}: give that or more, or "
+        for condition, remedy in (
+            (value % multiple == 0, makes_multiples),
+            (value % divisor == 0, f"{needs} a multiple of {divisor}: give {nearest}"),
+            (value >= smallest, f"{needs} {smallest} or more: give {nearest}"),
+            (value >= least, f"{reflects}generator.padding=replicate"),
+        ):
+            _require(condition, f"data.{name}", value, remedy)
         load = getattr(config.data, f"load_{name}")
         _require(
             load >= value,

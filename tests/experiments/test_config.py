@@ -141,9 +141,9 @@ def test_reflection_needs_pixels_to_mirror():
 @pytest.mark.parametrize(
     ("architecture", "size", "remedy"),
     [
-        ("segmentation", 66, "needs a multiple of 4: give one"),
-        ("projected_segmentation", 72, "needs a multiple of 32: give one"),
-        ("projected", 24, "needs 32 or more: give that"),
+        ("segmentation", 66, "needs a multiple of 4: give 64"),
+        ("projected_segmentation", 72, "needs a multiple of 32: give 64"),
+        ("projected", 24, "needs 32 or more: give 32"),
     ],
 )
 def test_discriminators_need_sizes_that_they_can_halve(architecture, size, remedy):
@@ -153,7 +153,7 @@ def test_discriminators_need_sizes_that_they_can_halve(architecture, size, remed
     config.data.height = size
     with pytest.raises(ConfigError, match=f"data.height={size}: .*{architecture} {remedy}"):
         validate(config)
-    config.data.height = 64
+    config.data.height = int(remedy.split()[-1])
     validate(config)
 
 

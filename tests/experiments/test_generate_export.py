@@ -206,7 +206,7 @@ def test_a_server_makes_the_pictures_of_its_export(exported, source_dir, data_di
 
 
 def test_an_export_has_no_maps_of_its_own(exported, data_dir, tmp_path):
-    with pytest.raises(ConfigError, match=r"--labels: an export does not say .* --data_dir"):
+    with pytest.raises(ConfigError, match=r"--data_dir: an export does not say .* --labels"):
         generate(exported, output_dir=tmp_path / "a")
     paths = generate(exported, output_dir=tmp_path / "b", data_dir=str(data_dir), max_labels=1)
     assert [path.name for path in paths] == ["0.png"]
