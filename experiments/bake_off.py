@@ -55,6 +55,7 @@ _ROWS = {
         1.26,
         landscapes.get_config,
         {
+            "generator.noise_inputs": False,
             "discriminator.architecture": "projected",
             "discriminator.full_resolution": False,
             "loss.feature_matching_weight": 2.0,
@@ -64,7 +65,7 @@ _ROWS = {
         "`projected_segmentation`, perceptual loss by EfficientNet-Lite0",
         2.04,
         landscapes.get_config,
-        {"discriminator.full_resolution": False},
+        {"generator.noise_inputs": False, "discriminator.full_resolution": False},
     ),
 }
 

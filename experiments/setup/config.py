@@ -67,6 +67,8 @@ class GeneratorConfig:
     # "zeros" (the paper's), "reflect" or "replicate". See docs/TRAINING.md.
     upsampling: str = "nearest"
     padding: str = "zeros"
+    # For "spade" only: whether blocks are given noise, from which they make grain.
+    noise_inputs: bool = False
     # Length of the style vector that the generator starts from; 0 to start from the label map.
     z_dim: int = 0
     # For "spade" with conditioning "spade": length of the style of each class, which SPADE sees

@@ -54,6 +54,7 @@ _EFFECTS: tuple[tuple[tuple[str, ...], Callable[[Config], bool], str], ...] = (
         (
             "generator.num_upsampling_layers",
             "generator.upsampling",
+            "generator.noise_inputs",
             "generator.padding",
             "train.rematerialize",
         ),

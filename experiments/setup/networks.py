@@ -82,6 +82,7 @@ def make_generator(
         rematerialize=config.train.rematerialize,
         upsampling=settings.upsampling,
         padding=settings.padding,
+        noise_inputs=settings.noise_inputs,
         **shared,
     )
 

@@ -5,6 +5,7 @@ from spade_tf.layers.clade import CLADE
 from spade_tf.layers.conditional_batch_norm import ConditionalBatchNorm
 from spade_tf.layers.conditioning import Conditioning, get_conditional_norm
 from spade_tf.layers.gaussian_sampling import GaussianSampling
+from spade_tf.layers.noise_input import NoiseInput
 from spade_tf.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 from spade_tf.layers.semantics import Semantics, instance_edges
 from spade_tf.layers.shared_predictor import SharedPredictor
@@ -27,6 +28,7 @@ __all__ = [
     "GroupNorm",
     "InstanceNorm",
     "LayerNorm",
+    "NoiseInput",
     "SPADEResnetBlock",
     "Semantics",
     "SharedPredictor",

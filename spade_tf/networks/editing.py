@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from spade_tf.layers.semantics import crop
 from spade_tf.networks.fused.generator import FusedGenerator
+from spade_tf.networks.fused.noise_input import FusedNoiseInput
 from spade_tf.networks.upsampling import upsample
 
 # How far the two 3x3 convolutions of a residual block see.
@@ -132,9 +133,9 @@ class EditableGenerator(FusedGenerator):
     def _paint(self, inputs, z):
         semantics, scale = self.semantics(inputs), self.scale
         x, features = self.start(semantics, z), []
-        for block, upsamples in zip(self.blocks, self.upsamples, strict=True):
+        for index, upsamples in enumerate(self.upsamples):
             scale //= 2 if upsamples else 1
-            x = block(x, semantics.downsample(scale), upsamples=upsamples)
+            x = self.apply_block(index, x, semantics.downsample(scale))
             features.append(x)
         return self.finish(x), tuple(features)
 
@@ -165,8 +166,9 @@ class EditableGenerator(FusedGenerator):
         # The first block sees the whole map in a few cells, and is made anew.
         x = self.blocks[0](self.start(semantics, z), semantics.downsample(scale))
         made = [x]
-        for block, upsamples, old in zip(
-            self.blocks[1:], self.upsamples[1:], features[1:], strict=True
+        noises: list[FusedNoiseInput | None] = [*self.noises] or [None] * len(self.blocks[1:])
+        for block, noise, upsamples, old in zip(
+            self.blocks[1:], noises, self.upsamples[1:], features[1:], strict=True
         ):
             scale //= 2 if upsamples else 1
             size = tf.shape(semantics.downsample(scale).label)[1:]
@@ -182,6 +184,8 @@ class EditableGenerator(FusedGenerator):
                 x, outer = upsample(crop(x, coarse), self.upsampling), 2 * coarse
             else:
                 x = crop(x, outer)
+            if noise is not None:
+                x = noise(x, outer[0])
             new = block(x, semantics.downsample(scale).crop(outer))
             x = _paste(old, crop(new, window - outer[0]), window)
             made.append(x)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from spade_tf.layers.conditioning import Conditioning, check_conditioning, conditions_by_scale
 from spade_tf.layers.convolution import NarrowConv2D
 from spade_tf.layers.initialization import xavier_normal
+from spade_tf.layers.noise_input import NoiseInput
 from spade_tf.layers.padding import check_padding, conv_padding, padded_for
 from spade_tf.layers.rematerialization import rematerialize
 from spade_tf.layers.semantic_inputs import map_shape
@@ -55,6 +56,8 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
         padding: of the inputs of all 3x3 convolutions, SPADE's included: "zeros", as in the
             official release, by which the network sees where the border is; or "reflect" (for
             pictures of at least twice the smallest size) or "replicate". Default "zeros".
+        noise_inputs: bool, whether all blocks but the first are given noise to make grain from:
+            see `NoiseInput`. Default False, as in the official release.
 
     Call arguments:
         inputs: a `Semantics`; or a mapping with `label` int `[B, H, W]` and, with edges,
@@ -100,6 +103,7 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
         rematerialize: bool = False,
         upsampling: str = "nearest",
         padding: str = "zeros",
+        noise_inputs: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -116,6 +120,7 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
         check_conditioning(self.conditioning, z_dim)
         self.upsampling = upsampling
         self.padding = padding
+        self.noise_inputs = noise_inputs
         self.starts_from_z = z_dim is not None and self.conditioning.kind != "adain"
         self._check_arguments()
         self.semantic_channels = num_labels + int(use_instance_edges)
@@ -194,6 +199,12 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
             )
             for width, name in zip(self.widths, names, strict=True)
         ]
+        # Of all blocks but the first.
+        sizes = [[size // scale for size in self.image_size] for scale in self.block_scales]
+        self.noises = [
+            NoiseInput(size, index, dtype=self.dtype_policy, name=f"noise_{index}")
+            for index, size in enumerate(sizes[1:] if self.noise_inputs else [], start=1)
+        ]
         # The last convolution is float32: half precision would quantise the picture.
         self.conv_img = NarrowConv2D(
             3,
@@ -205,11 +216,7 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
         )
 
     def _first_layer(self):
-        common = {
-            "kernel_initializer": xavier_normal(),
-            "dtype": self.dtype_policy,
-            "name": "fc",
-        }
+        common = {"kernel_initializer": xavier_normal(), "dtype": self.dtype_policy, "name": "fc"}
         if not self.starts_from_z:
             padding = conv_padding(self.padding)
             return keras.layers.Conv2D(self.widths[0], 3, padding=padding, **common)
@@ -226,7 +233,9 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
         if self.predictor is not None:
             self.predictor.build()
         channels = self.widths[0]
-        for block in self.blocks:
+        for index, block in enumerate(self.blocks):
+            if index and self.noises:
+                self.noises[index - 1].build((None, None, None, channels))
             block.build((None, None, None, channels))
             channels = block.filters
         if self.conditioning.concat == "convs":
@@ -250,6 +259,8 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
         for index, (block, scale) in enumerate(zip(self.blocks, self.block_scales, strict=True)):
             if self.upsamples_before(index):
                 x = upsample(x, self.upsampling)
+            if index and self.noises:
+                x = self.noises[index - 1](x)
             x = self._apply(block, x, condition(scale), z, training)
             features.append(x)
         x = tf.nn.leaky_relu(tf.cast(x, tf.float32), 0.2)
@@ -327,6 +338,7 @@ class SPADEGenerator(TracesSymbolicCalls, keras.Model):
             "rematerialize": self.rematerialize,
             "upsampling": self.upsampling,
             "padding": self.padding,
+            "noise_inputs": self.noise_inputs,
         }
 
     @classmethod

@@ -332,6 +332,7 @@ def test_saving_refuses_what_has_no_official_form(tmp_path):
             "concat=convs": {"concat": "convs"},
             "upsampling=bilinear has no official": {"upsampling": "bilinear"},
             "padding=replicate has no official": {"padding": "replicate"},
+            "noise_inputs=True has no official": {"noise_inputs": True},
         }.items():
             arguments = {"image_size": (32, 32), "filters": 1} | change
             refuse(match, Networks(SPADEGenerator(3, **conditioned(**arguments)), None, None))

@@ -219,6 +219,11 @@ def test_help_lists_the_keys_of_the_experiment_that_is_named(command, capsys):
             "generator.upsampling=bilinear",
             "architecture=spade",
         ),
+        (
+            "landscapes --config.generator.architecture=pix2pixhd",
+            "generator.noise_inputs=True",
+            "architecture=spade",
+        ),
     ],
 )
 def test_a_key_without_effect_is_refused(experiment, override, needed, capsys):

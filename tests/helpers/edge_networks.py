@@ -42,6 +42,10 @@ GENERATORS = {
         # GPUs refuse it where the smallest grid has one row.
         {"image_size": (64, 64), "upsampling": "bilinear", "padding": "replicate"},
     ),
+    "spade_noise_inputs": (
+        SPADEGenerator,
+        {"image_size": (64, 64), "z_dim": 8, "upsampling": "bilinear", "noise_inputs": True},
+    ),
     "clade": (
         SPADEGenerator,
         {
@@ -89,6 +93,7 @@ QUICK = (
     "spade_with_edges_and_style",
     "spade_with_class_styles",
     "spade_instance_norm",
+    "spade_noise_inputs",
     "clade",
     "pix2pixhd_spade",
 )

@@ -53,6 +53,11 @@ def test_a_uniform_map_makes_a_uniform_picture(padding, upsampling, conditioning
     )
 
 
+def test_noise_makes_grain_of_a_uniform_map():
+    picture = make(padding="reflect", upsampling="bilinear", noise_inputs=True)(UNIFORM).numpy()
+    assert picture.std(axis=(1, 2)).min() > 0.01
+
+
 def test_zeros_tell_the_border_from_other_places():
     picture = make(padding="zeros", upsampling="bilinear")(UNIFORM).numpy()
     assert np.ptp(picture, axis=(1, 2)).max() > 0.01

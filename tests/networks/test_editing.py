@@ -36,6 +36,8 @@ def make(reach, z_dim=None, form="auto", **options):
     for weight in network.trainable_weights:
         if len(weight.shape) > 1:
             weight.assign(rng.normal(size=weight.shape) / np.sqrt(np.prod(weight.shape[:-1])))
+        elif "noise" in weight.path:
+            weight.assign(rng.normal(size=weight.shape))
     network(layout(), training=True)
     network.conv_img.kernel.assign(0.3 * network.conv_img.kernel)
     return network, EditableGenerator(network, reach=reach)
@@ -63,6 +65,8 @@ OTHERS = [
     {"form": "dense"},
     {"upsampling": "bilinear", "padding": "reflect"},
     {"upsampling": "bilinear", "padding": "replicate"},
+    {"upsampling": "bilinear", "padding": "reflect", "noise_inputs": True},
+    {"noise_inputs": True},
 ]
 
 

@@ -105,6 +105,19 @@ def test_fused_is_the_generator_with_other_borders(padding, options, noise):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)  # As above.
 
 
+@pytest.mark.parametrize("options", [{}, {"jit_compile": True}])
+def test_fused_is_the_generator_with_noise(options):
+    """At the size of its noise, and at one where noise is repeated."""
+    network = make(form="auto", noise_inputs=True)
+    fused = network.fuse(**options)
+    for inputs in (layout(2), layout(1, 64, 96)):
+        expected = network(inputs)
+        assert np.std(expected) > 0.05
+        np.testing.assert_allclose(fused(inputs), expected, rtol=0, atol=1e-5)  # As above.
+    silent = make(form="auto")(layout(2))
+    assert np.abs(network(layout(2)) - silent).max() > 0.05
+
+
 def test_unknown_sizes():
     """In one function, whichever form the label map asks for; test_saved_model.py saves such."""
     specs = {name: tf.TensorSpec([None, None, None], tf.int32) for name in ("label", "instance")}

@@ -193,6 +193,7 @@ def _of_encoder(encoder: ConvEncoder) -> dict[str, Any]:
 
 def _of_spade(generator: SPADEGenerator, encoder: ConvEncoder | None) -> dict[str, Any]:
     _require(generator.upsampling, "nearest", "generator's upsampling")
+    _require(generator.noise_inputs, False, "generator's noise_inputs")
     _require(generator.padding, "zeros", "generator's padding")
     conditioning = generator.conditioning
     _require(conditioning.kind, "spade", "generator's conditioning")

@@ -13,9 +13,11 @@ from spade_tf.layers.normalization import BatchNorm
 from spade_tf.layers.semantics import Semantics
 from spade_tf.networks.fused.block import FusedBlock
 from spade_tf.networks.fused.convolution import Algorithm, FusedConv2D, FusedDense
+from spade_tf.networks.fused.noise_input import FusedNoiseInput
 from spade_tf.networks.fused.spade import ScaleAndShift
 from spade_tf.networks.sizes import check_label_size
 from spade_tf.networks.styles import draw_style, with_drawn_class_styles
+from spade_tf.networks.upsampling import upsample
 
 # Up to so many pixels per map, a product of matrices is faster than a convolution: 1.3 times as
 # fast at 8x8 and 16x16 with 1024 channels, as measured. At 32x32 it is not.
@@ -124,6 +126,8 @@ class FusedGenerator(tf.Module):
             if self.starts_from_z
             else FusedConv2D(generator.fc, compute, padding=generator.padding)
         )
+        # Of all blocks but the first; none if they take no noise.
+        self.noises = [FusedNoiseInput(noise, compute) for noise in generator.noises]
         self.blocks = []
         for block, scale in zip(generator.blocks, generator.block_scales, strict=True):
             pixels = math.prod(length // scale for length in self.image_size)
@@ -149,22 +153,22 @@ class FusedGenerator(tf.Module):
         semantics = self.semantics(inputs)
         scale, x, label = self.scale, self.start(semantics, z), semantics.label
         many = label is not None and label.shape[0] == 1 and x.shape[0] != 1
-        later: list[tuple[FusedBlock, list[ScaleAndShift], bool]] = []
-        for block, upsamples in zip(self.blocks, self.upsamples, strict=True):
+        later: list[tuple[int, list[ScaleAndShift]]] = []
+        for index, (block, upsamples) in enumerate(zip(self.blocks, self.upsamples, strict=True)):
             scale //= 2 if upsamples else 1
             here = semantics.downsample(scale)
             height, width = (size // scale for size in self.image_size)
             if many and height * width > _TOGETHER:
-                later.append((block, block.scales_and_shifts(here), upsamples))
+                later.append((index, block.scales_and_shifts(here)))
             else:
-                x = block(x, here, upsamples=upsamples)
+                x = self.apply_block(index, x, here)
         if not later:
             return self.finish(x)
 
         def one_style(x):
             x = x[None]
-            for block, scales_and_shifts, upsamples in later:
-                x = block(x, scales_and_shifts, upsamples=upsamples)
+            for index, scales_and_shifts in later:
+                x = self.apply_block(index, x, scales_and_shifts)
             return self.finish(x)[0]
 
         picture = tf.TensorSpec([None, None, 3], tf.float32)
@@ -191,6 +195,16 @@ class FusedGenerator(tf.Module):
         height, width = (size // self.scale for size in self.image_size)
         x = self.fc(tf.cast(z, self.compute_dtype))
         return tf.reshape(x, [-1, height, width, self.widths[0]])
+
+    def apply_block(
+        self, index: int, x: tf.Tensor, semantics: Semantics | list[ScaleAndShift]
+    ) -> tf.Tensor:
+        """A block, with the upsampling and the noise that come before it."""
+        upsamples = self.upsamples[index]
+        if index and self.noises:
+            x = self.noises[index - 1](upsample(x, self.upsampling) if upsamples else x)
+            upsamples = False
+        return self.blocks[index](x, semantics, upsamples=upsamples)
 
     def finish(self, x: tf.Tensor) -> tf.Tensor:
         """From the last feature map to the picture."""
