@@ -63,6 +63,18 @@ def test_keras_equals_litert(name, exported):
     assert all(tensor["shape"][0] == 1 for tensor in model.describe()["inputs"])
 
 
+def test_noise_takes_its_own_size_alone():
+    """Not that of the features that it is added to, which converters would make of it."""
+    sizes = {}
+    for noise_inputs in (True, False):
+        generator = make_generator("spade_noise_inputs", noise_inputs=noise_inputs)
+        function, _ = edge_functions(edge_form(generator))
+        sizes[noise_inputs] = len(function.convert("float32"))
+    # Half a kilobyte for each of six times seven operations, and their names.
+    noise = sum(4 * (64 // scale) ** 2 for scale in (16, 16, 8, 4, 2, 1))
+    assert sizes[True] - sizes[False] < noise + 6 * 7 * 512
+
+
 def test_int8_does_not_go_with_styles_of_classes(tmp_path):
     generator = shared_generator("spade_with_class_styles")
     layouts = make_layouts(generator, 1)

@@ -35,6 +35,7 @@ NAMES = (
     "spade_instance_norm",
     "spade_bilinear_reflect",
     "spade_bilinear_replicate",
+    "spade_noise_inputs",
     "clade",
     "shared_spade",
     "conditional_batch",

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from spade_tf.layers.folding import FoldsStatistics
 from spade_tf.layers.nested import nested_layers
+from spade_tf.layers.noise_input import NoiseInput
 
 
 def edge_form(generator: keras.Model, *, one_hot: bool = True) -> keras.Model:
@@ -34,6 +35,8 @@ def edge_form(generator: keras.Model, *, one_hot: bool = True) -> keras.Model:
     for layer in nested_layers(copy):
         if isinstance(layer, FoldsStatistics):
             layer.fold_statistics(copy.num_labels if one_hot else None)
+        elif isinstance(layer, NoiseInput):
+            layer.multiply_at_run_time()
     return copy
 
 
