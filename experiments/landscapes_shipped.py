@@ -1,9 +1,9 @@
-"""Landscapes at 128x128 as sharp as in saved_models/landscapes, with the winner of the bake-off.
+"""The model in saved_models/landscapes: landscapes at 128x128, with the winner of the bake-off.
 
 Command: python run.py train --config=landscapes_shipped, after
     python run.py prepare --dataset=landscapes (8,000 pictures)
 Cost: 0.8 seconds a step on two CPU cores with AVX-512, an hour in all.
-Expected: nearly the model in saved_models/landscapes, whose card has the figures of both.
+Expected: the pictures and scores of the card of saved_models/landscapes.
 Reference: Park et al. 2019, with the image encoder of section 3.3; networks a quarter as wide.
     Differs from it as landscapes.py does, whose losses it has with other weights.
 """

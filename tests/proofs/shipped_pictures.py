@@ -45,7 +45,7 @@ def main():
     rows = beside_real(model, range(arguments.first, arguments.first + 8))
     write_png(arguments.output_dir / "landscapes.png", grid(rows))
     out = arguments.output_dir / "styles"
-    paths = generate(arguments.model, output_dir=out, num_samples=4, max_labels=4, seed=5)
+    paths = generate(arguments.model, output_dir=out, num_samples=4, max_labels=4)
     (out / "overview.png").rename(arguments.output_dir / "styles.png")
     for path in paths:
         path.unlink()
