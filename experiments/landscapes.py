@@ -2,9 +2,9 @@
 
 Command: python run.py train
 Cost: seven minutes on two CPU cores with AVX-512, and drawing the data set takes less than one.
-Expected: every class of the map told apart at a glance, with sharp outlines, by day, at night and
-    under clouds; ripples in sand, tufts in grass, rough rock. Contrasts and dusk need a longer
-    training (experiments/landscapes_shipped.py).
+Expected: every class of the map told apart at a glance, with sharp outlines; ripples in sand, tufts
+    in grass, rough rock; most often the light of the photograph. Contrasts, and drawn styles that
+    differ, need a longer training (experiments/landscapes_shipped.py).
 Reference: Park et al. 2019, with the image encoder of section 3.3; networks a quarter as wide.
     Differs from it for a training of minutes: a discriminator of pixels and a perceptual loss that
     look through EfficientNet-Lite0 (Berrada et al. 2024), which learn from fewer pictures and were

@@ -22,6 +22,7 @@ from spade_tf.layers.conditioning import Conditioning
 from spade_tf.layers.convolution import NarrowConv2D
 from spade_tf.layers.gaussian_sampling import GaussianSampling
 from spade_tf.layers.modulation import SpatialModulation
+from spade_tf.layers.noise_input import NoiseInput
 from spade_tf.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 from spade_tf.layers.shared_predictor import SharedPredictor
 from spade_tf.layers.shared_spade import SharedSPADE
@@ -53,6 +54,11 @@ def layer_norm():
 def group_norm():
     config = {"groups": 3, "epsilon": 1e-3}
     return of_x(config)
+
+
+@register(NoiseInput)
+def noise_input():
+    return of_x({"size": (2, 3), "seed": 1})
 
 
 @register(NarrowConv2D)

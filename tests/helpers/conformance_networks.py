@@ -67,6 +67,7 @@ def generator_from_z():
         "num_upsampling_layers": "more",
         "z_dim": 5,
         "spectral_norm": False,
+        "noise_inputs": True,
     }
     return Case(
         config,
