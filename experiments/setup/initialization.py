@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pipelines.schema import LabelSet
     from spade_tf.training.gaugan import GauGAN
 
-# Settings that change what a network computes, but not the shapes of its weights.
-_SAME = ("architecture", "conditioning", "concat", "norm", "class_style_dim")
+# Settings that change what a network computes, or which weights it has, but not their shapes.
+_SAME = ("architecture", "conditioning", "concat", "norm", "class_style_dim", "noise_inputs")
 
 
 def follow_init_from(config: Config, workdir: str | os.PathLike[str]) -> Config:
@@ -114,6 +114,8 @@ def _check_source(config: Config) -> None:
 
 def _check_settings(config: Config, old: Config) -> None:
     for name in _SAME:
+        if name == "noise_inputs" and config.generator.architecture != "spade":
+            continue  # It has no effect there.
         ours, theirs = getattr(config.generator, name), getattr(old.generator, name)
         if ours != theirs:
             raise ConfigError(

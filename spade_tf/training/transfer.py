@@ -126,7 +126,7 @@ def _moved(value, where, channels, source_channels, first):
 
 
 def _check_paths(network, source, target):
-    for path in source.keys() ^ target.keys():
+    for path in [path for path in (*source, *target) if not (path in source and path in target)]:
         has = "source" if path in source else "new"
         raise TransferError(
             f"{network.name}/{path} is only in the {has} network: both must have the same "

@@ -99,6 +99,13 @@ def test_another_make_is_refused_by_the_tensor_s_name(config, workdir):
         follow_init_from(config, workdir.parent / "new")
 
 
+def test_a_source_without_noise_is_refused_by_the_setting_s_name(config, workdir):
+    config.generator.noise_inputs = True
+    remedy = "has noise_inputs=False, and this one True; give --config.generator.noise_inputs=False"
+    with pytest.raises(ConfigError, match=remedy):
+        follow_init_from(config, workdir.parent / "new")
+
+
 @pytest.mark.parametrize("count", [4, 5])
 def test_a_discriminator_of_another_kind_starts_new(config, workdir, count):
     old = load_workdir(workdir)
