@@ -1,7 +1,4 @@
-"""Official checkpoints: round trips over the option space, and what is refused.
-
-That the numbers are the official ones is shown in test_nvlabs_parity.py.
-"""
+"""Official checkpoints: round trips, and what is refused. Numbers: test_nvlabs_parity.py."""
 
 import itertools
 import json
@@ -334,8 +331,8 @@ def test_saving_refuses_what_has_no_official_form(tmp_path):
             "padding=replicate has no official": {"padding": "replicate"},
             "noise_inputs=True has no official": {"noise_inputs": True},
         }.items():
-            arguments = {"image_size": (32, 32), "filters": 1} | change
-            refuse(match, Networks(SPADEGenerator(3, **conditioned(**arguments)), None, None))
+            change |= {"image_size": (32, 32), "filters": 1}
+            refuse(match, Networks(SPADEGenerator(3, **conditioned(**change)), None, None))
         refuse("encoder's image_size", base._replace(encoder=ConvEncoder(256, 2, (128, 128))))
         refuse("encoder's z_dim", base._replace(encoder=ConvEncoder(8, 2)))
         refuse("encoder's num_layers", base._replace(encoder=ConvEncoder(256, 2, num_layers=5)))

@@ -189,7 +189,7 @@ def prepare_files(folder):
         ("begun", begun, True),
         ("plain", plain, True),
         ("other", other, True),
-        ("fresh", begun, False),
+        ("fresh", landscapes.get_config(), False),
         ("taught", landscapes.get_config(), False),
     ):
         write_workdir(config, folder / name, labels, str(folder / "gone"))

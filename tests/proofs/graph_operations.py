@@ -76,6 +76,7 @@ def experiment(name: str) -> tuple[Any, Any]:
     config.generator.hidden_filters = 8
     # The counts are of the paper's forms.
     config.generator.upsampling, config.generator.padding = "nearest", "zeros"
+    config.generator.noise_inputs = False
     config.discriminator.architecture, config.train.augment = "patch", ""
     config.train.spade_form = "auto"
     config.loss.feature_matching_weight, config.loss.l1_weight = 10.0, 0.0
