@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.setup.config import Config, ConfigError
+from experiments.setup.effects import lacks_for_effect
 from experiments.setup.workdir import is_begun, read_workdir
 
 if TYPE_CHECKING:
@@ -114,10 +115,8 @@ def _check_source(config: Config) -> None:
 
 def _check_settings(config: Config, old: Config) -> None:
     for name in _SAME:
-        if name == "noise_inputs" and config.generator.architecture != "spade":
-            continue  # It has no effect there.
         ours, theirs = getattr(config.generator, name), getattr(old.generator, name)
-        if ours != theirs:
+        if ours != theirs and not lacks_for_effect(config, f"generator.{name}"):
             raise ConfigError(
                 f"its generator has {name}={theirs}, and this one {ours}; give "
                 f"--config.generator.{name}={theirs}"

@@ -106,6 +106,16 @@ def test_a_source_without_noise_is_refused_by_the_setting_s_name(config, workdir
         follow_init_from(config, workdir.parent / "new")
 
 
+def test_noise_that_has_no_effect_is_no_difference(config, tmp_path):
+    config.generator.architecture = "pix2pixhd"
+    write_workdir(config, tmp_path / "old", labels(["sky"]), "data")
+    (tmp_path / "old" / "checkpoints").mkdir()
+    (tmp_path / "old" / "checkpoints" / "step-1.index").write_bytes(b"")
+    config.generator.noise_inputs = True
+    config.init_from = str(tmp_path / "old")
+    assert follow_init_from(config, tmp_path / "new").init_from == config.init_from
+
+
 @pytest.mark.parametrize("count", [4, 5])
 def test_a_discriminator_of_another_kind_starts_new(config, workdir, count):
     old = load_workdir(workdir)
